@@ -1,0 +1,89 @@
+"""Bytes to pixels, once and within limits: sniffed type, EXIF orientation, alpha on the shop's tile colour."""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from curation.errors import ImageError
+from curation.reasons import ImageFault
+
+MAX_BYTES: Final = 20 * 2**20
+MAX_PIXELS: Final = 40_000_000
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
+TILE_COLOUR: Final = (244, 244, 244)
+"""Ground on which the shop shows transparent thumbnails; dropping alpha instead leaves black or streaked grounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What is known of a picture without keeping its pixels."""
+
+    format: str
+    width: int  # px, after EXIF orientation
+    height: int  # px, after EXIF orientation
+    has_alpha: bool
+    sha256: str  # hex digest of the original bytes
+
+
+def decode(data: bytes, *, tile: tuple[int, int, int] = TILE_COLOUR) -> Image.Image:
+    """Decode to an upright RGB picture.
+
+    Raises:
+        ImageError: `data` is empty, too large, not a JPEG/PNG/WebP/GIF, truncated, or has over `MAX_PIXELS` pixels.
+    """
+    return _decode(data, tile)[0]
+
+
+def inspect(data: bytes) -> ImageInfo:
+    """Decode fully (so that truncation is noticed) and describe. Raises `ImageError` as `decode` does."""
+    image, name, has_alpha = _decode(data, TILE_COLOUR)
+    return ImageInfo(name, image.width, image.height, has_alpha, hashlib.sha256(data).hexdigest())
+
+
+def encode_jpeg(image: Image.Image, quality: int = 92) -> bytes:
+    """Encode an RGB picture as JPEG bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _decode(data: bytes, tile: tuple[int, int, int]) -> tuple[Image.Image, str, bool]:
+    if not data:
+        raise ImageError(ImageFault.EMPTY, "image has zero bytes")
+    if len(data) > MAX_BYTES:
+        raise ImageError(ImageFault.TOO_MANY_BYTES, f"image has {len(data)} bytes, limit {MAX_BYTES}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the pixel limit below is ours
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(
+                    ImageFault.TOO_MANY_PIXELS, f"image is {image.width}×{image.height} px, limit {MAX_PIXELS} px"
+                )
+            name = str(image.format)
+            image.load()
+        return _upright_rgb(image, tile), name, _has_alpha(image)
+    except Image.DecompressionBombError as error:
+        raise ImageError(ImageFault.TOO_MANY_PIXELS, str(error)) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(ImageFault.NOT_AN_IMAGE, f"not one of {', '.join(FORMATS)}: starts {data[:16]!r}") from error
+    except (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, OverflowError) as error:
+        # Pillow's decoders raise all of these on damaged files.
+        raise ImageError(ImageFault.TRUNCATED, f"{type(error).__name__}: {error}") from error
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+
+
+def _upright_rgb(image: Image.Image, tile: tuple[int, int, int]) -> Image.Image:
+    upright = ImageOps.exif_transpose(image)
+    if not _has_alpha(upright):
+        return upright.convert("RGB")
+    layer = upright.convert("RGBA")
+    ground = Image.new("RGBA", layer.size, (*tile, 255))
+    return Image.alpha_composite(ground, layer).convert("RGB")

@@ -1,0 +1,195 @@
+"""Sharded Parquet tables: written atomically with the schema checked, read as a stream.
+
+A table is a folder; a shard is one Parquet file whose name is its path below that folder without the suffix
+(`kream/000014`). Each shard's footer carries its fingerprint and counts, so a shard describes itself and no manifest
+beside it can go stale.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.errors import SchemaError
+
+_FOOTER_KEY: Final = b"fashion"
+_ROWS_PER_GROUP: Final = 256  # rows hold pictures: small groups keep a reader's memory flat
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One Parquet file of a table and what its footer says."""
+
+    name: str
+    path: Path
+    rows: int
+    size: int  # bytes on disk
+    fingerprint: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def batches(self, columns: Sequence[str] | None = None, rows: int = _ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
+        """Stream the shard, `rows` at a time, so that memory does not depend on its length."""
+        with pq.ParquetFile(self.path) as file:
+            yield from file.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the shard, or some columns of it, into memory."""
+        with pq.ParquetFile(self.path) as file:
+            return file.read(columns=None if columns is None else list(columns))
+
+
+@dataclass(frozen=True)
+class ShardedTable:
+    """A reference to a table: a folder, and optionally only the shards below `prefix`."""
+
+    root: Path
+    prefix: str = ""
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """All shards in name order."""
+        folder = self.root / self.prefix
+        return tuple(read_shard(self.root, path) for path in sorted(folder.rglob("*.parquet")))
+
+    @property
+    def rows(self) -> int:
+        """Rows in all shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk of all shards."""
+        return sum(shard.size for shard in self.shards)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Sum of the shards' counts by name."""
+        total: dict[str, int] = {}
+        for shard in self.shards:
+            for name, count in shard.counts.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any shard changes, comes or goes."""
+        return fingerprint([(shard.name, shard.fingerprint) for shard in self.shards])
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Stream all shards in name order."""
+        for shard in self.shards:
+            yield from shard.batches(columns)
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the table, or some columns of it, into memory.
+
+        Raises:
+            SchemaError: the table has no shard, so its columns are unknown.
+        """
+        if not self.shards:
+            raise SchemaError(f"{self.root / self.prefix} has no Parquet shard")
+        return pa.concat_tables([shard.table(columns) for shard in self.shards])
+
+
+def fingerprint(value: Any) -> str:
+    """Short stable digest of anything that JSON can hold (keys sorted; other objects by `str`)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def file_fingerprint(path: Path) -> str:
+    """Digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=10)).hexdigest()
+
+
+def read_shard(root: Path, path: Path) -> Shard:
+    """Describe one file from its footer. Raises `SchemaError` when `write_shard` did not write it."""
+    metadata = pq.read_metadata(path)
+    footer = (metadata.metadata or {}).get(_FOOTER_KEY)
+    if footer is None:
+        raise SchemaError(f"{path} has no shard footer: it was not written by curation.tables.write_shard")
+    info = json.loads(footer)
+    name = path.relative_to(root).with_suffix("").as_posix()
+    return Shard(name, path, metadata.num_rows, path.stat().st_size, info["fingerprint"], info["counts"])
+
+
+def write_shard(
+    root: Path,
+    name: str,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch | pa.Table],
+    *,
+    fingerprint: str,
+    counts: Mapping[str, int] | None = None,
+) -> Shard:
+    """Write a shard under a temporary name, then rename it: a reader sees the old file or the new one, never a part.
+
+    Args:
+        root: folder of the table.
+        name: shard name, `/`-separated, without suffix.
+        schema: declared schema; every batch is cast to it.
+        batches: rows, streamed. A mapping given as `counts` is read after the last of them, so that it may be filled
+            while they are made.
+        fingerprint: identity of what the rows were made from.
+        counts: named counts for people and metrics (kept, dropped per reason, …).
+
+    Raises:
+        SchemaError: a batch lacks a column, has one too many, one of another type, or a null where none may be.
+    """
+    path = root / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_table(conform(batch, schema, path), row_group_size=_ROWS_PER_GROUP)
+            footer = json.dumps({"fingerprint": fingerprint, "counts": dict(counts or {})})
+            writer.add_key_value_metadata({_FOOTER_KEY: footer.encode()})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return read_shard(root, path)
+
+
+def conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, where: object) -> pa.Table:
+    """Cast rows to a declared schema. Raises `SchemaError` naming the column that does not fit."""
+    table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
+    if set(table.column_names) != set(schema.names):
+        missing = sorted(set(schema.names) - set(table.column_names))
+        surplus = sorted(set(table.column_names) - set(schema.names))
+        raise SchemaError(f"{where}: missing columns {missing}, surplus columns {surplus}")
+    columns = []
+    for column in schema:
+        values = table.column(column.name)
+        if values.null_count and not column.nullable:
+            raise SchemaError(f"{where}: column {column.name} has {values.null_count} nulls but is required")
+        try:
+            columns.append(values.cast(column.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise SchemaError(f"{where}: column {column.name}: {error}") from error
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def rows_to_batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Build a batch from dictionaries. Raises `SchemaError` naming the table's first bad value."""
+    try:
+        return pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise SchemaError(f"rows do not fit {schema.names}: {error}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,71 @@
+"""Bytes to pixels: formats, orientation, transparency, and everything that is no picture."""
+
+import io
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+
+from curation.errors import ImageError
+from curation.images import MAX_BYTES, TILE_COLOUR, decode, encode_jpeg, inspect
+from tests.curation.builders import scene, sha
+
+
+def _png(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG header that promises width × height pixels, and no pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+def test_decode__transparent_png_lies_on_the_tile_colour() -> None:
+    image = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    image.putpixel((3, 4), (255, 0, 0, 255))
+    decoded = decode(_png(image))
+    assert decoded.getpixel((0, 0)) == TILE_COLOUR
+    assert decoded.getpixel((3, 4)) == (255, 0, 0)
+
+
+def test_decode__palette_transparency_lies_on_the_tile_colour() -> None:
+    image = Image.new("P", (8, 8), 0)
+    assert decode(_png(image, transparency=0)).getpixel((1, 1)) == TILE_COLOUR
+
+
+def test_decode__exif_rotation_is_applied() -> None:
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 270° to be upright
+    scene(1, (30, 20)).save(buffer, "JPEG", exif=exif)
+    assert decode(buffer.getvalue()).size == (20, 30)
+    assert inspect(buffer.getvalue()).width == 20
+
+
+def test_inspect__describes_original_bytes() -> None:
+    data = encode_jpeg(scene(1))
+    info = inspect(data)
+    assert (info.format, info.width, info.height, info.has_alpha, info.sha256) == ("JPEG", 240, 300, False, sha(data))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>Not found</html>", "not_an_image"),
+        (encode_jpeg(scene(1))[:2000], "truncated"),
+        (bomb(20_000, 20_000), "too_many_pixels"),
+        (bomb(100_000, 100_000), "too_many_pixels"),
+        (b"\xff" * (MAX_BYTES + 1), "too_many_bytes"),
+        (_png(scene(1))[:500], "truncated"),
+    ],
+)
+def test_decode__bad_bytes_name_their_fault(data: bytes, reason: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        decode(data)
+    assert caught.value.reason == reason

@@ -1,0 +1,99 @@
+"""Shards are atomic and schema-checked; the engine is incremental, and one bad shard costs only itself."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+import pytest
+
+from curation.engine import MapReport, map_shards
+from curation.errors import SchemaError, StepError
+from curation.tables import Shard, ShardedTable, write_shard
+
+NUMBERS = pa.schema([pa.field("n", pa.int64(), nullable=False)])
+
+
+class Double:
+    """Doubles `n`; refuses the shard that holds `refuse`."""
+
+    version: ClassVar[str] = "1"
+    schema: ClassVar[pa.Schema] = NUMBERS
+
+    def __init__(self, refuse: int = -1) -> None:
+        self.refuse = refuse
+
+    def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
+        for batch in shards[0].batches():
+            values = batch.column("n").to_pylist()
+            if self.refuse in values:
+                raise ValueError(f"{self.refuse} is refused")
+            counts["kept"] += len(values)
+            yield pa.RecordBatch.from_pydict({"n": [2 * value for value in values]}, schema=NUMBERS)
+
+
+def _write(root: Path, name: str, values: list[int]) -> Shard:
+    batch = pa.RecordBatch.from_pydict({"n": values}, schema=NUMBERS)
+    return write_shard(root, name, NUMBERS, [batch], fingerprint=str(values), counts={"kept": len(values)})
+
+
+def _double(root: Path, **arguments: int) -> MapReport:
+    return map_shards(f"{__name__}:Double", [ShardedTable(root / "in")], root / "out", **arguments)
+
+
+def test_write_shard__round_trip(tmp_path: Path) -> None:
+    shard = _write(tmp_path, "kream/000001", [1, 2, 3])
+    table = ShardedTable(tmp_path)
+    assert table.table().to_pydict() == {"n": [1, 2, 3]}
+    assert table.shards == (shard,)
+    assert (table.rows, table.counts, shard.name) == (3, {"kept": 3}, "kream/000001")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [({"n": ["x"]}, "column n"), ({"m": [1]}, "missing columns"), ({"n": [None]}, "1 nulls")],
+)
+def test_write_shard__wrong_columns_leave_the_old_file(tmp_path: Path, columns: dict, message: str) -> None:
+    _write(tmp_path, "a", [1])
+    with pytest.raises(SchemaError, match=message):
+        write_shard(tmp_path, "a", NUMBERS, [pa.table(columns)], fingerprint="new")
+    assert ShardedTable(tmp_path).table().to_pydict() == {"n": [1]}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_table__empty_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="no Parquet shard"):
+        ShardedTable(tmp_path).table()
+
+
+def test_map_shards__skips_what_is_current_and_remakes_what_changed(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _write(tmp_path / "in", name, [1, 2])
+    assert (_double(tmp_path).made, _double(tmp_path).skipped) == (2, 2)
+    _write(tmp_path / "in", "b", [5])
+    again = _double(tmp_path)
+    assert (again.made, again.skipped, again.table.table().to_pydict()) == (1, 1, {"n": [2, 4, 10]})
+    assert _double(tmp_path, refuse=99).made == 2  # other arguments, other rows
+
+
+def test_map_shards__one_bad_shard_costs_only_itself(tmp_path: Path) -> None:
+    for name, values in {"a": [1], "b": [13], "c": [3]}.items():
+        _write(tmp_path / "in", name, values)
+    report = _double(tmp_path, refuse=13)
+    assert report.failed == {"b": "ValueError: 13 is refused"}
+    assert report.table.table().to_pydict() == {"n": [2, 6]}
+
+
+def test_map_shards__all_bad_raises(tmp_path: Path) -> None:
+    _write(tmp_path / "in", "a", [13])
+    with pytest.raises(StepError, match="13 is refused"):
+        _double(tmp_path, refuse=13)
+
+
+def test_map_shards__output_of_a_vanished_input_goes(tmp_path: Path) -> None:
+    _write(tmp_path / "in", "a", [1])
+    gone = _write(tmp_path / "in", "b", [2])
+    _double(tmp_path)
+    gone.path.unlink()
+    assert _double(tmp_path).table.table().to_pydict() == {"n": [2]}
