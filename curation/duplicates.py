@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curation.schemas import CLUSTERS
+from curation.tables import ShardedTable
 
 _BLOCK: Final = 2048  # rows per distance block: 2048 × 2048 × 8 B = 32 MiB
 
@@ -70,6 +71,12 @@ def cluster(
     frame = frame.sort_values(["post_id", "site", "position", "product_id"], na_position="last", kind="stable")
     tables = [_cluster_role(frame[frame["role"] == role], role, rule) for role, rule in groups.items()]
     return pa.concat_tables(tables)
+
+
+def product_clusters(clusters: ShardedTable) -> dict[str, str]:
+    """sha256 of a thumbnail → its cluster: the product's name across sites."""
+    rows = clusters.table(["sha256", "role", "cluster_id"]).to_pylist()
+    return {row["sha256"]: row["cluster_id"] for row in rows if row["role"] == "product"}
 
 
 def _cluster_role(frame: Any, role: str, rule: DuplicateRule) -> pa.Table:

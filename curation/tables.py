@@ -35,6 +35,11 @@ class Shard:
     fingerprint: str
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns as written, with their comments."""
+        return pq.read_schema(self.path)
+
     def batches(self, columns: Sequence[str] | None = None, rows: int = _ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
         """Stream the shard, `rows` at a time, so that memory does not depend on its length."""
         with pq.ParquetFile(self.path) as file:

@@ -1,0 +1,92 @@
+"""Training as an asset: a child process, and nothing to do when the checkpoint is of this data and configuration."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.pictures import curve_metadata
+from assets.resources import DataFolder, Recipes
+from assets.stage import Check, Outcome, Rows
+from curation.tables import write_json
+from models.progress import read_progress
+
+
+def train(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    recipes: Recipes,
+    children: dg.PipesSubprocessClient,
+    kind: str,
+    dataset: Path,
+    fingerprint: str,
+    name: str | None = None,
+    **changes: Any,
+) -> Path:
+    """Train one model, unless its checkpoint is of this very data and configuration; return the checkpoint.
+
+    Args:
+        context: of the asset.
+        data: the checkpoint goes to `models/<name>` below it.
+        recipes: which configuration.
+        children: runs the trainer, whose memory goes when it ends.
+        kind: detector, classifier or encoder.
+        dataset: what the trainer reads.
+        fingerprint: of that data.
+        name: folder of the checkpoint, by default the kind.
+        changes: values over the recipe's.
+    """
+    out = data.path / "models" / (name or kind)
+    config = recipes.config(kind, **changes)
+    request = {"config": config, "data": fingerprint}
+    request_file = out.with_name(f"{out.name}.request.json")
+    if (out / "manifest.json").exists() and request_file.exists() and json.loads(request_file.read_text()) == request:
+        context.log.info(f"{out} was trained on this data with this configuration")
+        return out
+    config_file = out.with_name(f"{out.name}.config.json")
+    write_json(config_file, config)
+    command = [
+        sys.executable,
+        "-m",
+        "assets.child",
+        "models",
+        kind,
+        "--config",
+        str(config_file),
+        "--data",
+        str(dataset),
+    ]
+    children.run(context=context, command=[*command, "--out", str(out)])
+    write_json(request_file, request)
+    return out
+
+
+def model_outcome(checkpoint: Path, metric: str, floor: float, check: str, **metadata: Any) -> Outcome:
+    """Outcome of a training: the metrics of the weights that were kept, the loss curve, and the check that gates it."""
+    manifest = manifest_of(checkpoint)
+    metrics = manifest["metrics"]
+    events = read_progress(checkpoint / "progress.jsonl")
+    steps = [event for event in events if event["event"] == "step"]
+    passed = metrics[metric] >= floor
+    facts = {
+        "version": manifest["version"],
+        **{name: value for name, value in metrics.items() if isinstance(value, int | float)},
+        "config": dg.MetadataValue.json(manifest["config"]),
+        "loss": curve_metadata([(event["step"], event["loss"]) for event in steps], "loss by step"),
+        **metadata,
+    }
+    rows = Rows(int(metrics["step"]), int(metrics["step"]))
+    text = f"{metric} {metrics[metric]:.3f}, floor {floor:.3f}"
+    return Outcome(checkpoint, rows, facts, {check: Check(passed, text)})
+
+
+def manifest_of(directory: Path) -> dict[str, Any]:
+    """The manifest of a model, index or dataset directory."""
+    return dict(json.loads((directory / "manifest.json").read_text()))
+
+
+def step_arguments(kind: str, checkpoint: Path) -> dict[str, str]:
+    """Arguments that a step over shards takes for a model: where it is, and which version that must be."""
+    return {kind: str(checkpoint), f"{kind}_version": manifest_of(checkpoint)["version"]}

@@ -1,0 +1,123 @@
+"""Stage crawl: posts of both sites and the shop's catalog, by a child process per site (Scrapy cannot restart)."""
+
+import json
+import sys
+from collections import Counter
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from assets.pictures import sheet_metadata
+from assets.resources import DataFolder, Sites
+from assets.stage import Check, Outcome, Rows, reasons_table, stage
+from assets.world import claim
+from curation.tables import ShardedTable
+
+MOST_FAILED = 0.2
+"""Share of ids that may fail before a crawl is worth nothing to those who build on it."""
+_CHECKS = {
+    "not_empty": "The crawl kept at least one picture.",
+    "few_failures": f"At most {MOST_FAILED:.0%} of what was asked for failed.",
+}
+
+
+class PostCrawl(dg.Config):
+    """What to crawl; the defaults take what is new up to the frontier."""
+
+    blocks: str = Field("auto", description="id blocks such as 0-3 or 0,7; auto finds the newest id by probing")
+    max_posts: int = Field(0, ge=0, description="stop after so many posts; 0 is no limit")
+    retry_failed: bool = Field(False, description="try the failed ids again, and only those")
+
+
+class CatalogCrawl(dg.Config):
+    """How much of the catalog to list."""
+
+    refresh: bool = Field(False, description="list again what was listed before")
+
+
+@stage("crawl", kinds={"scrapy", "parquet"}, checks=_CHECKS)
+def kream_posts(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    sites: Sites,
+    children: dg.PipesSubprocessClient,
+    config: PostCrawl,
+) -> Outcome:
+    """User posts of KREAM with their tagged products, pictures and ledger. Server-rendered: no browser needed."""
+    return _crawl_posts(context, data, sites, children, config, "kream")
+
+
+@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, pool="chromium")
+def onthelook_posts(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    sites: Sites,
+    children: dg.PipesSubprocessClient,
+    config: PostCrawl,
+) -> Outcome:
+    """User posts of OnTheLook with their tagged products, pictures and ledger. Empty without JavaScript: browser."""
+    return _crawl_posts(context, data, sites, children, config, "onthelook")
+
+
+@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, pool="chromium")
+def kream_catalog(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    sites: Sites,
+    children: dg.PipesSubprocessClient,
+    config: CatalogCrawl,
+) -> Outcome:
+    """The shop's thumbnails by its own category: labels of the classifier, and what people search in."""
+    _crawl(context, data, sites, children, "kream-catalog", ["--refresh"] if config.refresh else [])
+    table = data.table("crawl/catalog", "kream")
+    columns = table.table(["category", "error"])
+    errors = Counter(error for error in columns["error"].to_pylist() if error)
+    rows = Rows(len(columns), len(columns) - errors.total(), 0, errors.total())
+    categories = Counter(columns["category"].to_pylist())
+    pictures = sheet_metadata(table, caption="category")
+    facts = {"categories": reasons_table(categories), "errors": reasons_table(errors), "thumbnails": pictures}
+    return Outcome(table, rows, facts, _checks(rows))
+
+
+def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, config: PostCrawl, site: str) -> Outcome:
+    options = ["--blocks", config.blocks]
+    options += ["--max-posts", str(config.max_posts)] if config.max_posts else []
+    options += ["--retry-failed"] if config.retry_failed else []
+    stats = _crawl(context, data, sites, children, site, options)
+    table = data.table("crawl/posts", site)
+    ledger = data.table("crawl/ledger", site).table(["state", "reason"]).to_pylist()
+    states = Counter(row["state"] for row in ledger)
+    reasons = Counter(f"{row['state']}: {row['reason']}" for row in ledger if row["state"] != "done")
+    rows = Rows(len(ledger), states["done"], len(ledger) - states["done"] - states["failed"], states["failed"])
+    facts = {
+        "states": reasons_table(states),
+        "reasons": reasons_table(reasons),
+        "crawl": dg.MetadataValue.json(stats),
+        "pictures": sheet_metadata(table, caption="role"),
+    }
+    return Outcome(table, rows, facts, _checks(rows))
+
+
+def _crawl(
+    context: dg.AssetExecutionContext, data: DataFolder, sites: Sites, children: Any, spider: str, options: list[str]
+) -> dict[str, Any]:
+    claim(data.path, sites.name)
+    out = data.path / "crawl"
+    with sites.crawler_options(spider.partition("-")[0]) as target:
+        command = [sys.executable, "-m", "assets.child", "crawlers", spider, "--out", str(out), *target, *options]
+        children.run(context=context, command=command)
+    return dict(json.loads((out / f"stats-{spider}.json").read_text()))
+
+
+def _checks(rows: Rows) -> dict[str, Check]:
+    return {
+        "not_empty": Check(rows.kept > 0, f"{rows.kept} kept of {rows.entered}"),
+        "few_failures": Check(rows.failed <= MOST_FAILED * rows.entered, f"{rows.failed} failed of {rows.entered}"),
+    }
+
+
+def all_posts(data: DataFolder, *tables: ShardedTable) -> ShardedTable:
+    """The posts of all sites as one table."""
+    del tables  # inputs, so that lineage and order are the graph's
+    return data.table("crawl/posts")

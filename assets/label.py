@@ -1,0 +1,120 @@
+"""Stage label: detector and classifier, and what they say about the crawled pictures."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import dagster as dg
+
+from assets.artifacts import manifest_of, model_outcome, step_arguments, train
+from assets.crawl import all_posts
+from assets.pictures import boxes_sheet_metadata, confusion_table, sheet_metadata
+from assets.resources import DataFolder, DetectionSources, Engine, Recipes
+from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
+from curation.engine import MapReport
+from curation.tables import ShardedTable
+
+_SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Something was kept."}
+
+
+@stage("label", kinds={"coco"}, checks={"every_class": "Each of the seven classes has boxes to learn from."})
+def detection_dataset(data: DataFolder, sources: DetectionSources) -> Outcome:
+    """Annotated street photos of several makers (ModaNet, Fashionpedia, any COCO folder) as one 7-class dataset."""
+    out = data.path / "label" / "detection_dataset"
+    summary = sources.build(out)
+    boxes = summary["boxes"]
+    dropped = sum(summary["dropped"].values())
+    kept = sum(boxes["train"].values()) + sum(boxes["validation"].values())
+    facts = {
+        "boxes": dg.MetadataValue.json(boxes),
+        "dropped": reasons_table(summary["dropped"]),
+        "sources": dg.MetadataValue.json(summary["sources"]),
+        "pictures": boxes_sheet_metadata(out),
+    }
+    missing = [name for name, count in boxes["train"].items() if not count]
+    check = Check(not missing, f"classes without boxes: {missing or 'none'}")
+    return Outcome(out, Rows(kept + dropped, kept, dropped), facts, {"every_class": check})
+
+
+@stage(
+    "label",
+    kinds={"pytorch", "transformers"},
+    checks={"finds_garments": "AP50 on pictures that it did not see is above the floor."},
+)
+def detector(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    recipes: Recipes,
+    children: dg.PipesSubprocessClient,
+    detection_dataset: Path,
+) -> Outcome:
+    """Detection transformer that finds the seven kinds of garment in photos of people."""
+    summary = json.loads((detection_dataset / "dataset.json").read_text())
+    checkpoint = train(context, data, recipes, children, "detector", detection_dataset, summary["fingerprint"])
+    return model_outcome(checkpoint, "ap50", recipes.floor("detector"), "finds_garments")
+
+
+@stage(
+    "label",
+    kinds={"pytorch", "transformers"},
+    checks={"knows_categories": "Accuracy on products that it did not see is above the floor."},
+)
+def category_classifier(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    recipes: Recipes,
+    children: dg.PipesSubprocessClient,
+    kream_catalog: ShardedTable,
+) -> Outcome:
+    """Names the category of a thumbnail, or rejects it (`etc`). Learns from the shop's own categories."""
+    labelled, fingerprint = recipes.thumbnails or kream_catalog.root, kream_catalog.fingerprint
+    checkpoint = train(context, data, recipes, children, "classifier", Path(labelled), fingerprint)
+    metrics = manifest_of(checkpoint)["metrics"]
+    facts = {
+        "confusion": confusion_table(metrics["confusion"]),
+        "disagrees_with_the_shop": dg.MetadataValue.json(metrics["disagreements"]),
+    }
+    return model_outcome(checkpoint, "accuracy", recipes.floor("classifier"), "knows_categories", **facts)
+
+
+@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS)
+def post_crops(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    engine: Engine,
+    detector: Path,
+    onthelook_posts: ShardedTable,
+    kream_posts: ShardedTable,
+) -> Outcome:
+    """Garments found in every photo of every post, and their crops."""
+    posts = all_posts(data, onthelook_posts, kream_posts)
+    output = data.path / "label" / "post_crops"
+    report = engine.map(
+        context, "models.detector.step:CropPosts", [posts], output, **step_arguments("detector", detector)
+    )
+    crops = sheet_metadata(report.table, caption="category")
+    return mapped(report, report.table.rows, {"crops": crops}, **_shard_checks(report))
+
+
+@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS)
+def thumbnail_categories(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    engine: Engine,
+    category_classifier: Path,
+    onthelook_posts: ShardedTable,
+    kream_posts: ShardedTable,
+) -> Outcome:
+    """Category and confidence of every tagged product's thumbnail."""
+    posts = all_posts(data, onthelook_posts, kream_posts)
+    output = data.path / "label" / "thumbnail_categories"
+    arguments = step_arguments("classifier", category_classifier)
+    report = engine.map(context, "models.classifier.step:ClassifyThumbnails", [posts], output, **arguments)
+    kept = report.table.table(["category", "kept"])
+    categories = Counter(kept.filter(kept["kept"])["category"].to_pylist())
+    return mapped(report, report.table.rows, {"categories": reasons_table(categories)}, **_shard_checks(report))
+
+
+def _shard_checks(report: MapReport) -> dict[str, Check]:
+    kept = report.counts.get("kept", 0)
+    return {"no_failed_shard": no_failed_shard(report), "not_empty": Check(kept > 0, f"{kept} rows kept")}

@@ -1,0 +1,92 @@
+"""Stage pairs: which crop shows which tagged product, and the versioned dataset of those that agree."""
+
+import dagster as dg
+
+from assets.crawl import all_posts
+from assets.pictures import picture_metadata, sheet
+from assets.resources import DataFolder, Engine
+from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
+from curation.dataset import leak_keys, write_pair_dataset
+from curation.splits import SplitShares, crossing_keys
+from curation.tables import ShardedTable
+
+_SHEET_PAIRS = 18
+
+
+class Splits(dg.Config):
+    """How much of the small groups is held out; a group that spans much of the data always trains."""
+
+    validation: float = SplitShares().validation
+    test: float = SplitShares().test
+
+
+@stage(
+    "pairs",
+    kinds={"parquet"},
+    checks={"no_failed_shard": "Every shard was paired.", "not_empty": "At least one pair was kept."},
+)
+def candidate_pairs(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    engine: Engine,
+    onthelook_posts: ShardedTable,
+    kream_posts: ShardedTable,
+    post_crops: ShardedTable,
+    thumbnail_categories: ShardedTable,
+    duplicate_clusters: ShardedTable,
+) -> Outcome:
+    """Every tagged product with the crop that shows it, or the reason why none does."""
+    posts = all_posts(data, onthelook_posts, kream_posts)
+    report = engine.map(
+        context,
+        "curation.pairing:PairCandidates",
+        [posts, post_crops, thumbnail_categories],
+        data.path / "pairs" / "candidate_pairs",
+        clusters=str(duplicate_clusters.root),
+        clusters_fingerprint=duplicate_clusters.fingerprint,
+    )
+    kept = report.counts.get("kept", 0)
+    checks = {"no_failed_shard": no_failed_shard(report), "not_empty": Check(kept > 0, f"{kept} pairs kept")}
+    return mapped(
+        report, report.table.rows, {"pairs": _pairs_sheet(report.table, "anchor_bytes", "positive_bytes")}, **checks
+    )
+
+
+@stage(
+    "pairs",
+    kinds={"parquet", "huggingface"},
+    checks={
+        "no_leak": "No post, product or near-duplicate cluster is in two splits.",
+        "every_split": "Train, validation and test all have pairs.",
+    },
+)
+def pair_dataset(data: DataFolder, config: Splits, candidate_pairs: ShardedTable) -> Outcome:
+    """The anchor-positive pairs as a dataset that `datasets.load_dataset` opens, with splits and a card."""
+    out = data.path / "pair_dataset"
+    shares = SplitShares(config.validation, config.test)
+    manifest = write_pair_dataset(candidate_pairs, out, shares, candidate_pairs.fingerprint)
+    rows = ShardedTable(out).table(["site", "post_id", "product_id", "product_cluster_id", "photo_cluster_id", "split"])
+    leaks = crossing_keys([leak_keys(row) for row in rows.to_pylist()], rows["split"].to_pylist())
+    empty = [split for split, count in manifest["rows"].items() if not count]
+    checks = {
+        "no_leak": Check(not leaks, f"{len(leaks)} keys in two splits"),
+        "every_split": Check(not empty, f"splits without pairs: {empty or 'none'}"),
+    }
+    facts = {
+        "splits": reasons_table(manifest["rows"]),
+        "categories": reasons_table(manifest["rows_per_category"]),
+        "card": dg.MetadataValue.md((out / "README.md").read_text().split("---\n", 2)[-1]),
+    }
+    kept = len(rows)
+    return Outcome(out, Rows(candidate_pairs.rows, kept, candidate_pairs.rows - kept), facts, checks)
+
+
+def _pairs_sheet(table: ShardedTable, anchor: str, positive: str) -> dg.MarkdownMetadataValue:
+    """Some of the kept pairs: anchor, positive, anchor, positive, …"""
+    tiles: list[tuple[bytes, str]] = []
+    for batch in table.batches([anchor, positive, "category", "verification_score"]):
+        for row in batch.to_pylist():
+            if row[anchor] is not None and len(tiles) < 2 * _SHEET_PAIRS:
+                tiles.append((row[anchor], f"{row['category']} {row['verification_score']:.2f}"))
+                tiles.append((row[positive], "tagged product"))
+    return picture_metadata(sheet(tiles, columns=12, side=80), "anchors beside their positives")

@@ -1,0 +1,133 @@
+"""Pictures for the UI: contact sheets and charts as small JPEGs inside markdown metadata."""
+
+import base64
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+from PIL import Image
+
+from curation.errors import ImageError
+from curation.images import decode, encode_jpeg
+from curation.tables import Shard, ShardedTable
+from curation.taxonomy import LABELS
+
+if TYPE_CHECKING:
+    from models.encoder.report import Example
+
+_JPEG_QUALITY: Final = 72
+_SIDE: Final = 104  # px of a tile
+_TILES: Final = 28
+_BAR: Final = 24  # characters of a full bar
+_MEASURES: Final = ("r@1", "r@5", "r@10", "mrr", "ndcg")
+
+
+def picture_metadata(image: Image.Image, alt: str) -> dg.MarkdownMetadataValue:
+    """A picture behind the UI's "Show Markdown". Keep it under about 150 KB: it lives in the event log."""
+    data = base64.b64encode(encode_jpeg(image, _JPEG_QUALITY)).decode()
+    return dg.MetadataValue.md(f"![{alt}](data:image/jpeg;base64,{data})")
+
+
+def sheet(tiles: Iterable[tuple[bytes, str]], columns: int = 7, side: int = _SIDE) -> Image.Image:
+    """Contact sheet of encoded pictures with captions; unreadable ones are left out."""
+    from models.pictures import contact_sheet
+
+    images: list[Image.Image] = []
+    captions: list[str] = []
+    for data, caption in tiles:
+        try:
+            images.append(decode(data))
+        except ImageError:
+            continue
+        captions.append(caption)
+    return contact_sheet(images, captions, columns=columns, tile=side)
+
+
+def sheet_metadata(
+    table: ShardedTable, caption: str, column: str = "bytes", tiles: int = _TILES
+) -> dg.MarkdownMetadataValue:
+    """Contact sheet of a table's pictures, spread over its shards.
+
+    Args:
+        table: any table with encoded pictures; rows without are passed over.
+        caption: column written under each picture.
+        column: the pictures.
+        tiles: how many.
+    """
+    each = -(-tiles // max(1, len(table.shards)))
+    rows = [row for shard in table.shards for row in islice(_pictures(shard, column, caption), each)]
+    return picture_metadata(sheet(rows[:tiles]), "contact sheet")
+
+
+def _pictures(shard: Shard, column: str, caption: str) -> Iterator[tuple[bytes, str]]:
+    for batch in shard.batches([column, caption]):
+        for row in batch.to_pylist():
+            if row[column] is not None:
+                yield row[column], str(row[caption])
+
+
+def boxes_sheet_metadata(dataset: Path, tiles: int = 14) -> dg.MarkdownMetadataValue:
+    """Some training pictures of a detection dataset with their boxes."""
+    from models.boxes import Detection
+    from models.pictures import contact_sheet, draw_boxes
+
+    coco = json.loads((dataset / "annotations_train.json").read_text())
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    boxes: dict[int, list[Detection]] = defaultdict(list)
+    for annotation in coco["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        found = Detection(names[annotation["category_id"]], 1.0, (x, y, x + width, y + height))
+        boxes[annotation["image_id"]].append(found)
+    chosen = coco["images"][:tiles]
+    images = [
+        draw_boxes(decode((dataset / "images" / row["file_name"]).read_bytes()), boxes[row["id"]]) for row in chosen
+    ]
+    return picture_metadata(contact_sheet(images, columns=7, tile=150), "pictures with boxes")
+
+
+def curve_metadata(points: Sequence[tuple[float, float]], title: str) -> dg.MarkdownMetadataValue:
+    """A line chart of (step, value)."""
+    from models.pictures import curve
+
+    return picture_metadata(curve({title: points}, title), title)
+
+
+def bars_metadata(values: Mapping[str, float], title: str) -> dg.MarkdownMetadataValue:
+    """Shares between 0 and 1 as a table with bars, which the UI renders at any width."""
+    lines = [f"| {name} | {value:.3f} | {'█' * round(_BAR * value)} |" for name, value in values.items()]
+    return dg.MetadataValue.md("\n".join([f"| {title} | | |", "|---|--:|:--|", *lines]))
+
+
+def confusion_table(confusion: Sequence[Sequence[int]]) -> dg.MarkdownMetadataValue:
+    """Confusion matrix of the classifier: rows are the shop's category, columns the prediction."""
+    head = f"| shop ↓ predicted → | {' | '.join(LABELS)} |"
+    lines = [f"| {name} | {' | '.join(map(str, row))} |" for name, row in zip(LABELS, confusion, strict=True)]
+    return dg.MetadataValue.md("\n".join([head, "|---" + "|--:" * len(LABELS) + "|", *lines]))
+
+
+def measures_table(summaries: Mapping[str, Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Retrieval measures with 95 % intervals, a row per name."""
+    lines = []
+    for name, summary in summaries.items():
+        cells = [f"{summary[m]['mean']:.3f} ({summary[m]['low']:.2f}-{summary[m]['high']:.2f})" for m in _MEASURES]
+        lines.append(f"| {name} | {summary['queries']} | {' | '.join(cells)} |")
+    return dg.MetadataValue.md(
+        "\n".join([f"| | queries | {' | '.join(_MEASURES)} |", "|---|--:|" + "--:|" * len(_MEASURES), *lines])
+    )
+
+
+def examples_metadata(examples: Sequence["Example"]) -> dg.MarkdownMetadataValue:
+    """Queries with the right product and what was found instead, a row each."""
+    from models.pictures import contact_sheet
+
+    tiles: list[Image.Image] = []
+    captions: list[str] = []
+    for example in examples:
+        tiles += [example.query, example.right, *example.found]
+        captions += [f"{example.category}, rank {example.rank}", "right", *map(str, range(1, len(example.found) + 1))]
+    columns = 2 + len(examples[0].found)
+    return picture_metadata(contact_sheet(tiles, captions, columns=columns, tile=72), "worst queries")

@@ -1,0 +1,149 @@
+"""Resource classes that assets annotate. Which instance they get is decided in `pipelines.definitions`."""
+
+import subprocess
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.sandbox_server import SandboxAddress, ensure_serving
+from curation.engine import MapReport, map_shards
+from curation.tables import ShardedTable
+
+
+class DataFolder(dg.ConfigurableResource[Any]):
+    """Where everything lies. One place for each thing."""
+
+    root: str
+
+    @property
+    def path(self) -> Path:
+        """The folder itself."""
+        return Path(self.root)
+
+    def table(self, name: str, prefix: str = "") -> ShardedTable:
+        """A table by its folder, e.g. `crawl/posts` with prefix `kream`."""
+        return ShardedTable(self.path / name, prefix)
+
+
+class Engine(dg.ConfigurableResource[Any]):
+    """Maps shards to shards on this machine, one after the other."""
+
+    def map(
+        self,
+        context: dg.AssetExecutionContext,
+        step: str,
+        inputs: Sequence[ShardedTable],
+        output: Path,
+        **arguments: Any,
+    ) -> MapReport:
+        """`curation.engine.map_shards`, with one log line per shard in the run."""
+        return map_shards(step, inputs, output, progress=context.log.info, **arguments)
+
+
+class Sites(dg.ConfigurableResource[Any]):
+    """The web sites to crawl. `name` is what a data folder belongs to."""
+
+    name: str
+
+    @abstractmethod
+    def crawler_options(self, site: str) -> AbstractContextManager[list[str]]:
+        """Context manager: options of `python -m crawlers` that point it at `site` while the context is open."""
+
+
+class RealSites(Sites):
+    """The sites themselves, at the pace that the crawler's defaults set."""
+
+    @contextmanager
+    def crawler_options(self, site: str) -> Iterator[list[str]]:
+        """No option: the defaults are the real sites."""
+        del site
+        yield []
+
+
+class SandboxSites(Sites):
+    """The drawn world, or a folder of photos, served on 127.0.0.1."""
+
+    seed: int
+    posts: int
+    photos: str = ""
+    port: int
+    block_size: int
+
+    @property
+    def world(self) -> list[str]:
+        """Options of `python -m sandbox` that name this world."""
+        return SandboxAddress(self.seed, self.posts, self.photos, self.port).world
+
+    @contextmanager
+    def crawler_options(self, site: str) -> Iterator[list[str]]:
+        """Start the sandbox unless it is serving this world already; it ends by itself when nobody asks any more."""
+        address = SandboxAddress(self.seed, self.posts, self.photos, self.port)
+        base = ensure_serving(address)[site]
+        yield ["--base-url", base, "--allow-private", "--delay", "0", "--block-size", str(self.block_size)]
+
+
+class DetectionSources(dg.ConfigurableResource[Any]):
+    """Where annotated street photos come from.
+
+    Folders that are not named are left out; with none named at all, the sandbox draws `drawn` pictures in the formats
+    of ModaNet and Fashionpedia.
+    """
+
+    modanet: str = ""
+    fashionpedia: str = ""
+    coco: str = ""  # a folder with boxes_coco.json and photos/
+    drawn: int = 0
+    seed: int = 0
+    commercial_only: bool = False
+
+    def build(self, out: Path) -> dict[str, Any]:
+        """Write the dataset to `out` and return its summary. Raises `models.errors.DataError`."""
+        from models.detector.sources import build_detection_dataset, coco, fashionpedia, modanet
+
+        named = {"modanet": self.modanet, "fashionpedia": self.fashionpedia}
+        if not any((*named.values(), self.coco)):
+            drawn = out.with_name("drawn_annotations")
+            self._draw(drawn)
+            named = {name: str(drawn / name) for name in named}
+        readers = {"modanet": modanet, "fashionpedia": fashionpedia}
+        sources = [readers[name](Path(folder)) for name, folder in named.items() if folder]
+        if self.coco:
+            folder = Path(self.coco)
+            licence = "see the folder's own README"
+            sources.append(coco("coco", folder / "boxes_coco.json", folder / "photos", licence, commercial=False))
+        return build_detection_dataset(sources, out, allow_non_commercial=not self.commercial_only)
+
+    def _draw(self, out: Path) -> None:
+        options = ["--seed", str(self.seed), "--images", str(self.drawn), "--out", str(out)]
+        subprocess.run([sys.executable, "-m", "sandbox", "annotations", *options], check=True)
+
+
+class Recipes(dg.ConfigurableResource[Any]):
+    """Which configuration each model is trained with, and what it must reach to pass its gate."""
+
+    profile: str  # tiny or full: a preset of `models.presets`
+    seed: int
+    floors: dict[str, float]  # kind → smallest value of its selection metric
+    thumbnails: str = ""  # folder with labels.csv for the classifier; empty: the shop's own catalog
+    least_pairs: int = 50  # of a category that gets an encoder of its own
+    must_beat_baselines: bool = True
+    effort: float = 1.0  # share of the preset's optimiser steps: less to try the chain out, more for patience
+
+    def config(self, kind: str, **changes: Any) -> dict[str, Any]:
+        """Values of a trainer's configuration."""
+        from models.presets import preset
+
+        config = preset(kind, self.profile, seed=self.seed, **changes)
+        config["steps"] = max(1, round(self.effort * config["steps"]))
+        if config.get("pretrained"):
+            config.pop("architecture", None)
+        return config
+
+    def floor(self, kind: str) -> float:
+        """Smallest metric with which a model may be used."""
+        return self.floors.get(kind, 0.0)

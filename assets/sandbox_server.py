@@ -1,0 +1,103 @@
+"""Keeps one sandbox server running for all the crawls of a run, and lets it end by itself afterwards."""
+
+import fcntl
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_START_S: Final = 60.0
+_IDLE_EXIT_S: Final = 120
+"""Long enough for the pauses between two crawls of a run, short enough to leave nothing behind."""
+
+
+class SandboxError(Exception):
+    """Raised by `ensure_serving` when the sandbox does not start, or another program or world holds its port."""
+
+
+@dataclass(frozen=True)
+class SandboxAddress:
+    """Which world, and on which port (KREAM; OnTheLook is on the next one)."""
+
+    seed: int
+    posts: int
+    photos: str
+    port: int
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Site → base URL. Ports are fixed, so that the addresses in the tables stay the same from run to run."""
+        return {"kream": f"http://127.0.0.1:{self.port}", "onthelook": f"http://127.0.0.1:{self.port + 1}"}
+
+    @property
+    def world(self) -> list[str]:
+        """Options of `python -m sandbox` that name the world."""
+        return ["--photos", self.photos] if self.photos else ["--seed", str(self.seed), "--posts", str(self.posts)]
+
+
+def ensure_serving(address: SandboxAddress) -> dict[str, str]:
+    """Start the sandbox unless it already serves this world; return site → base URL.
+
+    Several steps of a run may ask at once: a file lock lets one of them start it.
+    """
+    lock = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.lock"
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if (about := _about(address)) is None:
+            _start(address)
+        elif not _same_world(about, address):
+            raise SandboxError(
+                f"port {address.port} serves another world ({about}): stop it or choose another FASHION_SANDBOX_PORT"
+            )
+    return address.urls
+
+
+def serving_pid(address: SandboxAddress) -> int | None:
+    """Process that serves the sandbox, or None."""
+    about = _about(address)
+    return None if about is None else int(about["pid"])
+
+
+def _same_world(about: dict[str, Any], address: SandboxAddress) -> bool:
+    if address.photos:
+        return bool(about["photos"] == str(Path(address.photos).resolve()))
+    return bool((about["seed"], about["posts"], about["photos"]) == (address.seed, address.posts, None))
+
+
+def _about(address: SandboxAddress) -> dict[str, Any] | None:
+    try:
+        with urllib.request.urlopen(f"{address.urls['kream']}/__sandbox", timeout=5) as response:  # noqa: S310 - loopback
+            return dict(json.load(response))
+    except urllib.error.HTTPError as error:
+        raise SandboxError(f"port {address.port} is in use by another program; set FASHION_SANDBOX_PORT") from error
+    except (urllib.error.URLError, TimeoutError):
+        return None
+
+
+def _start(address: SandboxAddress) -> None:
+    log = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.log"
+    command = [
+        sys.executable,
+        "-m",
+        "sandbox",
+        "serve",
+        *address.world,
+        "--port",
+        str(address.port),
+        "--idle-exit",
+        str(_IDLE_EXIT_S),
+    ]
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    deadline = time.monotonic() + _START_S
+    while _about(address) is None:
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise SandboxError(f"the sandbox did not start on port {address.port}: {log.read_text()[-2000:]}")
+        time.sleep(0.2)

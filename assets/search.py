@@ -1,0 +1,77 @@
+"""Stage search: vectors of the catalog, the index, and query photos with what was found, as pictures."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from assets.artifacts import manifest_of, step_arguments
+from assets.crawl import all_posts
+from assets.pictures import picture_metadata
+from assets.resources import DataFolder, Engine
+from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
+from curation.tables import ShardedTable
+
+_QUERIES = 9
+_PROMISED_RECALL = 0.99
+
+
+@stage("search", kinds={"pytorch", "parquet"}, checks={"no_failed_shard": "Every shard was embedded."})
+def catalog_embeddings(
+    context: dg.AssetExecutionContext, data: DataFolder, engine: Engine, encoder: Path, kream_catalog: ShardedTable
+) -> Outcome:
+    """The catalog as vectors, each stamped with the version of the encoder that made it."""
+    output = data.path / "search" / "catalog_embeddings"
+    arguments = step_arguments("encoder", encoder)
+    report = engine.map(context, "models.encoder.step:EmbedCatalog", [kream_catalog], output, **arguments)
+    return mapped(report, kream_catalog.rows, no_failed_shard=no_failed_shard(report))
+
+
+@stage(
+    "search",
+    kinds={"faiss"},
+    checks={"recall": f"Recall@10 against exact search is at least {_PROMISED_RECALL} in every category."},
+)
+def search_index(data: DataFolder, encoder: Path, catalog_embeddings: ShardedTable) -> Outcome:
+    """The index, one partition per category. A new version replaces the old in one step, once its checks pass."""
+    from search.index import build_index
+
+    manifest = build_index(catalog_embeddings, data.path / "index", manifest_of(encoder)["version"])
+    lowest = min(manifest.recall_at_10.values())
+    facts = {
+        "version": manifest.version,
+        "encoder_version": manifest.encoder_version,
+        "dimensions": manifest.dim,
+        "products": reasons_table(manifest.counts),
+    }
+    check = Check(lowest >= _PROMISED_RECALL, f"lowest recall@10: {lowest:.4f}")
+    return Outcome(data.path / "index", Rows(manifest.rows, manifest.rows), facts, {"recall": check})
+
+
+@stage(
+    "search",
+    kinds={"image"},
+    checks={"answers": "Every query photo with a garment on it gets an answer."},
+    after=["detector", "encoder", "search_index"],
+)
+def search_report(
+    data: DataFolder,
+    pair_dataset: Path,
+    onthelook_posts: ShardedTable,
+    kream_posts: ShardedTable,
+) -> Outcome:
+    """Query photos of the test split → boxes → neighbours, as pictures; and example photos for the search page."""
+    from search.examples import example_queries, write_examples
+    from search.query import SearchService
+    from search.report import report_sheet
+
+    service = SearchService.open(data.path)
+    queries = example_queries(pair_dataset, all_posts(data, onthelook_posts, kream_posts), _QUERIES)
+    write_examples(queries, data.path / "examples")
+    sheet = report_sheet(service, queries)
+    out = data.path / "search" / "search_report"
+    out.mkdir(parents=True, exist_ok=True)
+    sheet.save(out / "queries.jpg", quality=88)
+    found = sum(any(garment.hits for garment in service.search(query.photo).garments) for query in queries)
+    check = Check(found == len(queries), f"{found} of {len(queries)} photos answered")
+    facts = {"queries": picture_metadata(sheet, "query photos with boxes and neighbours")}
+    return Outcome(out, Rows(len(queries), found, len(queries) - found), facts, {"answers": check})

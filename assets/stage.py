@@ -1,0 +1,157 @@
+"""What every asset of this project has in common: timing, row counts, blocking checks, and a record of the stage.
+
+An asset body is a plain function that returns an `Outcome`; `stage` turns it into a Dagster asset.
+"""
+
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from assets.memory import MemoryPeak
+from assets.resources import DataFolder
+from curation.engine import FAILED, KEPT, MapReport
+from curation.tables import write_json
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Every row that enters a stage leaves it kept, dropped or failed."""
+
+    entered: int
+    kept: int
+    dropped: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A blocking check: when it fails, nothing downstream runs."""
+
+    passed: bool
+    description: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage made."""
+
+    value: Any  # a ShardedTable, or the Path of a directory with a manifest.json
+    rows: Rows
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+
+
+def stage(
+    group: str, *, kinds: set[str], checks: Mapping[str, str], pool: str | None = None, after: Sequence[str] = ()
+) -> Callable[[Callable[..., Outcome]], dg.AssetsDefinition]:
+    """Make an asset of a body. Its name, inputs and description are the function's own.
+
+    Args:
+        group: name of the stage (DESIGN.md).
+        kinds: what the UI shows as the asset's kind.
+        checks: name → what it guards; all of them block, and the body must report each.
+        pool: concurrency pool, for what a machine has one of.
+        after: assets that must be there first although the body does not take them.
+    """
+
+    def decorate(body: Callable[..., Outcome]) -> dg.AssetsDefinition:
+        name = body.__name__
+        parameters = inspect.signature(body).parameters
+
+        def run(context: dg.AssetExecutionContext, data: DataFolder, **inputs: Any) -> dg.MaterializeResult[Any]:
+            given = {"context": context, "data": data, **inputs}
+            start = time.monotonic()
+            with MemoryPeak() as memory:
+                outcome = body(**{key: value for key, value in given.items() if key in parameters})
+            seconds = time.monotonic() - start
+            _record(data, group, name, seconds, memory.gib, outcome.rows)
+            return _result(outcome, checks, seconds)
+
+        _adopt_signature(run, parameters)
+        return dg.asset(
+            name=name,
+            group_name=group,
+            description=inspect.getdoc(body),
+            kinds=kinds,
+            pool=pool,
+            deps=after,
+            check_specs=[
+                dg.AssetCheckSpec(key, asset=name, description=text, blocking=True) for key, text in checks.items()
+            ],
+        )(run)
+
+    return decorate
+
+
+def mapped(report: MapReport, entered: int, metadata: Mapping[str, Any] | None = None, **checks: Check) -> Outcome:
+    """Outcome of a stage that is one `map_shards`: its counts are the rows, its reasons the metadata."""
+    counts = report.counts
+    dropped = {reason: count for reason, count in counts.items() if reason not in (KEPT, FAILED)}
+    facts = {
+        "shards_made": report.made,
+        "shards_up_to_date": report.skipped,
+        "shards_failed": len(report.failed),
+        **({"reasons": reasons_table(dropped)} if dropped else {}),
+        **({"errors": dg.MetadataValue.json(dict(report.failed))} if report.failed else {}),
+    }
+    rows = Rows(entered, counts.get(KEPT, 0), sum(dropped.values()), counts.get(FAILED, 0))
+    return Outcome(report.table, rows, {**facts, **(metadata or {})}, checks)
+
+
+def reasons_table(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
+    """Counts per reason, most frequent first."""
+    lines = [f"| {reason} | {count:,} |" for reason, count in sorted(counts.items(), key=lambda item: -item[1])]
+    return dg.MetadataValue.md("\n".join(["| reason | rows |", "|---|--:|", *lines]))
+
+
+def no_failed_shard(report: MapReport) -> Check:
+    """The check that every incremental table carries: a failed shard is missing from all that follows."""
+    return Check(not report.failed, f"{len(report.failed)} shards failed: {dict(report.failed)}")
+
+
+def _adopt_signature(run: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> None:
+    """Show Dagster the body's inputs as `run`'s own, with the context and the data folder that every stage gets."""
+    inputs = [parameter for name, parameter in parameters.items() if name not in ("context", "data")]
+    own = list(inspect.signature(run).parameters.values())[:2]
+    signature = inspect.Signature([*own, *inputs])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+
+
+def _record(data: DataFolder, group: str, name: str, seconds: float, peak_gib: float, rows: Rows) -> None:
+    record = {
+        "name": name,
+        "group": group,
+        "seconds": round(seconds, 1),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "peak_rss_gib": round(peak_gib, 2),
+        "rows_in": rows.entered,
+        "rows_kept": rows.kept,
+        "rows_dropped": rows.dropped,
+        "rows_failed": rows.failed,
+    }
+    write_json(data.path / "stages" / f"{name}.json", record)
+
+
+def _result(outcome: Outcome, checks: Mapping[str, str], seconds: float) -> dg.MaterializeResult[Any]:
+    if missing := set(checks) ^ set(outcome.checks):
+        raise ValueError(f"checks declared and reported differ in {sorted(missing)}")
+    rows = outcome.rows
+    facts = {"seconds": seconds, "rows_in": rows.entered, "rows_kept": rows.kept}
+    facts |= {"rows_dropped": rows.dropped, "rows_failed": rows.failed}
+    return dg.MaterializeResult(
+        value=outcome.value,
+        metadata={**facts, **outcome.metadata},
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=name, passed=check.passed, description=check.description, metadata=dict(check.metadata)
+            )
+            for name, check in outcome.checks.items()
+        ],
+    )

@@ -1,0 +1,101 @@
+"""Stage train: the encoder, one encoder per category, and how well they find products they never saw."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from assets.artifacts import manifest_of, model_outcome, train
+from assets.pictures import bars_metadata, examples_metadata, measures_table
+from assets.resources import DataFolder, Recipes
+from assets.stage import Check, Outcome, Rows, stage
+from curation.duplicates import product_clusters
+from curation.tables import ShardedTable, write_json
+from curation.taxonomy import CATEGORIES
+
+
+@stage(
+    "train", kinds={"pytorch", "transformers"}, checks={"learned": "R@1 on the validation split is above the floor."}
+)
+def encoder(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    recipes: Recipes,
+    children: dg.PipesSubprocessClient,
+    pair_dataset: Path,
+) -> Outcome:
+    """One encoder for all categories: a worn garment and its shop thumbnail come to lie close together."""
+    fingerprint = manifest_of(pair_dataset)["fingerprint"]
+    checkpoint = train(context, data, recipes, children, "encoder", pair_dataset, fingerprint)
+    return model_outcome(checkpoint, "r@1", recipes.floor("encoder"), "learned")
+
+
+@stage(
+    "train",
+    kinds={"pytorch", "transformers"},
+    checks={"all_trained": "Every category with enough pairs has its encoder."},
+)
+def category_encoders(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    recipes: Recipes,
+    children: dg.PipesSubprocessClient,
+    pair_dataset: Path,
+    encoder: Path,
+) -> Outcome:
+    """One encoder per category, each grown from the common one on that category's pairs alone."""
+    manifest = manifest_of(pair_dataset)
+    key = f"{manifest['fingerprint']}/{manifest_of(encoder)['version']}"
+    counts = manifest["rows_per_category"]
+    enough = [name for name in CATEGORIES if counts.get(name, 0) >= recipes.least_pairs]
+    r_at_1: dict[str, float] = {}
+    for name in enough:
+        changes = {"pretrained": str(encoder), "categories": [name]}
+        checkpoint = train(
+            context, data, recipes, children, "encoder", pair_dataset, key, f"category_encoders/{name}", **changes
+        )
+        r_at_1[name] = manifest_of(checkpoint)["metrics"]["r@1"]
+    facts = {"r@1_on_validation": bars_metadata(r_at_1, "R@1 on validation by category")}
+    check = Check(bool(enough), f"trained: {', '.join(enough) or 'none'}; pairs: {counts}")
+    rows = Rows(sum(counts.values()), sum(counts[name] for name in enough))
+    return Outcome(data.path / "models" / "category_encoders", rows, facts, {"all_trained": check})
+
+
+@stage(
+    "train",
+    kinds={"numpy"},
+    checks={"beats_baselines": "Finds test products more often than a colour histogram and a perceptual hash do."},
+)
+def encoder_report(
+    data: DataFolder,
+    recipes: Recipes,
+    pair_dataset: Path,
+    encoder: Path,
+    category_encoders: Path,
+    kream_catalog: ShardedTable,
+    duplicate_clusters: ShardedTable,
+) -> Outcome:
+    """Recall@k, MRR, mAP, nDCG of test crops against the whole catalog, with intervals, beside the baselines."""
+    from models.encoder.report import BASELINES, embedders, evaluate_encoders
+
+    measured = evaluate_encoders(
+        {**embedders(encoder, category_encoders), **BASELINES},
+        pair_dataset,
+        kream_catalog,
+        clusters=product_clusters(duplicate_clusters),
+    )
+    out = data.path / "train" / "encoder_report"
+    write_json(out / "manifest.json", measured.numbers)
+    filtered = {name: part["filtered"] for name, part in measured.numbers["encoders"].items()}
+    recall = {name: part["overall"]["r@1"]["mean"] for name, part in filtered.items()}
+    best_baseline = max(recall[name] for name in BASELINES)
+    passed = recall["encoder"] > best_baseline or not recipes.must_beat_baselines
+    facts = {
+        **{f"r@1_{name}": value for name, value in recall.items()},
+        "r@1": bars_metadata(recall, "R@1 of test crops in the whole catalog, category filter"),
+        "all": measures_table({name: part["overall"] for name, part in filtered.items()}),
+        "by_category": measures_table(filtered["encoder"]["by_category"]),
+        "worst_queries": examples_metadata(measured.worst),
+    }
+    check = Check(passed, f"encoder {recall['encoder']:.3f}, best baseline {best_baseline:.3f}")
+    queries, lost = measured.numbers["queries"], measured.numbers["not_in_catalog"]
+    return Outcome(out, Rows(queries + lost, queries, lost), facts, {"beats_baselines": check})

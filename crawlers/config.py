@@ -1,0 +1,95 @@
+"""What a crawl may be told, checked before any work starts."""
+
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from crawlers.blocks import parse_blocks
+from crawlers.errors import ConfigError
+
+Kind = Literal["kream", "onthelook", "kream-catalog"]
+AUTO: Final = "auto"
+
+
+class CrawlConfig(BaseModel):
+    """One crawl: what, where to, how much, how politely."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind = Field(description="posts of a site, or a catalog")
+    out: Path = Field(description="folder of the tables posts/, ledger/, catalog/")
+    blocks: str = Field(AUTO, description="blocks of post ids, such as 0-3,7; auto: all up to the newest post")
+    block_size: int = Field(10_000, ge=1, le=1_000_000, description="post ids per shard")
+    max_posts: int | None = Field(None, ge=1, description="post ids to try in this run at most")
+    max_seconds: float | None = Field(None, gt=0, description="seconds after which the run stops, resumable")
+    base_url: str | None = Field(None, description="crawl this address instead of the real site")
+    delay: float = Field(
+        1.0, ge=0, le=600, description="seconds between requests to one host; 0 also ends AutoThrottle"
+    )
+    concurrency: int = Field(8, ge=1, le=256, description="requests at one time to one host")
+    pages: int = Field(4, ge=1, le=32, description="browser pages at one time")
+    retries: int = Field(3, ge=0, le=20, description="further attempts at a request that failed in passing")
+    timeout: float = Field(30.0, gt=0, le=600, description="seconds for one response")
+    retry_failed: bool = Field(False, description="try the ids again that failed before")
+    refresh: bool = Field(False, description="crawl again what is already there")
+    frontier_window: int = Field(200, ge=1, le=10_000, description="missing ids in a row that mean: no newer post")
+    allow_private: bool = Field(False, description="allow loopback and private addresses (for the sandbox)")
+    user_agent: str = Field(
+        "fashion-pairs/0.1 (research crawler; robots.txt obeyed)", min_length=1, description="name given to the sites"
+    )
+    browser: Path = Field(Path("/usr/bin/chromium"), description="Chromium's executable")
+    scroll_wait: float = Field(1.0, gt=0, le=60, description="seconds without new cards that end a listing")
+    progress_every: int = Field(100, ge=1, description="pages per progress line")
+
+    @field_validator("blocks")
+    @classmethod
+    def _check_blocks(cls, value: str) -> str:
+        if value != AUTO:
+            parse_blocks(value)
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"must be an http or https address without query, got {value!r}")
+        return value.rstrip("/")
+
+    @property
+    def site(self) -> str:
+        """Site whose pages are read."""
+        return self.kind.removesuffix("-catalog")
+
+    @property
+    def is_catalog(self) -> bool:
+        """Whether listings are crawled rather than posts."""
+        return self.kind.endswith("-catalog")
+
+    @property
+    def needs_browser(self) -> bool:
+        """Whether Chromium must be there."""
+        return self.is_catalog or self.site == "onthelook"
+
+
+def make_config(**values: object) -> CrawlConfig:
+    """Check option values.
+
+    Raises:
+        ConfigError: names each option that is wrong, with its value and the rule.
+    """
+    try:
+        config = CrawlConfig.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
+            for item in error.errors()
+        ]
+        raise ConfigError("; ".join(lines)) from error
+    if config.needs_browser and not config.browser.is_file():
+        raise ConfigError(f"browser: {config.browser} does not exist; install Debian's chromium or name another")
+    return config

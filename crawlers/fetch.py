@@ -1,0 +1,117 @@
+"""Ask for pages and pictures through Scrapy's downloader, and say in the project's terms what went wrong."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from scrapy import Request  # noqa: TID253 - only spiders import this file
+from scrapy.crawler import Crawler  # noqa: TID253
+from scrapy.exceptions import IgnoreRequest  # noqa: TID253
+from scrapy.http import Response  # noqa: TID253
+from scrapy.http.request import NO_CALLBACK  # noqa: TID253
+
+from crawlers.progress import Progress
+from crawlers.rows import Picture, now
+from curation.errors import ImageError
+from curation.images import inspect
+from curation.reasons import ImageFault
+
+GONE: Final = frozenset({404, 410})
+OK: Final = 200
+_TOO_LARGE: Final = frozenset({"DownloadCancelledError", "CancelledError"})
+"""What Scrapy, by version, raises for a body above `DOWNLOAD_MAXSIZE`."""
+_MESSAGE_LENGTH: Final = 300  # characters of an error kept in the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that the policy or robots.txt forbids."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A request that got no whole response, retries included."""
+
+    kind: str
+    message: str
+
+
+class Fetcher:
+    """One crawl's way to the network.
+
+    Args:
+        crawler: the running crawler.
+        known: looks a picture up that an earlier post already brought, so that none is fetched twice.
+        progress: counts requests, bytes and pictures.
+    """
+
+    def __init__(self, crawler: Crawler, known: Callable[[str], Picture | None], progress: Progress) -> None:
+        self._crawler = crawler
+        self._known = known
+        self._progress = progress
+        self._flying: dict[str, asyncio.Task[Picture]] = {}
+
+    async def page(self, url: str, meta: Mapping[str, Any] | None = None) -> Response | Refused | Broken:
+        """One page, whatever its status."""
+        return await self._get(url, meta or {})
+
+    async def picture(self, url: str | None, captured: Mapping[str, bytes] | None = None) -> Picture:
+        """One picture: from what the browser captured, from an earlier post, or from the site, in this order."""
+        picture = await self._picture(url, captured)
+        self._progress.pictures[picture.error.value if picture.error else "ok"] += 1
+        return picture
+
+    async def _picture(self, url: str | None, captured: Mapping[str, bytes] | None) -> Picture:
+        if not url:
+            return Picture("", now(), error=ImageFault.MISSING)
+        if captured and url in captured:
+            return await examined(url, captured[url])
+        if known := self._known(url):
+            return known
+        task = self._flying.get(url)
+        if task is None:
+            task = asyncio.create_task(self._download(url))
+            self._flying[url] = task
+            task.add_done_callback(lambda _: self._flying.pop(url, None))
+        return await asyncio.shield(task)
+
+    async def _download(self, url: str) -> Picture:
+        response = await self._get(url, {})
+        if isinstance(response, Refused):
+            return Picture(url, now(), error=ImageFault.NOT_CAPTURED)
+        if isinstance(response, Broken):
+            fault = ImageFault.TOO_MANY_BYTES if response.kind in _TOO_LARGE else ImageFault.TRANSFER
+            return Picture(url, now(), error=fault)
+        if response.status != OK:
+            fault = ImageFault.MISSING if response.status in GONE else ImageFault.HTTP_ERROR
+            return Picture(url, now(), error=fault)
+        return await examined(url, response.body)
+
+    async def _get(self, url: str, meta: Mapping[str, Any]) -> Response | Refused | Broken:
+        request = Request(url, callback=NO_CALLBACK, dont_filter=True, meta=dict(meta))
+        engine = self._crawler.engine
+        if engine is None:
+            raise RuntimeError("the crawl has not started")
+        self._progress.requests += 1
+        try:
+            response = await engine.download_async(request)
+        except IgnoreRequest as error:
+            return Refused(str(error)[:_MESSAGE_LENGTH])
+        except Exception as error:  # Twisted and Playwright raise dozens of unrelated classes
+            if engine.spider is None:
+                raise  # the engine stopped: no fault of the site
+            return Broken(type(error).__name__, str(error)[:_MESSAGE_LENGTH])
+        self._progress.bytes += len(response.body)
+        return response
+
+
+async def examined(url: str, data: bytes) -> Picture:
+    """A picture of these bytes, or its fault; decoded in a thread, since a large one would hold up the crawl."""
+    try:
+        info = await asyncio.to_thread(inspect, data)
+    except ImageError as error:
+        return Picture(url, now(), error=ImageFault(error.reason))
+    return Picture(url, now(), data, info.format, info.width, info.height, info.has_alpha, info.sha256)

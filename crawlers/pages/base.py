@@ -1,0 +1,136 @@
+"""What a page object gives, whatever the retailer, and the small parsers that all of them need."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final, Protocol
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+AI_MARK: Final = "AI로 제작"
+MAX_PICTURES: Final = 60
+"""Photos, and products, read from one page at most; a post has about ten, so more is a page that went wrong."""
+_SEOUL: Final = timezone(timedelta(hours=9))
+_MAX_PRICE: Final = 10**12  # KRW; longer numbers are not prices
+_DIGITS: Final = re.compile(r"\d[\d,]*")
+_DAY: Final = re.compile(r"(\d{4})[.\-/년]\s*(\d{1,2})[.\-/월]\s*(\d{1,2})")
+_VIDEO: Final = (".mp4", ".mov", ".m3u8", ".webm")
+
+
+@dataclass(frozen=True, slots=True)
+class ShopItem:
+    """A product as a page shows it: tagged in a post or listed in a catalog."""
+
+    product_id: str | None
+    name: str | None
+    brand: str | None
+    price: int | None  # KRW
+    product_url: str | None
+    image_url: str | None  # original, query removed
+
+
+@dataclass(frozen=True, slots=True)
+class PostPage:
+    """Everything of a post that pairing needs, and nothing about the person who posted it."""
+
+    images: tuple[str, ...]  # addresses of the original photos, in page order, videos left out
+    products: tuple[ShopItem, ...]
+    posted_at: datetime | None  # UTC
+    ai_made: bool
+
+
+class PostSite(Protocol):
+    """A retailer whose posts can be crawled."""
+
+    site: str
+    base_url: str
+    hosts: frozenset[str]
+    needs_browser: bool
+    ready_selector: str
+    """CSS selector that a rendered page has once its content, or the message that it has none, is there."""
+
+    def post_url(self, post_id: int) -> str:
+        """Address of a post."""
+        ...
+
+    def parse_post(self, html: str, post_id: int) -> PostPage:
+        """Read a post's page. Raises `PageGoneError` or `PageError`."""
+        ...
+
+
+class CatalogSite(Protocol):
+    """A retailer whose listings can be crawled by category."""
+
+    site: str
+    base_url: str
+    hosts: frozenset[str]
+    categories: Mapping[int, str]
+    """Shop category id → one of the seven classes or etc."""
+    card_selector: str
+
+    def listing_url(self, shop_category_id: int, page: int) -> str:
+        """Address of a listing page, counted from 1."""
+        ...
+
+    def parse_listing(self, html: str) -> Sequence[ShopItem]:
+        """Read the cards of a rendered listing. Raises `PageError`."""
+        ...
+
+
+def hosts_of(base_url: str, default: str, others: Sequence[str]) -> frozenset[str]:
+    """Hosts that a crawl may talk to: that of `base_url`, and the retailer's own others if it is the real site."""
+    host = urlsplit(base_url).hostname or ""
+    return frozenset({host, *others} if base_url == default else {host})
+
+
+def original(base_url: str, address: str | None) -> str | None:
+    """Absolute address without the query that selects a size, or None for what cannot be fetched (data:, videos)."""
+    if not address:
+        return None
+    try:
+        parts = urlsplit(urljoin(base_url, address.strip()))
+    except ValueError:  # "http://[" and the like
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.lower().endswith(_VIDEO):
+        return None
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def link(base_url: str, address: str | None) -> str | None:
+    """Absolute address of a page without query and fragment."""
+    return original(base_url, address)
+
+
+def unique(addresses: Sequence[str | None]) -> tuple[str, ...]:
+    """Addresses without None and repeats, in order, at most `MAX_PICTURES`."""
+    return tuple(dict.fromkeys(address for address in addresses if address))[:MAX_PICTURES]
+
+
+def clean(text: object) -> str | None:
+    """Text with white space collapsed, or None when nothing is left or it is no text."""
+    return (" ".join(text.split()) or None) if isinstance(text, str) else None
+
+
+def price(value: object) -> int | None:
+    """A price in KRW from a number or from text such as `129,000원`."""
+    if isinstance(value, str):
+        match = _DIGITS.search(value)
+        number = match[0].replace(",", "") if match else ""
+        value = int(number) if 0 < len(number) <= len(str(_MAX_PRICE)) else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= _MAX_PRICE else None
+
+
+def moment(text: object) -> datetime | None:
+    """A time in UTC from ISO 8601 or a Korean date such as `2023.01.17` or `2023년 1월 17일` (midnight in Seoul)."""
+    if not isinstance(text, str):
+        return None
+    try:
+        if (match := _DAY.match(text.strip())) and len(text.strip()) <= len("2023년 01월 17일"):
+            year, month, day = (int(part) for part in match.groups())
+            return datetime(year, month, day, tzinfo=_SEOUL).astimezone(UTC)
+        value = datetime.fromisoformat(text.strip())
+        return (value if value.tzinfo else value.replace(tzinfo=_SEOUL)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

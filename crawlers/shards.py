@@ -1,0 +1,132 @@
+"""Staged results to Parquet shards: merged with what the shard already held, fingerprinted by content, not by time."""
+
+import hashlib
+import heapq
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from crawlers.rows import PRODUCT, LedgerEntry, Picture, Row
+from crawlers.staging import Staging
+from curation.reasons import PostState
+from curation.schemas import CATALOG, LEDGER, POSTS
+from curation.tables import Shard, read_shard, rows_to_batch, write_shard
+
+_ROWS_PER_BATCH: Final = 64  # rows hold pictures: a batch of about 10 MB
+_UNSTABLE: Final = frozenset({"bytes", "crawled_at", "post_url", "product_url", "image_url"})
+"""Columns that are no content: times, addresses (a mirror serves the same), and bytes (sha256 stands for them)."""
+
+
+def read_ledger(out: Path, name: str) -> dict[int, LedgerEntry]:
+    """Post id → entry of a finished shard; empty when there is none."""
+    path = out / "ledger" / f"{name}.parquet"
+    if not path.exists():
+        return {}
+    rows = read_shard(out / "ledger", path).table().to_pylist()
+    return {row["post_id"]: _entry(row) for row in rows}
+
+
+def export_posts(out: Path, name: str, staging: Staging) -> tuple[Shard, Shard]:
+    """Write the posts and ledger shards of a block: staged posts replace those of the same id, the others stay."""
+    fresh = staging.entries()
+    ledger = dict(sorted({**read_ledger(out, name), **fresh}.items()))
+    site = name.split("/")[0]
+    entries = [entry.values(site) for entry in ledger.values()]
+    counts = Counter(entry.state.value for entry in ledger.values())
+    reasons = Counter(f"{e.state.value}:{e.reason}" for e in ledger.values() if e.reason)
+    digest = _digest(
+        [f"{e.post_id} {e.state.value} {e.reason}" for e in ledger.values()],
+        _post_rows(out, name, staging, fresh, False),
+    )
+    rows = _post_rows(out, name, staging, fresh, True)
+    tallied: Counter[str] = Counter()
+    posts = write_shard(out / "posts", name, POSTS, _batches(rows, POSTS, tallied), fingerprint=digest, counts=tallied)
+    batch = rows_to_batch(entries, LEDGER)
+    shard = write_shard(out / "ledger", name, LEDGER, [batch], fingerprint=digest, counts={**counts, **reasons})
+    return posts, shard
+
+
+def export_catalog(out: Path, name: str, staging: Staging) -> Shard:
+    """Write the catalog shard of one category."""
+    site, category = name.split("/")
+
+    def rows(with_bytes: bool) -> Iterator[dict[str, Any]]:
+        for row, picture in staging.rows(with_bytes=with_bytes):
+            yield {"site": site, **row.values, "category": category, **_image_values(picture)}
+
+    tallied: Counter[str] = Counter()
+    batches = _batches(rows(True), CATALOG, tallied)
+    return write_shard(out / "catalog", name, CATALOG, batches, fingerprint=_digest([], rows(False)), counts=tallied)
+
+
+def _post_rows(
+    out: Path, name: str, staging: Staging, fresh: Mapping[int, LedgerEntry], with_bytes: bool
+) -> Iterator[dict[str, Any]]:
+    old = (row for row in _old_rows(out, name, with_bytes) if row["post_id"] not in fresh)
+    new = (_post_row(name.split("/")[0], row, picture) for row, picture in staging.rows(with_bytes=with_bytes))
+    return heapq.merge(old, new, key=lambda row: (row["post_id"], row["role"] == PRODUCT, row["position"]))
+
+
+def _old_rows(out: Path, name: str, with_bytes: bool) -> Iterator[dict[str, Any]]:
+    path = out / "posts" / f"{name}.parquet"
+    if not path.exists():
+        return
+    columns = [column for column in POSTS.names if with_bytes or column != "bytes"]
+    for batch in read_shard(out / "posts", path).batches(columns, _ROWS_PER_BATCH):
+        yield from batch.to_pylist()
+
+
+def _post_row(site: str, row: Row, picture: Picture) -> dict[str, Any]:
+    values = dict(row.values)
+    posted_at = values.pop("posted_at", None)
+    return {
+        "site": site,
+        "post_id": row.key,
+        "role": row.role,
+        "position": row.position,
+        **values,
+        "posted_at": None if posted_at is None else datetime.fromisoformat(posted_at),
+        **_image_values(picture),
+    }
+
+
+def _image_values(picture: Picture) -> dict[str, Any]:
+    return {
+        "image_url": picture.url,
+        "bytes": picture.data,
+        "format": picture.format,
+        "width": picture.width,
+        "height": picture.height,
+        "has_alpha": picture.has_alpha,
+        "sha256": picture.sha256,
+        "error": None if picture.error is None else picture.error.value,
+        "crawled_at": picture.crawled_at,
+    }
+
+
+def _batches(rows: Iterator[dict[str, Any]], schema: pa.Schema, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
+    while chunk := list(islice(rows, _ROWS_PER_BATCH)):
+        for row in chunk:
+            counts[f"{row.get('role', PRODUCT)}s" if row["error"] is None else f"image:{row['error']}"] += 1
+        yield rows_to_batch(chunk, schema)
+
+
+def _digest(lines: list[str], rows: Iterator[dict[str, Any]]) -> str:
+    digest = hashlib.blake2b(digest_size=10)
+    for line in lines:
+        digest.update(f"{line}\n".encode())
+    for row in rows:
+        stable = {name: str(value) for name, value in row.items() if name not in _UNSTABLE and value is not None}
+        digest.update(json.dumps(stable, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _entry(row: dict[str, Any]) -> LedgerEntry:
+    values = {name: value for name, value in row.items() if name not in ("site", "state")}
+    return LedgerEntry(state=PostState(row["state"]), **values)

@@ -1,0 +1,1 @@
+"""Spiders: no retailer's name occurs here; a page object says what to ask for and how to read it."""

@@ -1,0 +1,105 @@
+"""Catalogs by category: listings rendered and scrolled to their end, page after page, one shard per category."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from scrapy.http import Response, TextResponse  # noqa: TID253 - imported only when a crawl runs
+
+from crawlers.blocks import locked
+from crawlers.browser import listing_request
+from crawlers.config import CrawlConfig
+from crawlers.errors import PageError
+from crawlers.fetch import OK, Fetcher
+from crawlers.pages.base import CatalogSite, ShopItem
+from crawlers.progress import Progress
+from crawlers.rows import PRODUCT, Row, item_values
+from crawlers.shards import export_catalog
+from crawlers.spiders.base import WorkSpider
+from crawlers.staging import Staging
+
+log = logging.getLogger(__name__)
+_MAX_PAGES: Final = 300  # of one listing, as many as the shop shows
+
+
+@dataclass
+class _Category:
+    """One category under way."""
+
+    name: str
+    staging: Staging
+    fetcher: Fetcher
+    seen: set[str] = field(default_factory=set)
+    failed: bool = False
+
+
+class CatalogSpider(WorkSpider):
+    """Crawls the listings of one site."""
+
+    name: ClassVar[str] = "catalog"  # type: ignore[misc]
+
+    def __init__(self, pages: CatalogSite, config: CrawlConfig, progress: Progress, **kwargs: Any) -> None:
+        super().__init__(config, progress, **kwargs)
+        self._pages = pages
+
+    async def work(self) -> None:
+        """Crawl all categories, as many listings at one time as there are browser pages."""
+        categories = sorted(set(self._pages.categories.values()))
+        await self.each(categories, self._category, limit=self.config.pages)
+
+    async def _category(self, label: str) -> None:
+        name = f"{self.config.site}/{label}"
+        if (self.config.out / "catalog" / f"{name}.parquet").exists() and not self.config.refresh:
+            self.progress.blocks[name] = "skipped"
+            return
+        path = self.config.out / "staging" / "catalog" / f"{name}.sqlite"
+        with locked(path.with_suffix(".lock")):
+            staging = Staging(path)
+            try:
+                category = _Category(name, staging, Fetcher(self.crawler, staging.picture, self.progress))
+                numbers = [number for number, of in self._pages.categories.items() if of == label]
+                await self.each(numbers, partial(self._listing, category), limit=self.config.pages)
+                if self.stopped is not None or category.failed:
+                    self.progress.blocks[name] = "failed" if category.failed else "partial"
+                    return
+                await asyncio.to_thread(export_catalog, self.config.out, name, staging)
+                self.progress.blocks[name] = "made"
+                staging.remove()
+            finally:
+                staging.close()
+
+    async def _listing(self, category: _Category, number: int) -> None:
+        """One shop category: pages until one shows nothing new."""
+        for page in range(1, _MAX_PAGES + 1):
+            if self.stopped is not None:
+                return
+            try:
+                items = await self._read(category, self._pages.listing_url(number, page))
+            except PageError as error:
+                log.warning("listing failed: %s", error)
+                self.progress.count_page("failed", type(error).__name__)
+                category.failed = True
+                return
+            self.progress.count_page("done", None)
+            fresh = {
+                item.product_id: item for item in items if item.product_id and item.product_id not in category.seen
+            }
+            if not fresh:
+                return
+            category.seen.update(fresh)
+            await asyncio.gather(*(self._item(category, number, item) for item in fresh.values()))
+
+    async def _read(self, category: _Category, url: str) -> Sequence[ShopItem]:
+        meta = listing_request(self._pages.card_selector, self.config.scroll_wait)
+        answer = await category.fetcher.page(url, meta)
+        if not isinstance(answer, TextResponse) or answer.status != OK:
+            raise PageError(f"{url}: {f'HTTP {answer.status}' if isinstance(answer, Response) else answer.message}")
+        return await asyncio.to_thread(self._pages.parse_listing, answer.text)
+
+    async def _item(self, category: _Category, number: int, item: ShopItem) -> None:
+        picture = await category.fetcher.picture(item.image_url)
+        values = {**item_values(item), "shop_category_id": number}
+        category.staging.add(Row(int(item.product_id or 0), PRODUCT, 0, picture.url, values), picture)

@@ -1,0 +1,46 @@
+"""`python -m models {detector|classifier|encoder}`: one training as a process of its own.
+
+Dagster starts it as a child, so that its memory goes when it ends. Progress goes to the log and, as JSON lines, to
+`OUT/progress.jsonl`; the checkpoint replaces OUT when it is complete. Exit status 2 means a wrong argument or
+configuration, 1 a training that failed.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from models.errors import ConfigError, ModelsError
+from models.presets import preset
+from models.run import train
+
+_KINDS: Final = ("detector", "classifier", "encoder")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m models", description="Train one model and write its checkpoint.")
+    parser.add_argument("kind", choices=_KINDS)
+    parser.add_argument("--data", type=Path, required=True, help="detection dataset, catalog table or pair dataset")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to make or replace")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", type=Path, help="JSON file with the trainer's configuration")
+    source.add_argument("--preset", choices=("tiny", "full"), help="a configuration of models.presets")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        values = json.loads(options.config.read_text()) if options.config else preset(options.kind, options.preset)
+        train(options.kind, values, options.data, options.out)
+    except (ConfigError, OSError, json.JSONDecodeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModelsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

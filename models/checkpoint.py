@@ -1,0 +1,173 @@
+"""Checkpoint directories: written whole or not at all, described by `manifest.json`, verified when read.
+
+A directory holds what transformers wrote (`config.json`, `preprocessor_config.json`, `model.safetensors`), the
+training's `progress.jsonl`, and the manifest. Published checkpoints have no manifest; they load too, and get one with
+what their files tell.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import shutil
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curation.tables import file_fingerprint, write_json
+from models.errors import CheckpointError
+from models.progress import FILE_NAME as PROGRESS
+
+Kind = Literal["detector", "classifier", "encoder"]
+
+MANIFEST: Final = "manifest.json"
+WEIGHTS: Final = "model.safetensors"
+PREPROCESSING: Final = "preprocessor_config.json"
+_DIGESTED: Final = (WEIGHTS, "config.json", PREPROCESSING)
+
+
+class Manifest(BaseModel):
+    """What a checkpoint is and where it comes from."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: Kind
+    version: str = Field(description="digest of weights, architecture and preprocessing")
+    data_fingerprint: str = Field(description="of the data set it was trained on; empty when unknown")
+    config: dict[str, Any] = Field(description="of the trainer")
+    code_version: str = Field(description="package version and digest of the models sources; empty when unknown")
+    labels: list[str] = Field(description="class names in id order; empty for an encoder of all categories")
+    preprocessing: dict[str, Any] = Field(description="of the image processor")
+    metrics: dict[str, Any] = Field(description="on the validation set, at the step that was kept")
+    created: str = Field(description="UTC, ISO 8601; empty when unknown")
+
+
+def save_checkpoint(
+    out: Path,
+    kind: Kind,
+    write: Callable[[Path], None],
+    *,
+    config: dict[str, Any],
+    data_fingerprint: str,
+    labels: list[str],
+    metrics: dict[str, Any],
+) -> Manifest:
+    """Let `write` fill a temporary directory, add the manifest and the run's progress, and swap it in place of `out`.
+
+    A reader sees the old checkpoint or the new one. Between the two renames of the swap it sees none, never a part.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    temporary.mkdir()
+    try:
+        write(temporary)
+        if (out / PROGRESS).is_file():
+            shutil.copyfile(out / PROGRESS, temporary / PROGRESS)
+        manifest = Manifest(
+            kind=kind,
+            version=_version(temporary),
+            data_fingerprint=data_fingerprint,
+            config=config,
+            code_version=code_version(),
+            labels=labels,
+            preprocessing=_read_json(temporary / PREPROCESSING),
+            metrics=metrics,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_json(temporary / MANIFEST, manifest.model_dump())
+        _swap(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return manifest
+
+
+def open_checkpoint(source: str | Path, kind: Kind) -> tuple[Path, Manifest]:
+    """Find a checkpoint by directory or hub name and verify it.
+
+    Raises:
+        CheckpointError: it is not there, a file is missing or changed since it was saved, or it is of another kind.
+    """
+    path = _locate(source)
+    missing = [name for name in _DIGESTED if not (path / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}")
+    manifest = _read_manifest(path) if (path / MANIFEST).is_file() else _foreign(path, kind)
+    if manifest.kind != kind:
+        raise CheckpointError(f"{path} is of kind {manifest.kind}, not of kind {kind}")
+    if manifest.version != _version(path):
+        raise CheckpointError(f"{path} has version {manifest.version} in its manifest, but its files give another")
+    return path, manifest
+
+
+@functools.cache
+def code_version() -> str:
+    """Package version and a digest of this package's sources, so that an edited working copy tells itself apart."""
+    digest = hashlib.blake2b(digest_size=4)
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return f"{importlib.metadata.version('fashion-pairs')}+{digest.hexdigest()}"
+
+
+def _locate(source: str | Path) -> Path:
+    path = Path(source)
+    if path.is_dir():
+        return path
+    if isinstance(source, Path) or source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise CheckpointError(f"{source} is no checkpoint directory")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=[*_DIGESTED, MANIFEST]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(f"{source} is neither a directory nor a reachable hub repository: {error}") from error
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate(_read_json(path / MANIFEST))
+    except ValidationError as error:
+        raise CheckpointError(f"{path / MANIFEST}: {error}") from error
+
+
+def _foreign(path: Path, kind: Kind) -> Manifest:
+    labels = _read_json(path / "config.json").get("id2label", {}) if kind != "encoder" else {}
+    return Manifest(
+        kind=kind,
+        version=_version(path),
+        data_fingerprint="",
+        config={},
+        code_version="",
+        labels=[labels[key] for key in sorted(labels, key=int)],
+        preprocessing=_read_json(path / PREPROCESSING),
+        metrics={},
+        created="",
+    )
+
+
+def _version(path: Path) -> str:
+    digests = "".join(file_fingerprint(path / name) for name in _DIGESTED)
+    return hashlib.blake2b(digests.encode(), digest_size=8).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is no readable JSON file: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds {type(value).__name__}, not an object")
+    return value
+
+
+def _swap(new: Path, out: Path) -> None:
+    old = out.with_name(f".{out.name}.{uuid.uuid4().hex}.old")
+    if out.exists():
+        out.rename(old)
+    new.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Names the category of a shop's thumbnail."""

@@ -1,0 +1,121 @@
+"""Labelled thumbnails: read from catalog shards, split by product, drawn with equal weight per class."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch  # noqa: TID253
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor  # noqa: TID253
+
+from curation.errors import ImageError
+from curation.images import decode
+from curation.tables import ShardedTable, fingerprint
+from curation.taxonomy import LABELS
+from models.errors import DataError
+from models.pixels import resize
+
+_COLUMNS: Final = ("product_id", "category", "bytes", "sha256")
+_LABELS_FILE: Final = "labels.csv"
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Pictures of products with the shop's category."""
+
+    pixels: NDArray[np.uint8]  # (n, height, width, 3)
+    labels: NDArray[np.int64]  # positions in LABELS
+    products: list[str]  # ids, for the split and for reports
+
+    def __len__(self) -> int:
+        return len(self.products)
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Thumbnails":
+        """The rows of a mask."""
+        products = [product for product, use in zip(self.products, chosen, strict=True) if use]
+        return Thumbnails(self.pixels[chosen], self.labels[chosen], products)
+
+
+def read_thumbnails(data: Path, size: tuple[int, int]) -> tuple[Thumbnails, str]:
+    """All usable thumbnails at (height, width) px, and the fingerprint of what they were read from.
+
+    `data` is a catalog table, or a folder of pictures with `labels.csv` (image, category, group). Rows with a broken
+    picture are left out: the catalog's own table says why.
+
+    Raises:
+        DataError: there is none, or a label has no thumbnail, or an unknown label occurs.
+    """
+    rows = _folder_rows(data) if (data / _LABELS_FILE).is_file() else _catalog_rows(data)
+    pixels, labels, products, keys = [], [], [], []
+    for product, category, image, key in rows:
+        if category not in LABELS:
+            raise DataError(f"{data}: product {product} has the unknown category {category!r}")
+        pixels.append(resize(image, *size))
+        labels.append(LABELS.index(category))
+        products.append(product)
+        keys.append([product, category, key])
+    counts = Counter(labels)
+    empty = [name for index, name in enumerate(LABELS) if not counts[index]]
+    if empty:
+        raise DataError(f"{data}: no usable thumbnail of {', '.join(empty)}")
+    return Thumbnails(np.stack(pixels), np.array(labels), products), fingerprint(sorted(keys))
+
+
+def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbnails, Thumbnails]:
+    """(train, validation) such that a product is on one side. Raises `DataError` when a class is missing in train."""
+    held = np.array([_draw(product) < validation_share for product in data.products])
+    train, validation = data.take(~held), data.take(held)
+    missing = sorted(set(range(len(LABELS))) - set(train.labels.tolist()))
+    if missing or not len(validation):
+        names = ", ".join(LABELS[index] for index in missing)
+        raise DataError(f"{len(data)} thumbnails are too few: train lacks [{names}], validation has {len(validation)}")
+    return train, validation
+
+
+def balanced_batches(data: Thumbnails, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless batches (pixels uint8, labels) in which each class is equally likely."""
+    counts = np.bincount(data.labels, minlength=len(LABELS))
+    weights = torch.from_numpy(1.0 / counts[data.labels])
+    pixels, labels = torch.from_numpy(data.pixels), torch.from_numpy(data.labels)
+    draw = torch.Generator().manual_seed(seed)
+    while True:
+        rows = torch.multinomial(weights, batch, replacement=True, generator=draw)
+        yield pixels[rows], labels[rows]
+
+
+def _catalog_rows(root: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
+    for shard in ShardedTable(root).shards:
+        for batch in shard.batches(_COLUMNS):
+            for row in batch.to_pylist():
+                image = _decode(row["bytes"])
+                if image is not None:
+                    yield row["product_id"], row["category"], image, row["sha256"]
+
+
+def _folder_rows(root: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
+    with (root / _LABELS_FILE).open(newline="") as file:
+        for row in csv.DictReader(file):
+            data = (root / row["image"]).read_bytes()
+            image = _decode(data)
+            if image is not None:
+                yield row.get("group") or row["image"], row["category"], image, hashlib.sha256(data).hexdigest()
+
+
+def _decode(data: bytes | None) -> Image.Image | None:
+    if data is None:
+        return None
+    try:
+        return decode(data)
+    except ImageError:  # the crawl's table holds the reason
+        return None
+
+
+def _draw(key: str) -> float:
+    """A number in [0, 1) that depends on the product alone."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48

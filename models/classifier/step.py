@@ -1,0 +1,101 @@
+"""Posts → thumbnail categories: the classifier applied to every tagged product of a shard."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Final
+
+import pyarrow as pa
+from PIL import Image
+
+from curation.engine import KEPT
+from curation.errors import ImageError
+from curation.images import decode
+from curation.reasons import ThumbnailDrop
+from curation.schemas import THUMBNAILS
+from curation.tables import Shard, rows_to_batch
+from curation.taxonomy import ETC, LABELS
+
+_COLUMNS: Final = ("site", "post_id", "role", "position", "product_id", "bytes", "sha256")
+_ROWS_PER_BATCH: Final = 64  # decoded thumbnails held at once
+
+
+class ClassifyThumbnails:
+    """Step over posts: name each tagged thumbnail, keep those that are large, sure and a garment.
+
+    Args of the constructor:
+        classifier: checkpoint directory.
+        classifier_version: version that the checkpoint must have.
+        min_side: smallest side, px.
+        min_probability: smallest probability of the named label.
+    """
+
+    version: ClassVar[str] = "1"
+    schema: ClassVar[pa.Schema] = THUMBNAILS
+
+    def __init__(
+        self,
+        classifier: str,
+        classifier_version: str,
+        min_side: int = 200,
+        min_probability: float = 0.8,
+        threads: int = 1,
+    ) -> None:
+        from models.classifier.infer import Classifier
+        from models.device import set_threads
+        from models.errors import CheckpointError
+
+        set_threads(threads)
+        self._classifier = Classifier.load(classifier)
+        if self._classifier.version != classifier_version:
+            found = self._classifier.version
+            raise CheckpointError(f"{classifier} has version {found}, asked for {classifier_version}")
+        self._min_side = min_side
+        self._min_probability = min_probability
+
+    def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
+        """One batch of rows for each few tagged products."""
+        for batch in shards[0].batches(_COLUMNS, rows=_ROWS_PER_BATCH):
+            tagged = [row for row in batch.to_pylist() if row["role"] == "product"]
+            if tagged:
+                yield rows_to_batch(self._rows(tagged, counts), THUMBNAILS)
+
+    def _rows(self, tagged: Sequence[dict[str, Any]], counts: Counter[str]) -> list[dict[str, Any]]:
+        images = [_decode(row["bytes"]) for row in tagged]
+        named = iter(self._classifier.probabilities([image for image in images if image is not None]))
+        rows = []
+        for row, image in zip(tagged, images, strict=True):
+            probabilities = None if image is None else next(named)
+            label = None if probabilities is None else LABELS[int(probabilities.argmax())]
+            probability = None if probabilities is None else float(probabilities.max())
+            reason = self._drop(image, label, probability)
+            counts[KEPT if reason is None else reason] += 1
+            rows.append(
+                {
+                    **{name: row[name] for name in ("site", "post_id", "position", "product_id")},
+                    "image_sha256": row["sha256"],
+                    "category": label,
+                    "probability": probability,
+                    "kept": reason is None,
+                    "reason": reason,
+                    "classifier_version": self._classifier.version,
+                }
+            )
+        return rows
+
+    def _drop(self, image: Image.Image | None, label: str | None, probability: float | None) -> ThumbnailDrop | None:
+        if image is None or probability is None:
+            return ThumbnailDrop.BAD_IMAGE
+        if min(image.size) < self._min_side:
+            return ThumbnailDrop.TOO_SMALL
+        if label == ETC:
+            return ThumbnailDrop.REJECTED
+        return ThumbnailDrop.LOW_PROBABILITY if probability < self._min_probability else None
+
+
+def _decode(data: bytes | None) -> Image.Image | None:
+    if data is None:
+        return None
+    try:
+        return decode(data)
+    except ImageError:  # recorded as bad_image by the caller
+        return None

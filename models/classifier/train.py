@@ -1,0 +1,86 @@
+"""Training of the category classifier on a shop's own categories."""
+
+from pathlib import Path
+from typing import Any
+
+import torch  # noqa: TID253
+import torch.nn.functional as F  # noqa: TID253
+from PIL import Image
+from torch import Tensor  # noqa: TID253
+from transformers import (  # noqa: TID253
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    ViTImageProcessor,
+)
+
+from curation.taxonomy import LABELS
+from models.augment import augment
+from models.checkpoint import Manifest, save_checkpoint
+from models.classifier.config import ClassifierConfig
+from models.classifier.data import balanced_batches, read_thumbnails, split_by_product
+from models.classifier.evaluate import classification_metrics
+from models.classifier.infer import Classifier
+from models.device import pick_device, set_threads
+from models.pixels import cache_size, input_size, normalise
+from models.progress import Progress
+from models.training import fit, seed_everything
+
+
+def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: Progress) -> Manifest:
+    """Train on a catalog table (or a folder with `labels.csv`) and write the most accurate checkpoint to `out`.
+
+    Raises:
+        DataError: a class has no thumbnail, or there are too few to split.
+        TrainingError: the loss is not finite.
+    """
+    set_threads(config.threads)
+    seed_everything(config.seed)
+    device = pick_device(config.device)
+    model, processor = build(config)
+    model.to(device)
+    size = input_size(processor)
+    thumbnails, fingerprint = read_thumbnails(data, cache_size(*size))
+    train, validation = split_by_product(thumbnails, config.validation_share)
+    progress("start", train=len(train), validation=len(validation), device=str(device))
+    draw = torch.Generator(device).manual_seed(config.seed)
+
+    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
+        images = normalise(augment(batch[0].to(device), config, draw, size), processor)
+        logits = model(pixel_values=images).logits
+        return F.cross_entropy(logits.float(), batch[1].to(device), label_smoothing=config.smoothing)
+
+    def evaluate() -> dict[str, Any]:
+        images = [Image.fromarray(pixels) for pixels in validation.pixels]
+        probabilities = Classifier(model, processor, "", device).probabilities(images)
+        return classification_metrics(validation.labels, probabilities, validation.products)
+
+    batches = balanced_batches(train, config.batch, config.seed)
+    metrics = fit(model, config, batches, loss, evaluate, "accuracy", progress)
+
+    def write(folder: Path) -> None:
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+    progress("done", **metrics)
+    return save_checkpoint(
+        out,
+        "classifier",
+        write,
+        config=config.model_dump(),
+        data_fingerprint=fingerprint,
+        labels=list(LABELS),
+        metrics=metrics,
+    )
+
+
+def build(config: ClassifierConfig) -> tuple[Any, Any]:
+    """Model and image processor: from `config.pretrained` with a new head, or from scratch."""
+    labels = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    if config.pretrained:
+        model = AutoModelForImageClassification.from_pretrained(
+            config.pretrained, ignore_mismatched_sizes=True, **labels
+        )
+        return model, AutoImageProcessor.from_pretrained(config.pretrained)
+    model = AutoModelForImageClassification.from_config(AutoConfig.for_model(**config.architecture, **labels))
+    return model, ViTImageProcessor(size={"height": config.height, "width": config.width})

@@ -1,0 +1,1 @@
+"""Finds garments in photos of people."""

@@ -1,0 +1,18 @@
+"""Configuration of the detector's training. Values for tiny and full size are in `models.presets`."""
+
+from pydantic import Field
+
+from models.config import TrainerConfig
+
+
+class DetectorConfig(TrainerConfig):
+    """A detection transformer fine-tuned, or trained from scratch, on a dataset of `models.detector.sources`."""
+
+    cache_side: int = Field(
+        0, ge=0, description="keep decoded training pictures in memory, longest side at most this, px; 0: decode anew"
+    )
+    workers: int = Field(0, ge=0, description="processes that decode and augment; 0: in the training process")
+    crop_probability: float = Field(0.5, ge=0, le=1, description="chance of a crop around one object")
+    crop_margin_low: float = Field(0.3, ge=0, description="smallest margin around that object, share of its size")
+    crop_margin_high: float = Field(0.9, ge=0, description="largest margin, share of its size")
+    jitter: float = Field(0.25, ge=0, lt=1, description="largest relative change of brightness, contrast, saturation")

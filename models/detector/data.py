@@ -1,0 +1,93 @@
+"""Detection datasets as torch reads them: pictures and boxes, decoded once if they fit, turned into model input."""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch  # noqa: TID253
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset  # noqa: TID253
+
+from curation.images import decode
+from models.detector.augment import Sample, augment
+from models.detector.config import DetectorConfig
+from models.errors import DataError
+
+Batch = dict[str, Any]
+
+
+class DetectionPictures(Dataset[tuple[Sample, int]]):
+    """Pictures of one split of a directory that `build_detection_dataset` wrote."""
+
+    def __init__(self, root: Path, split: str, cache_side: int = 0) -> None:
+        try:
+            data = json.loads((root / f"annotations_{split}.json").read_text())
+        except OSError as error:
+            raise DataError(f"{root} is no detection dataset: {error}") from error
+        self._folder = root / "images"
+        self._files = [str(image["file_name"]) for image in data["images"]]
+        self._sizes = [(int(image["width"]), int(image["height"])) for image in data["images"]]
+        self._boxes: list[list[list[float]]] = [[] for _ in self._files]
+        self._labels: list[list[int]] = [[] for _ in self._files]
+        place = {image["id"]: index for index, image in enumerate(data["images"])}
+        for annotation in data["annotations"]:
+            self._boxes[place[annotation["image_id"]]].append([float(n) for n in annotation["bbox"]])
+            self._labels[place[annotation["image_id"]]].append(int(annotation["category_id"]))
+        if not self._files:
+            raise DataError(f"{root}: split {split} has no picture")
+        self._cache_side = cache_side
+        self._cache: dict[int, Image.Image] = {}
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> tuple[Sample, int]:
+        image = self._cache.get(index) or self._read(index)
+        scale = image.width / self._sizes[index][0], image.height / self._sizes[index][1]
+        boxes = [[x * scale[0], y * scale[1], w * scale[0], h * scale[1]] for x, y, w, h in self._boxes[index]]
+        return Sample(image, boxes, self._labels[index]), index
+
+    def _read(self, index: int) -> Image.Image:
+        image = decode((self._folder / self._files[index]).read_bytes())
+        if self._cache_side:
+            image.thumbnail((self._cache_side, self._cache_side), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            self._cache[index] = image
+        return image
+
+
+class Collate:
+    """Samples → augmented model input. A class, so that worker processes can receive it."""
+
+    def __init__(self, processor: Callable[..., Any], config: DetectorConfig) -> None:
+        self._processor = processor
+        self._config = config
+
+    def __call__(self, items: Sequence[tuple[Sample, int]]) -> Batch:
+        """One batch."""
+        draw = random.Random(int(torch.randint(2**31, ()).item()))
+        samples = [(augment(sample, self._config, draw), index) for sample, index in items]
+        encoded = self._processor(
+            images=[sample.image for sample, _ in samples],
+            annotations=[sample.coco(index) for sample, index in samples],
+            return_tensors="pt",
+        )
+        return dict(encoded)
+
+
+def training_batches(root: Path, processor: Callable[..., Any], config: DetectorConfig) -> Iterator[Batch]:
+    """Endless shuffled batches of the training split: `pixel_values`, `labels`, and `pixel_mask` where needed."""
+    pictures = DetectionPictures(root, "train", config.cache_side)
+    loader = DataLoader(
+        pictures,
+        config.batch,
+        shuffle=True,
+        drop_last=len(pictures) >= config.batch,
+        num_workers=config.workers,
+        collate_fn=Collate(processor, config),
+        generator=torch.Generator().manual_seed(config.seed),
+        persistent_workers=config.workers > 0,
+    )
+    while True:
+        yield from loader

@@ -1,0 +1,125 @@
+"""Posts → crops: the detector applied to every photo of a shard, with a row for whatever was not used and why."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Final
+
+import pyarrow as pa
+from PIL import Image
+
+from curation.engine import KEPT
+from curation.errors import ImageError
+from curation.images import decode, encode_jpeg
+from curation.reasons import CropDrop
+from curation.schemas import CROPS
+from curation.tables import Shard, rows_to_batch
+from models.boxes import Detection, clip_box, cut, suppress
+
+_COLUMNS: Final = ("site", "post_id", "role", "position", "bytes", "sha256")
+_PHOTOS_PER_BATCH: Final = 16  # decoded photos held at once
+_NO_BOX: Final = (0.0, 0.0, 0.0, 0.0)
+
+
+class CropPosts:
+    """Step over posts: detect, suppress overlaps of any class, cut out what is sure and large enough.
+
+    Args of the constructor:
+        detector: checkpoint directory.
+        detector_version: version that the checkpoint must have; it is also what tells the engine of a new model.
+        crop_threshold: smallest score of a crop that pairing may use.
+        record_threshold: smallest score that is recorded at all (needed to compute average precision).
+        nms: largest overlap (IoU) of two crops of one photo.
+        min_side: smallest side of a crop, px.
+    """
+
+    version: ClassVar[str] = "1"
+    schema: ClassVar[pa.Schema] = CROPS
+
+    def __init__(
+        self,
+        detector: str,
+        detector_version: str,
+        crop_threshold: float = 0.5,
+        record_threshold: float = 0.05,
+        nms: float = 0.75,
+        min_side: int = 16,
+        threads: int = 1,
+    ) -> None:
+        from models.detector.infer import Detector
+        from models.device import set_threads
+        from models.errors import CheckpointError
+
+        set_threads(threads)
+        self._detector = Detector.load(detector)
+        if self._detector.version != detector_version:
+            raise CheckpointError(f"{detector} has version {self._detector.version}, asked for {detector_version}")
+        self._crop_threshold = crop_threshold
+        self._record_threshold = record_threshold
+        self._nms = nms
+        self._min_side = min_side
+
+    def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
+        """One batch of crop rows for each few photos."""
+        for batch in shards[0].batches(_COLUMNS, rows=_PHOTOS_PER_BATCH):
+            photos = [row for row in batch.to_pylist() if row["role"] == "photo"]
+            if photos:
+                yield rows_to_batch(self._rows(photos, counts), CROPS)
+
+    def _rows(self, photos: Sequence[dict[str, Any]], counts: Counter[str]) -> list[dict[str, Any]]:
+        images = [_decode(photo) for photo in photos]
+        found = iter(self._detector.detect([image for image in images if image is not None], self._record_threshold))
+        rows = []
+        for photo, image in zip(photos, images, strict=True):
+            if image is None:
+                rows.append(self._row(photo, None, CropDrop.BAD_IMAGE, None))
+                continue
+            detections = next(found)
+            if not detections:
+                rows.append(self._row(photo, None, CropDrop.NO_DETECTION, None))
+            rows += self._photo_rows(photo, image, detections)
+        for row in rows:
+            counts[KEPT if row["kept"] else row["reason"]] += 1
+        return rows
+
+    def _photo_rows(
+        self, photo: dict[str, Any], image: Image.Image, detections: Sequence[Detection]
+    ) -> Iterator[dict[str, Any]]:
+        sure = [item for item in detections if item.score >= self._crop_threshold]
+        alive = dict(zip(sure, suppress(sure, self._nms), strict=True))
+        for item in detections:
+            reason = self._drop(item, image, alive)
+            yield self._row(photo, item, reason, None if reason else encode_jpeg(cut(image, item.box)))
+
+    def _drop(self, item: Detection, image: Image.Image, alive: dict[Detection, bool]) -> CropDrop | None:
+        if item not in alive:
+            return CropDrop.LOW_SCORE
+        if not alive[item]:
+            return CropDrop.SUPPRESSED
+        x0, y0, x1, y1 = clip_box(item.box, image.width, image.height)
+        return CropDrop.TOO_SMALL if min(x1 - x0, y1 - y0) < self._min_side else None
+
+    def _row(
+        self, photo: dict[str, Any], item: Detection | None, reason: CropDrop | None, crop: bytes | None
+    ) -> dict[str, Any]:
+        return {
+            "site": photo["site"],
+            "post_id": photo["post_id"],
+            "position": photo["position"],
+            "image_sha256": photo["sha256"] or "",
+            "category": item.category if item else "",
+            "score": item.score if item else 0.0,
+            "box": item.box if item else _NO_BOX,
+            "kept": reason is None,
+            "reason": reason,
+            "bytes": crop,
+            "detector_version": self._detector.version,
+        }
+
+
+def _decode(photo: dict[str, Any]) -> Image.Image | None:
+    if photo["bytes"] is None:
+        return None
+    try:
+        return decode(photo["bytes"])
+    except ImageError:  # recorded as bad_image by the caller
+        return None

@@ -1,0 +1,53 @@
+"""Where and in which precision a model runs: device, threads, autocast. Nothing else in the room asks for CUDA."""
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch  # noqa: TID253
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA where there is a device, else the CPU; any other name is torch's own."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def set_threads(threads: int) -> int:
+    """Cap torch's CPU threads and return the number in use; 0 takes the cores that this process may run on.
+
+    Two torch processes with more threads than cores spin on each other: measured at least four times slower than one
+    thread each.
+    """
+    wanted = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(wanted)
+    return wanted
+
+
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
+    """Run the forward pass in bfloat16 where that pays; the loss stays in float32.
+
+    `auto` is bfloat16 on CUDA and on CPUs with native bfloat16 arithmetic (measured there: 2.3 times faster for a Swin
+    step, 1.3 times for an RT-DETRv2 step), float32 elsewhere, where it is emulated and slower.
+    """
+    if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(device)):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    return bool(torch.cuda.is_bf16_supported()) if device.type == "cuda" else _cpu_has_bfloat16()
+
+
+@functools.cache
+def _cpu_has_bfloat16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:  # not Linux: float32 is always right
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,173 @@
+"""Pairs as the encoder reads them: a pair dataset's Parquet shards → arrays in memory, or a stream from disk."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch  # noqa: TID253
+from numpy.typing import NDArray
+from torch import Tensor  # noqa: TID253
+from torch.utils.data import DataLoader, Dataset  # noqa: TID253
+
+from curation.images import decode
+from curation.tables import file_fingerprint, fingerprint
+from models.encoder.config import EncoderConfig
+from models.errors import DataError
+from models.pixels import resize
+
+_ROWS_DECODED: Final = 64  # rows whose original bytes are held at once
+_KEYS: Final = ("site", "post_id", "product_id", "product_cluster_id", "category", "anchor_sha256", "positive_sha256")
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PairKeys:
+    """What is known of each pair of a split without its pictures."""
+
+    files: list[Path]
+    labels: NDArray[np.int64]  # product (its near-duplicate cluster), numbered
+    products: list[str]  # names of those numbers
+    categories: NDArray[np.str_]
+    rows: Rows  # positions in the files, after the choice of categories
+    posts: NDArray[np.str_]  # site/post of each row
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def read_keys(data: Path, split: str, categories: Sequence[str] = ()) -> PairKeys:
+    """Read the keys of a split. Raises `DataError` when it has no pair (of these categories)."""
+    files = sorted(data.glob(f"{split}-*.parquet"))
+    if not files:
+        raise DataError(f"{data} has no file {split}-*.parquet: it is no pair dataset, or the split is empty")
+    table = pa.concat_tables([pq.read_table(file, columns=list(_KEYS)) for file in files])
+    every = np.array(table["category"].to_pylist(), dtype=np.str_)
+    rows = np.flatnonzero(np.isin(every, list(categories))) if categories else np.arange(len(every))
+    if not len(rows):
+        raise DataError(f"{data}: split {split} has no pair of {', '.join(categories) or 'any category'}")
+    names = [_product(row) for row in table.take(pa.array(rows)).to_pylist()]
+    products, labels = np.unique(np.array(names), return_inverse=True)
+    posts = [f"{row['site']}/{row['post_id']}" for row in table.take(pa.array(rows)).to_pylist()]
+    return PairKeys(files, labels.astype(np.int64), products.tolist(), every[rows], rows, np.array(posts))
+
+
+def data_fingerprint(data: Path) -> str:
+    """Identity of a pair dataset: digest of its shards' bytes."""
+    return fingerprint([[path.name, file_fingerprint(path)] for path in sorted(data.glob("*.parquet"))])
+
+
+class PairPictures(Dataset[tuple[Tensor, Tensor, int]]):
+    """(anchor, positive, label) of each pair; pictures uint8, (height, width, 3)."""
+
+    def __init__(self, keys: PairKeys, size: tuple[int, int]) -> None:
+        """Decode every picture once, at (height, width) px. 10,000 pairs at 72 px take 310 MB."""
+        self.keys = keys
+        self.anchors = np.empty((len(keys), *size, 3), np.uint8)
+        self.positives = np.empty((len(keys), *size, 3), np.uint8)
+        for place, (anchor, positive) in enumerate(_stream(keys)):
+            self.anchors[place] = resize(decode(anchor), *size)
+            self.positives[place] = resize(decode(positive), *size)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        anchor, positive = torch.from_numpy(self.anchors[index]), torch.from_numpy(self.positives[index])
+        return anchor, positive, int(self.keys.labels[index])
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """One fetch for a whole batch: already stacked, so `collate` has nothing left to do."""
+        return [
+            torch.from_numpy(self.anchors[indices]),
+            torch.from_numpy(self.positives[indices]),
+            torch.from_numpy(self.keys.labels[indices]),
+        ]
+
+
+class StreamedPairs(Dataset[tuple[Tensor, Tensor, int]]):
+    """The same from disk, through `datasets`: memory-mapped, decoded when asked for, for sets that do not fit."""
+
+    def __init__(self, keys: PairKeys, size: tuple[int, int], cache_dir: str = "") -> None:
+        from datasets import load_dataset
+
+        files = [str(path) for path in keys.files]
+        self.keys = keys
+        self._size = size
+        self._rows = load_dataset("parquet", data_files=files, split="train", cache_dir=cache_dir or None)
+        self._rows = self._rows.select_columns(["anchor", "positive"]).with_format("arrow")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        row = self._rows[int(self.keys.rows[index])].to_pylist()[0]
+        anchor, positive = (
+            torch.from_numpy(resize(decode(row[name]["bytes"]), *self._size).copy()) for name in ("anchor", "positive")
+        )
+        return anchor, positive, int(self.keys.labels[index])
+
+
+class PairBatches:
+    """Batch sampler: endless lists of row numbers, a share of them within one category."""
+
+    def __init__(self, keys: PairKeys, batch: int, same_category: float, seed: int) -> None:
+        names, counts = np.unique(keys.categories, return_counts=True)
+        self._keys = keys
+        self._batch = batch
+        self._share = same_category
+        self._draw = np.random.default_rng(seed)
+        self._names = names
+        self._weights = counts / counts.sum()
+
+    def __iter__(self) -> Iterator[list[int]]:
+        queues: dict[str, list[int]] = {}
+        while True:
+            name = str(self._draw.choice(self._names, p=self._weights)) if self._draw.random() < self._share else ""
+            yield self._take(queues.setdefault(name, []), name)
+
+    def _take(self, queue: list[int], name: str) -> list[int]:
+        """The next rows of a category's (or everything's) shuffled order, begun anew when it is used up."""
+        pool = np.flatnonzero(self._keys.categories == name) if name else np.arange(len(self._keys))
+        if len(queue) < min(self._batch, len(pool)):
+            queue[:] = self._draw.permutation(pool).tolist()  # a rest shorter than a batch waits for another shuffle
+        rows, queue[:] = queue[: self._batch], queue[self._batch :]
+        return rows
+
+
+def training_batches(keys: PairKeys, config: EncoderConfig, size: tuple[int, int]) -> Iterator[list[Tensor]]:
+    """Endless batches: anchors and positives (n, height, width, 3) uint8, labels (n,)."""
+    sampler = PairBatches(keys, config.batch, config.same_category, config.seed)
+    if config.in_memory:
+        pictures = PairPictures(keys, size)
+        for rows in sampler:
+            yield pictures.__getitems__(rows)
+    else:
+        yield from DataLoader(
+            StreamedPairs(keys, size, config.cache_dir), batch_sampler=sampler, num_workers=config.workers
+        )
+
+
+def _stream(keys: PairKeys) -> Iterator[tuple[bytes, bytes]]:
+    """Bytes of each chosen pair in row order, a few rows in memory at a time."""
+    wanted, place = set(keys.rows.tolist()), 0
+    for path in keys.files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROWS_DECODED, columns=["anchor", "positive"]):
+                for row in batch.to_pylist():
+                    if place in wanted:
+                        yield row["anchor"]["bytes"], row["positive"]["bytes"]
+                    place += 1
+
+
+def _product(row: dict[str, Any]) -> str:
+    """The near-duplicate cluster; without one the shop's own id, which says less: it differs between sites."""
+    if row["product_cluster_id"] is not None:
+        return str(row["product_cluster_id"])
+    if row["product_id"] is None:
+        raise DataError(f"pair of post {row['site']}/{row['post_id']} has neither product_cluster_id nor product_id")
+    return f"{row['site']}/{row['product_id']}"

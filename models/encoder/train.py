@@ -1,0 +1,111 @@
+"""Training of the encoder by contrast, one for all categories or one for some."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # noqa: TID253
+from PIL import Image
+from torch import Tensor, nn  # noqa: TID253
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, ViTImageProcessor  # noqa: TID253
+
+from models.augment import augment
+from models.checkpoint import Manifest, save_checkpoint
+from models.device import pick_device, set_threads
+from models.encoder.config import EncoderConfig
+from models.encoder.data import PairPictures, data_fingerprint, read_keys, training_batches
+from models.encoder.evaluate import Embedded, per_query
+from models.encoder.infer import Encoder
+from models.encoder.loss import ContrastiveLoss
+from models.encoder.model import ImageEncoder
+from models.pixels import cache_size, input_size, normalise
+from models.progress import Progress
+from models.training import fit, seed_everything
+
+
+class Learner(nn.Module):
+    """Encoder and loss together, so that a learned temperature is optimised and selected with the weights."""
+
+    def __init__(self, encoder: ImageEncoder, loss: ContrastiveLoss) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.loss = loss
+
+
+def train_encoder(config: EncoderConfig, data: Path, out: Path, progress: Progress) -> Manifest:
+    """Train on the `train` split of a pair dataset, keep the best R@1 on `validation`, write the checkpoint to `out`.
+
+    Raises:
+        DataError: a split has no pair of the chosen categories.
+        TrainingError: the loss is not finite.
+    """
+    set_threads(config.threads)
+    seed_everything(config.seed)
+    device = pick_device(config.device)
+    encoder, processor = build(config)
+    learner = Learner(encoder, ContrastiveLoss(config.temperature, learned=config.learn_temperature)).to(device)
+    size = input_size(processor)
+    keys = read_keys(data, "train", config.categories)
+    validation = PairPictures(read_keys(data, "validation", config.categories), size)
+    progress("start", pairs=len(keys), products=len(keys.products), validation=len(validation), device=str(device))
+    draw = torch.Generator(device).manual_seed(config.seed)
+
+    def loss(batch: list[Tensor]) -> Tensor:
+        anchors, positives, labels = (tensor.to(device) for tensor in batch)
+        images = [normalise(augment(side, config, draw, size), processor) for side in (anchors, positives)]
+        vectors = encoder(torch.cat(images))
+        value: Tensor = learner.loss(vectors[: len(labels)], vectors[len(labels) :], labels)
+        return value
+
+    metrics = fit(
+        learner,
+        config,
+        training_batches(keys, config, cache_size(*size)),
+        loss,
+        lambda: validation_metrics(Encoder(encoder, processor, "", device), validation),
+        "r@1",
+        progress,
+    )
+    metrics["temperature"] = learner.loss.log_temperature.exp().item()
+
+    def write(folder: Path) -> None:
+        encoder.save(folder)
+        processor.save_pretrained(folder)
+
+    progress("done", **metrics)
+    return save_checkpoint(
+        out,
+        "encoder",
+        write,
+        config=config.model_dump(),
+        data_fingerprint=data_fingerprint(data),
+        labels=list(config.categories),
+        metrics=metrics,
+    )
+
+
+def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:
+    """Network and image processor: backbone from `config.pretrained` or from scratch, embedding layer always new."""
+    if config.pretrained:
+        backbone = AutoModel.from_pretrained(config.pretrained)
+        return ImageEncoder(backbone, config.dimension), AutoImageProcessor.from_pretrained(config.pretrained)
+    architecture = AutoConfig.for_model(image_size=config.height, **config.architecture)
+    processor = ViTImageProcessor(size={"height": config.height, "width": config.width})
+    return ImageEncoder(AutoModel.from_config(architecture), config.dimension), processor
+
+
+def validation_metrics(encoder: Encoder, pictures: PairPictures) -> dict[str, Any]:
+    """Retrieval among the split's own products, with the category filter. Each one's first thumbnail is the gallery."""
+    keys = pictures.keys
+    _, first = np.unique(keys.labels, return_index=True)
+    gallery = Embedded(
+        encoder.embed([Image.fromarray(pictures.positives[row]) for row in first]),
+        keys.labels[first],
+        keys.categories[first],
+    )
+    queries = Embedded(
+        encoder.embed([Image.fromarray(pixels) for pixels in pictures.anchors]),
+        keys.labels,
+        keys.categories[first][keys.labels],  # a product has one category here, whatever a crop was called
+    )
+    return {name: float(values.mean()) for name, values in per_query(queries, gallery).items() if name != "rank"}

@@ -1,0 +1,128 @@
+"""Ready configurations: `tiny` trains from scratch on one CPU core in minutes, `full` fine-tunes on a GPU.
+
+They are data. No training code asks which of them it was given.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from models.errors import ConfigError
+
+Profile = Literal["tiny", "full"]
+
+_DETECTOR_TINY: Final = {
+    # RT-DETRv2: DETRs without denoising or pre-training do not converge in minutes, this one does.
+    "architecture": {
+        "model_type": "rt_detr_v2",
+        "backbone_config": {
+            "model_type": "rt_detr_resnet",
+            "embedding_size": 32,  # must equal hidden_sizes[0] for basic layers of depth 1
+            "hidden_sizes": [32, 64, 96, 128],
+            "depths": [1, 1, 1, 1],
+            "layer_type": "basic",
+            "out_features": ["stage2", "stage3", "stage4"],
+        },
+        "freeze_backbone_batch_norms": False,
+        "encoder_in_channels": [64, 96, 128],
+        "encoder_hidden_dim": 96,
+        "encoder_ffn_dim": 192,
+        "encoder_attention_heads": 4,
+        "hidden_expansion": 0.5,
+        "d_model": 96,
+        "decoder_in_channels": [96, 96, 96],
+        "decoder_ffn_dim": 192,
+        "decoder_layers": 2,
+        "decoder_attention_heads": 6,
+        "num_queries": 30,
+        "num_denoising": 30,
+    },
+    "height": 160,
+    "width": 128,
+    "steps": 450,
+    "batch": 16,
+    "learning_rate": 1e-3,
+    "weight_decay": 1e-4,
+    "clip": 1.0,
+    "cache_side": 256,
+}
+_DETECTOR_FULL: Final = {
+    # The prior work's recipe: 100 epochs, batch 32, cosine, weight decay 1e-4, gradient clip 0.01.
+    "pretrained": "microsoft/conditional-detr-resnet-50",
+    "steps": 200_000,
+    "batch": 32,
+    "learning_rate": 5e-5,
+    "weight_decay": 1e-4,
+    "clip": 0.01,
+    "evaluations": 50,
+    "workers": 8,
+}
+_CLASSIFIER_TINY: Final = {
+    "architecture": {
+        "model_type": "resnet",
+        "embedding_size": 32,
+        "hidden_sizes": [32, 64, 128, 192],
+        "depths": [1, 1, 1, 1],
+        "layer_type": "basic",
+    },
+    "height": 64,
+    "width": 64,
+    "steps": 400,
+    "batch": 64,
+    "learning_rate": 2e-3,
+    "weight_decay": 0.05,
+}
+_CLASSIFIER_FULL: Final = {
+    "pretrained": "google/vit-base-patch16-224-in21k",
+    "height": 224,
+    "width": 224,
+    "steps": 20_000,
+    "batch": 64,
+    "learning_rate": 5e-5,
+    "weight_decay": 0.01,
+    "evaluations": 20,
+}
+_ENCODER_TINY: Final = {
+    "architecture": {
+        "model_type": "swin",
+        "patch_size": 4,
+        "embed_dim": 48,
+        "depths": [2, 2, 2],
+        "num_heads": [2, 4, 8],
+        "window_size": 4,
+        "drop_path_rate": 0.0,
+    },
+    "height": 64,
+    "width": 64,
+    "steps": 450,
+    "batch": 96,
+    "learning_rate": 2e-3,
+    "weight_decay": 0.05,
+}
+_ENCODER_FULL: Final = {
+    "pretrained": "microsoft/swin-base-patch4-window7-224",
+    "height": 224,
+    "width": 224,
+    "steps": 45_000,  # ten epochs of 290,000 pairs
+    "batch": 64,
+    "learning_rate": 5e-5,
+    "weight_decay": 0.05,
+    "evaluations": 20,
+    "in_memory": False,
+    "workers": 8,
+}
+_PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "detector-tiny": _DETECTOR_TINY,
+    "detector-full": _DETECTOR_FULL,
+    "classifier-tiny": _CLASSIFIER_TINY,
+    "classifier-full": _CLASSIFIER_FULL,
+    "encoder-tiny": _ENCODER_TINY,
+    "encoder-full": _ENCODER_FULL,
+}
+
+
+def preset(kind: str, profile: str, **changes: Any) -> dict[str, Any]:
+    """Values of a configuration, with `changes` over them. Raises `ConfigError` for an unknown name."""
+    name = f"{kind}-{profile}"
+    if name not in _PRESETS:
+        raise ConfigError(f"no preset {name!r}; there are {', '.join(_PRESETS)}")
+    return {**_PRESETS[name], **changes}

@@ -1,0 +1,51 @@
+"""One training by name: strict configuration first, then the trainer, with its progress beside the checkpoint."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from models.checkpoint import Manifest
+from models.config import make_config
+from models.errors import ConfigError
+from models.progress import FILE_NAME, Progress
+
+log = logging.getLogger(__name__)
+
+
+def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest:
+    """Train a `detector`, `classifier` or `encoder` on `data` and write its checkpoint directory `out`.
+
+    Raises:
+        ConfigError: `kind` is unknown or `values` are no valid configuration; nothing was started.
+        DataError: the data cannot be trained on.
+        TrainingError: training could not go on; a checkpoint that was in `out` before is still there.
+    """
+    config, trainer = _trainer(kind, values)
+    if not data.is_dir():
+        raise ConfigError(f"data: {data} is no directory")
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    with Progress(out / FILE_NAME) as progress:
+        manifest: Manifest = trainer(config, data, out, progress)
+    log.info("%s version %s written to %s", kind, manifest.version, out)
+    return manifest
+
+
+def _trainer(kind: str, values: dict[str, Any]) -> tuple[Any, Any]:
+    if kind == "detector":
+        from models.detector.config import DetectorConfig
+        from models.detector.train import train_detector
+
+        return make_config(DetectorConfig, values), train_detector
+    if kind == "classifier":
+        from models.classifier.config import ClassifierConfig
+        from models.classifier.train import train_classifier
+
+        return make_config(ClassifierConfig, values), train_classifier
+    if kind == "encoder":
+        from models.encoder.config import EncoderConfig
+        from models.encoder.train import train_encoder
+
+        return make_config(EncoderConfig, values), train_encoder
+    raise ConfigError(f"kind: must be detector, classifier or encoder, got {kind!r}")

@@ -1,0 +1,1 @@
+"""Run: definitions, jobs, schedules, and the one reader of environment variables."""

@@ -1,0 +1,82 @@
+"""The code location: every asset, with the resources that this environment gives them."""
+
+import dagster as dg
+
+from assets import crawl, dedup, label, pairs, report, search, train
+from assets.io_manager import ReferenceIOManager
+from assets.resources import DataFolder, DetectionSources, Engine, RealSites, Recipes, SandboxSites
+from pipelines.environments import Settings, read_settings
+from pipelines.jobs import JOBS, SCHEDULES
+
+_SANDBOX_DETECTION_IMAGES = 1200
+_ANNOTATION_SEED_SHIFT = 1_000_003
+"""The detector must not learn on the people and products of the world that it is measured on."""
+_FLOORS = {"detector": 0.6, "classifier": 0.9, "encoder": 0.3}
+
+
+def build(settings: Settings) -> dg.Definitions:
+    """One builder for all environments; they differ in arguments only."""
+    sandbox = settings.profile == "sandbox"
+    modules = [crawl, dedup, label, pairs, train, search, *([report] if sandbox else [])]
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(modules),
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        executor=_executor(settings),
+        resources=_resources(settings),
+    )
+
+
+def _resources(settings: Settings) -> dict[str, object]:
+    sandbox = settings.profile == "sandbox"
+    data = DataFolder(root=str(settings.data.resolve()))
+    photos = str(settings.photos.resolve()) if settings.photos else ""
+    drawn = SandboxSites(
+        name=settings.world,
+        seed=settings.seed,
+        posts=settings.posts,
+        photos=photos,
+        port=settings.sandbox_port,
+        block_size=settings.block_size,
+    )
+    return {
+        "data": data,
+        "engine": Engine(),
+        "sites": drawn if sandbox else RealSites(name=settings.world),
+        "sources": DetectionSources(
+            modanet=_path(settings.modanet),
+            fashionpedia=_path(settings.fashionpedia),
+            coco=_path(settings.street),
+            drawn=_SANDBOX_DETECTION_IMAGES if sandbox else 0,
+            seed=settings.seed + _ANNOTATION_SEED_SHIFT,
+            commercial_only=settings.commercial_only,
+        ),
+        "recipes": Recipes(
+            profile="tiny" if sandbox else "full",
+            seed=settings.seed,
+            effort=settings.effort,
+            floors=_FLOORS if settings.gates == "on" else {},
+            must_beat_baselines=settings.gates == "on",
+            thumbnails=_path(settings.thumbnails),
+        ),
+        "children": dg.PipesSubprocessClient(),
+        "io_manager": ReferenceIOManager(data=data),
+    }
+
+
+def _executor(settings: Settings) -> dg.ExecutorDefinition:
+    """Steps as processes; forked from a server that has the light libraries loaded, never torch."""
+    return dg.multiprocess_executor.configured(
+        {
+            "max_concurrent": settings.concurrency,
+            "start_method": {"forkserver": {"preload_modules": ["dagster", "pyarrow", "pandas"]}},
+        },
+        name="processes",
+    )
+
+
+def _path(folder: object) -> str:
+    return str(folder) if folder else ""
+
+
+defs = build(read_settings())

@@ -1,0 +1,89 @@
+"""Environments: the only reader of environment variables, and the settings that differ between profiles.
+
+Every variable is refused by name when its value is wrong, before any work starts.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "FASHION_"
+
+
+class SettingsError(Exception):
+    """Raised by `read_settings`: names each variable that is wrong, its rule and its value."""
+
+
+class Settings(BaseModel):
+    """What a user can set. Each field is the variable `FASHION_<NAME>`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: Literal["sandbox", "full"] = Field(
+        "sandbox", description="sandbox: drawn world on this machine; full: the real sites"
+    )
+    data: Path = Field(Path("data"), description="folder of everything that runs make")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="of the drawn world and of training")
+    posts: int = Field(1000, ge=40, le=10_000_000, description="posts in the drawn world")
+    photos: Path | None = Field(None, description="folder of real shop photos to serve instead of the drawn world")
+    sandbox_port: int = Field(
+        8600, ge=1024, le=65534, description="port of the sandbox's KREAM; OnTheLook is on the next one"
+    )
+    block_size: int = Field(
+        100, ge=1, le=1_000_000, description="post ids per shard in the sandbox; the real sites use 10,000"
+    )
+    modanet: Path | None = Field(None, description="folder of ModaNet: annotations JSON and images/")
+    fashionpedia: Path | None = Field(None, description="folder of Fashionpedia: annotations JSON and images/")
+    street: Path | None = Field(None, description="folder with boxes_coco.json and photos/ in the seven classes")
+    thumbnails: Path | None = Field(
+        None, description="folder with labels.csv to train the classifier on, instead of the catalog"
+    )
+    commercial_only: bool = Field(False, description="leave out annotations under non-commercial terms (ModaNet)")
+    effort: float = Field(
+        1.0, gt=0, le=100, description="share of the recipe's training steps: less to try the chain out"
+    )
+    gates: Literal["on", "off"] = Field(
+        "on", description="off: models pass whatever they reach, as for a few real photos"
+    )
+    concurrency: int = Field(2, ge=1, le=64, description="steps that run at once")
+
+    @property
+    def world(self) -> str:
+        """Name of what is crawled: what a data folder belongs to."""
+        if self.profile == "full":
+            return "the real sites"
+        return (
+            f"sandbox photos {self.photos.resolve()}"
+            if self.photos
+            else f"sandbox seed {self.seed}, {self.posts} posts"
+        )
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from `FASHION_*` variables; unset and empty ones take the default.
+
+    Raises:
+        SettingsError: a value breaks its rule, a folder is not there, or a variable is unknown.
+    """
+    values = {
+        name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX) and value
+    }
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_problem(item) for item in error.errors())) from None
+    for name in ("photos", "modanet", "fashionpedia", "street", "thumbnails"):
+        folder = getattr(settings, name)
+        if folder is not None and not folder.is_dir():
+            raise SettingsError(f"{PREFIX}{name.upper()}: there is no folder {folder}")
+    return settings
+
+
+def _problem(item: Any) -> str:
+    name = PREFIX + ".".join(map(str, item["loc"])).upper()
+    if item["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting"
+    return f"{name}: {item['msg']}, got {item['input']!r}"

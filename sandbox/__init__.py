@@ -1,0 +1,1 @@
+"""A drawn world of products and posts with ground truth, and the web sites that serve it."""

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Build the virtual environment given as $1 and install what the project needs, the browser too.
+set -eu
+venv=$1
+python=${PYTHON:-python3}
+
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+
+apt_install() {
+    command -v apt-get >/dev/null || { echo "please install: $*" >&2; exit 1; }
+    $sudo apt-get update -q
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -q -y --no-install-recommends "$@"
+}
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$python is older than Python 3.11" >&2; exit 1; }
+"$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    apt_install chromium fonts-noto-cjk
+
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --upgrade pip
+"$venv/bin/python" -m pip install --quiet -e '.[dev]'

@@ -1,0 +1,96 @@
+"""Command line: `python -m search query PHOTO.jpg` and `python -m search serve`."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from curation.images import decode, encode_jpeg
+from curation.taxonomy import CATEGORIES
+from models.errors import ModelsError
+from search.errors import SearchError
+from search.index import Index
+from search.query import Answer, SearchService
+from search.report import query_picture
+
+_CONNECTIONS: Final = 128  # open at once; more are answered 503 without being read
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; give the exit status: 0, or 2 with a message when models, index or photo will not do."""
+    options = _parser().parse_args(arguments)
+    try:
+        run: int = options.run(options)
+    except (SearchError, ModelsError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    return run
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m search", description="From a photo to the shop's products.")
+    commands = parser.add_subparsers(required=True)
+    query = commands.add_parser("query", help="find the products on one photo")
+    query.add_argument("photo", type=Path)
+    query.add_argument("--top", type=int, default=5, help="products per garment (default 5)")
+    query.add_argument("--category", choices=CATEGORIES, help="search only there")
+    query.add_argument("--json", action="store_true", help="print JSON")
+    query.add_argument("--picture", type=Path, help="also draw boxes and neighbours into this JPEG")
+    query.set_defaults(run=_query)
+    serve = commands.add_parser("serve", help="start the HTTP service and its page")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8700)
+    serve.set_defaults(run=_serve)
+    for command in (query, serve):
+        command.add_argument("--data", type=Path, default=Path("data"), help="holds models/, index/ and examples/")
+    return parser
+
+
+def _open(data: Path) -> SearchService:
+    """Load models and index without the progress bars of a library that expects to download gigabytes."""
+    Index.open(data / "index")  # tells at once what is missing, before the seconds that importing torch takes
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    return SearchService.open(data)
+
+
+def _query(options: argparse.Namespace) -> int:
+    photo = options.photo.read_bytes()
+    service = _open(options.data)
+    answer = service.search(photo, category=options.category, top=options.top)
+    print(json.dumps(asdict(answer), ensure_ascii=False, indent=2) if options.json else _text(answer))
+    if options.picture:
+        sheet = query_picture(service.index, decode(photo), answer.garments, options.top)
+        options.picture.write_bytes(encode_jpeg(sheet))
+    return 0
+
+
+def _text(answer: Answer) -> str:
+    lines = []
+    for garment in answer.garments:
+        sure = "" if garment.score is None else f" {garment.score:.2f}"
+        x0, y0, x1, y1 = (round(side) for side in garment.box)
+        lines.append(f"{garment.category or 'any category'}{sure} at {x0},{y0},{x1},{y1}")
+        for hit in garment.hits:
+            item = hit.product
+            price = "" if item.price is None else f"{item.price:,} KRW"
+            lines.append(f"  {hit.score:.3f}  {item.brand or ''}  {item.name or item.id}  {price}  {item.url or ''}")
+    return "\n".join(lines)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import uvicorn
+
+    from search.app import create_app
+
+    app = create_app(_open(options.data), options.data / "examples")
+    print(f"Search page: http://{options.host}:{options.port}/")
+    uvicorn.run(app, host=options.host, port=options.port, limit_concurrency=_CONNECTIONS, log_level="warning")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

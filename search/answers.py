@@ -1,0 +1,129 @@
+"""The JSON that the service answers with, and how it is made from what the library returns."""
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from pydantic import BaseModel, Field
+
+from search.index import Hit, Product
+from search.query import Answer, Garment
+
+_LINKS: Final = ("http://", "https://")
+_DIGITS: Final = 4  # of scores and seconds: more is noise
+
+
+class ProductOut(BaseModel):
+    """One product."""
+
+    id: str = Field(description="stable across rebuilds: <site>-<the site's id>", examples=["kream-12345"])
+    name: str | None = Field(examples=["Cropped denim jacket"])
+    brand: str | None = Field(examples=["Maison Seoul"])
+    price: int | None = Field(description="KRW", examples=[129000])
+    url: str | None = Field(description="the shop's page of it", examples=["https://kream.co.kr/products/12345"])
+    category: str = Field(examples=["outer"])
+    thumbnail: str = Field(description="path of a JPEG, longest side 256 px")
+
+
+class HitOut(ProductOut):
+    """A product and how alike it is."""
+
+    score: float = Field(description="cosine similarity, -1 to 1", examples=[0.8712])
+
+
+class GarmentOut(BaseModel):
+    """A box on the photo, and its hits where they were asked for."""
+
+    box: tuple[float, float, float, float] = Field(description="left, top, right, bottom in px of the upright photo")
+    category: str | None = Field(description="searched category; null is all of them")
+    score: float | None = Field(description="of the detector, 0-1; null for a box that was given")
+    hits: list[HitOut] = Field(default=[], description="best first")
+
+
+class AnswerOut(BaseModel):
+    """What a photo holds."""
+
+    width: int = Field(description="px, of the upright photo")
+    height: int = Field(description="px")
+    index_version: str
+    garments: list[GarmentOut]
+    seconds: dict[str, float] = Field(description="by step: decode, detect, embed, search")
+
+
+class SimilarOut(BaseModel):
+    """A product and what is like it."""
+
+    product: ProductOut
+    hits: list[HitOut]
+
+
+class CatalogOut(BaseModel):
+    """What can be searched."""
+
+    products: int
+    categories: dict[str, int] = Field(description="products per category", examples=[{"top": 120, "bag": 40}])
+    index_version: str
+    encoder_version: str
+
+
+class ExamplesOut(BaseModel):
+    """Photos to try."""
+
+    examples: list[str] = Field(description="paths of JPEGs", examples=[["/api/examples/0"]])
+
+
+class ErrorBody(BaseModel):
+    """Which rule was broken, for programs and for people."""
+
+    name: str = Field(examples=["too_large"])
+    message: str = Field(examples=["body: at most 10485760 bytes, got 20000000"])
+
+
+class ErrorOut(BaseModel):
+    """Every answer that is not a success."""
+
+    error: ErrorBody
+
+
+def answer_out(answer: Answer) -> AnswerOut:
+    """JSON of a whole answer."""
+    return AnswerOut(
+        width=answer.width,
+        height=answer.height,
+        index_version=answer.index_version,
+        garments=[_garment_out(garment, answer.index_version) for garment in answer.garments],
+        seconds={step: round(value, _DIGITS) for step, value in answer.seconds.items()},
+    )
+
+
+def similar_out(product: Product, hits: list[Hit], version: str) -> SimilarOut:
+    """JSON of a product's neighbours."""
+    return SimilarOut(
+        product=ProductOut(**_product_fields(product, version)), hits=[_hit_out(hit, version) for hit in hits]
+    )
+
+
+def _garment_out(garment: Garment, version: str) -> GarmentOut:
+    x0, y0, x1, y1 = (round(value, 1) for value in garment.box)
+    return GarmentOut(
+        box=(x0, y0, x1, y1),
+        category=garment.category,
+        score=None if garment.score is None else round(garment.score, _DIGITS),
+        hits=[_hit_out(hit, version) for hit in garment.hits],
+    )
+
+
+def _hit_out(hit: Hit, version: str) -> HitOut:
+    return HitOut(score=round(hit.score, _DIGITS), **_product_fields(hit.product, version))
+
+
+def _product_fields(product: Product, version: str) -> dict[str, Any]:
+    """A link that is not http(s) is left out: it came from a crawled page and will be clicked."""
+    return {
+        "id": product.id,
+        "name": product.name,
+        "brand": product.brand,
+        "price": product.price,
+        "url": product.url if product.url and product.url.startswith(_LINKS) else None,
+        "category": product.category,
+        "thumbnail": f"/api/products/{quote(product.id, safe='')}/thumbnail?v={version}",
+    }

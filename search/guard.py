@@ -1,0 +1,133 @@
+"""What stands between the network and the routes: limits on bodies, security headers, metrics, errors as JSON."""
+
+import asyncio
+import logging
+from time import perf_counter
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from search.errors import BadRequestError, BusyError, SearchError, TooLargeError, TooSlowError
+from search.metrics import Metrics
+
+MAX_BODY: Final = 10 * 2**20
+"""Bytes of a request. The page shrinks larger photos before it sends them."""
+BODY_SECONDS: Final = 30.0  # to receive a body: a slow phone needs ten for a photo
+
+_HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Guard:
+    """ASGI middleware around all routes."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_body: int = MAX_BODY, seconds: float = BODY_SECONDS) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_body = max_body
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = perf_counter()
+        status = 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        try:
+            declared = Headers(scope=scope).get("content-length", "0")
+            if declared.isdecimal() and int(declared) > self._max_body:
+                error = TooLargeError(f"body: at most {self._max_body} bytes, got {declared}")
+                await error_response(error)(scope, receive, answer)
+            else:
+                await self._app(scope, self._limited(receive), answer)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.add("requests_total", route=route, status=str(status))
+            self._metrics.add("request_seconds_total", perf_counter() - start, route=route)
+
+    def _limited(self, receive: Receive) -> Receive:
+        """`receive` that stops a body which is too long, whatever length it declared, or too slow."""
+        received = 0
+        complete = False
+        deadline = asyncio.get_running_loop().time() + self._seconds
+
+        async def limited() -> Message:
+            nonlocal received, complete
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                raise TooSlowError(f"body: must arrive within {self._seconds} s") from error
+            received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if received > self._max_body:
+                raise TooLargeError(f"body: at most {self._max_body} bytes")
+            return message
+
+        return limited
+
+
+def error_response(error: SearchError) -> JSONResponse:
+    """JSON of an error. One of ours that is not the client's business says nothing of the inside."""
+    inside = error.status == SearchError.status
+    message = "something went wrong here; it has been logged" if inside else str(error)
+    headers = {"retry-after": "1"} if isinstance(error, BusyError) else None
+    body = {"error": {"name": SearchError.name if inside else error.name, "message": message}}
+    return JSONResponse(body, error.status, headers)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Answer every error of every route as JSON of one form."""
+    app.add_exception_handler(SearchError, _on_search_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_surprise)
+
+
+async def _on_search_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, SearchError)  # noqa: S101 - registered for that class only
+    return error_response(error)
+
+
+async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    broken = [f"{'.'.join(str(part) for part in item['loc'][1:])}: {item['msg']}" for item in error.errors()]
+    return error_response(BadRequestError("; ".join(broken)))
+
+
+async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if isinstance(error.__cause__, SearchError):  # FastAPI wraps what a body's reader raises
+        return error_response(error.__cause__)
+    name = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    return JSONResponse({"error": {"name": name, "message": str(error.detail)}}, error.status_code, error.headers)
+
+
+async def _on_surprise(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return error_response(SearchError())

@@ -1,0 +1,34 @@
+// Calls to the service. A failure is a `Failure` whose `name` is a key of the error words.
+
+export class Failure extends Error {
+  constructor(name, message) {
+    super(message);
+    this.name = name;
+  }
+}
+
+async function call(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    throw new Failure("offline", String(error));
+  }
+  const body = await response.json().catch(() => ({}));
+  if (response.ok) return body;
+  throw new Failure(body.error?.name ?? "other", body.error?.message ?? response.statusText);
+}
+
+/** Products like each garment on a photo, or like what is inside `box` ([x0, y0, x1, y1] in px). */
+export function search(photo, { box, category, top = 24 } = {}) {
+  const form = new FormData();
+  form.append("photo", photo, "photo");
+  form.append("top", top);
+  if (box) form.append("box", box.map((side) => side.toFixed(1)).join(","));
+  if (category) form.append("category", category);
+  return call("/api/search", { method: "POST", body: form });
+}
+
+export const similar = (id, top = 24) => call(`/api/products/${encodeURIComponent(id)}/similar?top=${top}`);
+export const catalog = () => call("/api/catalog");
+export const examples = () => call("/api/examples");

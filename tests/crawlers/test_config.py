@@ -1,0 +1,62 @@
+"""Options are checked by name before any work starts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crawlers.__main__ import main
+from crawlers.config import make_config
+from crawlers.errors import ConfigError
+
+
+def test_make_config__defaults_are_polite(tmp_path: Path) -> None:
+    config = make_config(kind="kream", out=tmp_path)
+    assert config.delay >= 1
+    assert not config.allow_private
+    assert config.blocks == "auto"
+    assert (config.site, config.is_catalog, config.needs_browser) == ("kream", False, False)
+    assert make_config(kind="onthelook", out=tmp_path).needs_browser
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("blocks", "3-1"),
+        ("blocks", "x"),
+        ("block_size", 0),
+        ("max_posts", -1),
+        ("delay", -0.1),
+        ("delay", "fast"),
+        ("base_url", "ftp://x"),
+        ("base_url", "kream.co.kr"),
+        ("base_url", "http://x/?a=1"),
+        ("user_agent", ""),
+        ("kind", "29cm"),
+        ("colour", "red"),
+    ],
+)
+def test_make_config__names_the_wrong_option(tmp_path: Path, name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: .*"):
+        make_config(**{"kind": "kream", "out": tmp_path, name: value})
+
+
+def test_make_config__missing_browser_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"browser: .*nowhere does not exist"):
+        make_config(kind="onthelook", out=tmp_path, browser=tmp_path / "nowhere")
+
+
+def test_main__refuses_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kream", "--out", str(tmp_path / "out"), "--blocks", "9-1"]) == 2
+    assert "blocks: range 9-1 runs backwards" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_import__loads_neither_scrapy_nor_playwright() -> None:
+    code = """
+import sys
+import crawlers, crawlers.config, crawlers.__main__, crawlers.pages.kream, crawlers.policy
+print([name for name in ("scrapy", "playwright", "twisted", "dagster", "torch") if name in sys.modules])
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

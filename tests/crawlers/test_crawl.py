@@ -1,0 +1,322 @@
+"""Whole crawls as an operator starts them: `python -m crawlers …` against the sandbox sites."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from crawlers.blocks import locked
+from curation.tables import ShardedTable
+from sandbox.sites.server import ServeOptions, Server, serving
+from tests.sandbox.tiny import TinyProduct, post, tiny_world, troubled_world
+
+FAST = ("--delay", "0", "--allow-private", "--block-size", "10", "--frontier-window", "8", "--scroll-wait", "0.3")
+TROUBLE = {
+    1: "done",
+    2: "gone",
+    3: "excluded:ai_made",
+    4: "empty:no_tag",
+    5: "empty:photo_truncated",
+    6: "empty:photo_empty",
+    7: "empty:photo_not_an_image",
+    8: "empty:photo_too_many_pixels",
+    9: "empty:product_missing",
+    10: "done",
+}
+
+
+def command(kind: str, url: str, out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "crawlers", kind, "--base-url", url, "--out", str(out), *FAST, *more]
+
+
+def crawl(kind: str, url: str, out: Path, *more: str, code: int = 0) -> dict[str, Any]:
+    """Run a crawl, check its exit code, and return its stats; on failure `{"error": text}`."""
+    done = subprocess.run(command(kind, url, out, *more), capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == code, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    return {"error": done.stderr} if code else json.loads(done.stdout)
+
+
+def ledger(out: Path, site: str) -> dict[int, str]:
+    rows = ShardedTable(out / "ledger", site).table().to_pylist()
+    assert len({row["post_id"] for row in rows}) == len(rows)
+    return {row["post_id"]: row["state"] + (f":{row['reason']}" if row["reason"] else "") for row in rows}
+
+
+def states(out: Path, site: str) -> dict[int, str]:
+    return {n: state.removesuffix(":http_404") for n, state in ledger(out, site).items()}
+
+
+def content(out: Path, site: str) -> str:
+    return ShardedTable(out / "posts", site).fingerprint
+
+
+def hits(server: Server, site: str) -> dict[str, int]:
+    return dict(server.sites[site].hits)
+
+
+def test_kream__every_trouble_ends_in_its_state(tmp_path: Path) -> None:
+    with serving(troubled_world()) as server:
+        stats = crawl("kream", server.urls["kream"], tmp_path, "--blocks", "0-3")
+    assert states(tmp_path, "kream") == TROUBLE
+    assert stats["kept"] == 2
+    assert stats["finish_reason"] == "finished"
+    assert stats["blocks"] == {
+        "kream/000000": "made",
+        "kream/000001": "made",
+        "kream/000002": "skipped",
+        "kream/000003": "skipped",
+    }
+    assert json.loads((tmp_path / "stats-kream.json").read_text()) == stats
+    rows = ShardedTable(tmp_path / "posts").table().to_pylist()
+    errors = {(row["post_id"], row["role"]): row["error"] for row in rows if row["error"]}
+    assert errors == {
+        (5, "photo"): "truncated",
+        (6, "photo"): "empty",
+        (7, "photo"): "not_an_image",
+        (8, "photo"): "too_many_pixels",
+        (9, "product"): "missing",
+        (10, "product"): "missing",
+    }
+    assert all((row["bytes"] is None) == (row["error"] is not None) for row in rows)
+    assert not list((tmp_path / "staging").rglob("*.sqlite*"))
+
+
+def test_kream__pictures_are_the_originals_and_fetched_once(tmp_path: Path) -> None:
+    world = tiny_world(30)  # ten products, tagged sixty times
+    with serving(world) as server:
+        crawl("kream", server.urls["kream"], tmp_path, "--block-size", "100")
+        seen = hits(server, "kream")
+    photos = sum(len(p.photos) for p in world.posts["kream"].values())
+    assert seen["original"] == photos + len(world.products)
+    assert "resized" not in seen
+    assert "disallowed" not in seen
+    for row in ShardedTable(tmp_path / "posts").table().to_pylist():
+        if row["role"] == "photo":
+            assert row["bytes"] == world.photo("kream", row["post_id"], row["position"])
+        else:
+            assert row["bytes"] == world.thumbnail("kream", int(row["product_id"]))
+            assert row["product_name"] == f"Item <{row['product_id']}>"
+
+
+def test_kream__second_run_asks_for_new_posts_only(tmp_path: Path) -> None:
+    world = tiny_world(12)
+    with serving(world) as server:
+        url = server.urls["kream"]
+        crawl("kream", url, tmp_path)
+        first, asked = content(tmp_path, "kream"), hits(server, "kream")
+        again = crawl("kream", url, tmp_path)
+        assert (again["pages"], again["kept"]) == (0, 12)
+        assert hits(server, "kream")["original"] == asked["original"]
+        assert content(tmp_path, "kream") == first
+        world.posts["kream"][13] = post("kream", 13)
+        grown = crawl("kream", url, tmp_path)
+        assert (grown["pages"], grown["kept"]) == (1, 13)
+        assert crawl("kream", url, tmp_path, "--refresh")["pages"] == 13
+    assert list(ledger(tmp_path, "kream")) == list(range(1, 14))
+
+
+def test_kream__max_posts_goes_on_next_time(tmp_path: Path) -> None:
+    with serving(tiny_world(15)) as server:
+        url = server.urls["kream"]
+        assert crawl("kream", url, tmp_path, "--max-posts", "4")["kept"] == 4
+        assert crawl("kream", url, tmp_path)["kept"] == 15
+        crawl("kream", url, tmp_path / "whole")
+    assert content(tmp_path, "kream") == content(tmp_path / "whole", "kream")
+
+
+def test_kream__killed_crawl_resumes_to_the_same_result(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    with serving(tiny_world(25), ServeOptions(delay=0.03)) as server:
+        url = server.urls["kream"]
+        crawl("kream", url, tmp_path / "whole")
+        for _ in range(4):
+            begun, enough = hits(server, "kream")["original"], int(random.integers(3, 12))
+            with subprocess.Popen(
+                command("kream", url, tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as child:
+                while child.poll() is None and hits(server, "kream")["original"] < begun + enough:
+                    time.sleep(0.01)
+                child.kill()
+            assert child.returncode == -signal.SIGKILL
+        crawl("kream", url, tmp_path / "cut")
+    assert states(tmp_path / "cut", "kream") == states(tmp_path / "whole", "kream")
+    assert content(tmp_path / "cut", "kream") == content(tmp_path / "whole", "kream")
+
+
+def test_kream__sigterm_stops_in_seconds_and_resumes(tmp_path: Path) -> None:
+    with serving(tiny_world(60), ServeOptions(delay=0.2)) as server:
+        url = server.urls["kream"]
+        with subprocess.Popen(
+            command("kream", url, tmp_path, "--block-size", "100"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
+            deadline = time.monotonic() + 20
+            while hits(server, "kream").get("original", 0) < 5 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            child.send_signal(signal.SIGTERM)
+            _, error = child.communicate(timeout=10)
+        assert child.returncode == 1
+        assert "stopped (SIGTERM); run again to resume" in error
+        before = hits(server, "kream")["post"]
+    with serving(tiny_world(60)) as server:
+        stats = crawl("kream", server.urls["kream"], tmp_path, "--block-size", "100")
+    assert before > 0
+    assert 0 < stats["pages"] <= 60
+    assert set(states(tmp_path, "kream").values()) == {"done"}
+
+
+def test_kream__passing_faults_are_retried(tmp_path: Path) -> None:
+    faults = {"429": 0.1, "503": 0.05, "truncate": 0.08, "drop": 0.04}
+    with serving(tiny_world(10)) as server:
+        crawl("kream", server.urls["kream"], tmp_path / "calm")
+    with serving(tiny_world(10), ServeOptions(faults=faults, retry_after=0)) as server:
+        crawl("kream", server.urls["kream"], tmp_path / "storm", "--retries", "12")
+    assert content(tmp_path / "storm", "kream") == content(tmp_path / "calm", "kream")
+
+
+def test_kream__failed_posts_and_only_they_are_retried(tmp_path: Path) -> None:
+    world = tiny_world(9)
+    original = type(world).photo
+
+    def flaky(site: str, post_id: int, position: int) -> bytes:
+        if post_id == 4:
+            raise RuntimeError("disk on fire")  # HTTP 500
+        return original(world, site, post_id, position)
+
+    world.photo = flaky  # type: ignore[method-assign]
+    with serving(world) as server:
+        url = server.urls["kream"]
+        crawl("kream", url, tmp_path, "--retries", "0")
+        assert ledger(tmp_path, "kream")[4] == "failed:photo_http_error"
+        del world.photo  # the site is well again
+        assert crawl("kream", url, tmp_path)["pages"] == 0
+        assert crawl("kream", url, tmp_path, "--retry-failed")["pages"] == 1
+    entry = ShardedTable(tmp_path / "ledger").table().to_pylist()[3]
+    assert (entry["post_id"], entry["state"], entry["attempts"]) == (4, "done", 2)
+    assert entry["first_tried_at"] < entry["last_tried_at"]
+
+
+def test_kream__empty_site_fails_loudly(tmp_path: Path) -> None:
+    world = tiny_world(0)
+    with serving(world) as server:
+        assert "nothing was kept" in crawl("kream", server.urls["kream"], tmp_path, code=1)["error"]
+
+
+def test_kream__site_that_is_down_fails_loudly(tmp_path: Path) -> None:
+    answer = crawl("kream", "http://127.0.0.1:9", tmp_path, "--retries", "0", code=1)
+    assert "cannot find the newest post" in answer["error"]
+
+
+def test_kream__loopback_is_refused_without_permission(tmp_path: Path) -> None:
+    with serving(tiny_world(3)) as server:
+        arguments = [part for part in command("kream", server.urls["kream"], tmp_path) if part != "--allow-private"]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+        assert hits(server, "kream") == {}
+    assert done.returncode == 1
+    assert "private address 127.0.0.1" in done.stderr
+
+
+def test_kream__two_crawls_of_one_block_do_not_run(tmp_path: Path) -> None:
+    with serving(tiny_world(3)) as server, locked(tmp_path / "staging" / "kream" / "000000.lock"):
+        answer = crawl("kream", server.urls["kream"], tmp_path, code=1)
+    assert "000000 is being crawled by another process" in answer["error"]
+    assert not (tmp_path / "posts").exists()
+
+
+@pytest.mark.browser
+def test_onthelook__every_trouble_ends_in_its_state(tmp_path: Path) -> None:
+    with serving(troubled_world()) as server:
+        stats = crawl("onthelook", server.urls["onthelook"], tmp_path)
+        seen = hits(server, "onthelook")
+    assert states(tmp_path, "onthelook") == TROUBLE
+    assert stats["kept"] == 2
+    assert "resized" not in seen  # the page's own small pictures never left the browser
+    assert "disallowed" not in seen  # nor what robots.txt forbids
+    rows = ShardedTable(tmp_path / "posts").table().to_pylist()
+    world = troubled_world()
+    photo = next(row for row in rows if row["post_id"] == 1 and row["role"] == "photo")
+    assert photo["bytes"] == world.photo("onthelook", 1, 0)
+    assert [row["product_id"] for row in rows if row["post_id"] == 1 and row["role"] == "product"] == [
+        "p000002",
+        "p000005",
+    ]
+
+
+@pytest.mark.browser
+def test_kream_catalog__scrolls_to_the_end_and_keeps_all_categories(tmp_path: Path) -> None:
+    world = tiny_world(1)
+    world.products |= {n: TinyProduct(n, "bag", 9, f"Bag {n}") for n in range(100, 230)}
+    world.broken = {("product", 150): None}
+    with serving(world) as server:
+        stats = crawl("kream-catalog", server.urls["kream"], tmp_path, "--scroll-wait", "1")
+        asked = hits(server, "kream")["original"]
+        assert crawl("kream-catalog", server.urls["kream"], tmp_path)["pages"] == 0
+    assert asked == 140
+    assert stats["kept"] == 139
+    table = ShardedTable(tmp_path / "catalog").table().to_pylist()
+    assert {row["product_id"]: row["category"] for row in table} == {
+        str(n): p.category for n, p in world.products.items()
+    }
+    assert {row["shop_category_id"] for row in table} == {27, 26, 34, 9, 54}
+    assert [row["product_id"] for row in table if row["error"]] == ["150"]
+
+
+@pytest.mark.browser
+def test_onthelook__killed_crawl_leaves_no_browser(tmp_path: Path) -> None:
+    with serving(tiny_world(40)) as server:
+        with subprocess.Popen(
+            command("onthelook", server.urls["onthelook"], tmp_path),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as child:
+            deadline = time.monotonic() + 30
+            while hits(server, "onthelook").get("api", 0) < 1 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            family = descendants(child.pid)
+            child.kill()
+        assert any("chrom" in name for name in family.values())
+        deadline = time.monotonic() + 10
+        while alive(family) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert alive(family) == []
+        assert httpx.get(server.urls["onthelook"] + "/__sandbox").status_code == 200
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Pid → command of all processes below one."""
+    parents: dict[int, tuple[int, str]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                head, _, tail = (folder / "stat").read_text().rpartition(")")
+            except OSError:
+                continue  # ended meanwhile
+            parents[int(folder.name)] = int(tail.split()[1]), head.partition("(")[2]
+    found, queue = {}, [pid]
+    for parent in queue:
+        children = [number for number, (above, _) in parents.items() if above == parent]
+        queue += children
+        found |= {number: parents[number][1] for number in children}
+    return found
+
+
+def alive(family: dict[int, str]) -> list[int]:
+    def is_running(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    return [pid for pid in family if is_running(pid)]

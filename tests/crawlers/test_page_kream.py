@@ -1,0 +1,177 @@
+"""KREAM's page object on saved pages, on pages of an older markup, and on mutated ones."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crawlers.errors import PageError
+from crawlers.pages.base import PostPage, moment, original, price
+from crawlers.pages.kream import KreamPages
+
+FIXTURES = Path(__file__).parent / "fixtures"
+POST = (FIXTURES / "kream_post.html").read_text()
+PAGES = KreamPages("http://127.0.0.1:8700")
+
+
+def test_parse_post__from_nuxt_data() -> None:
+    page = PAGES.parse_post(POST, 9)
+    assert len(page.images) == 3
+    assert all(re.fullmatch(r"http://127\.0\.0\.1:8700/images/.*/p_[0-9a-f]{32}\.jpeg", url) for url in page.images)
+    assert page.posted_at == datetime(2024, 1, 2, 6, 1, tzinfo=UTC)
+    assert not page.ai_made
+    first = page.products[0]
+    assert first.product_id is not None
+    assert first.product_id.isdigit()
+    assert first.product_url == f"http://127.0.0.1:8700/products/{first.product_id}"
+    assert first.image_url is not None
+    assert "?" not in first.image_url
+    assert all((item.name, item.brand, item.price) for item in page.products)
+
+
+def without_data(html: str) -> str:
+    return html.replace('id="__NUXT_DATA__"', 'id="other"')
+
+
+def test_parse_post__dom_gives_the_same() -> None:
+    by_data, by_dom = PAGES.parse_post(POST, 9), PAGES.parse_post(without_data(POST), 9)
+    assert replace(by_dom, posted_at=by_data.posted_at) == by_data
+    assert by_dom.posted_at == datetime(2024, 1, 1, 15, tzinfo=UTC)  # the page shows a day only, in Seoul
+
+
+def test_parse_post__falls_back_field_by_field() -> None:
+    renamed = POST.replace('"product_tags"', '"tags_v2"')
+    assert PAGES.parse_post(renamed, 9) == PAGES.parse_post(POST, 9)
+
+
+def test_parse_post__markup_of_2023() -> None:
+    page = KreamPages().parse_post((FIXTURES / "kream_post_2023.html").read_text(), 1001)
+    base = "https://kream-phinf.pstatic.net/MjAyMzAxMTdfNTMg/MTY3Mzk.x.JPEG"
+    assert page.images == (f"{base}/p_aaaa.jpeg", f"{base}/p_bbbb.jpeg")  # no clone, no video
+    assert [(p.product_id, p.name, p.price) for p in page.products] == [
+        ("64893", "Jordan 1 Retro Low", 219_000),
+        ("77", "No price tee", None),
+    ]
+    assert page.products[0].product_url == "https://kream.co.kr/products/64893"
+    assert page.posted_at == datetime(2023, 1, 16, 15, tzinfo=UTC)
+    assert not page.ai_made  # only the poster's own text says so
+
+
+def test_parse_post__ai_mark_in_data_or_dom() -> None:
+    marked = POST.replace(
+        '<p class="upload_time">', '<span class="ai_label">AI로 제작한 이미지</span><p class="upload_time">'
+    )
+    assert marked != POST
+    assert PAGES.parse_post(marked, 9).ai_made
+    assert PAGES.parse_post(without_data(marked), 9).ai_made
+
+
+def test_parse_post__other_post_in_the_data_is_not_taken() -> None:
+    only_data = re.sub(r'<div class="social_post_detail".*</div>\n<img', "<img", POST, flags=re.DOTALL)
+    assert PAGES.parse_post(only_data, 9).products
+    with pytest.raises(PageError, match="kream post 10"):
+        PAGES.parse_post(only_data, 10)
+
+
+@pytest.mark.parametrize(
+    "html", ["", "<html></html>", "not html at all", "\x00\xff", "<script id='__NUXT_DATA__'>[]</script>"]
+)
+def test_parse_post__no_post_is_an_error(html: str) -> None:
+    with pytest.raises(PageError):
+        PAGES.parse_post(html, 9)
+
+
+def test_parse_post__mutated_pages_never_crash() -> None:
+    random = np.random.default_rng(5)
+    parsed = 0
+    for _ in range(300):
+        html = mutated(POST, random)
+        try:
+            page = PAGES.parse_post(html, 9)
+        except PageError:
+            continue
+        assert isinstance(page, PostPage)
+        parsed += 1
+    assert parsed > 150
+
+
+def mutated(html: str, random: np.random.Generator) -> str:
+    for _ in range(int(random.integers(1, 6))):
+        start, length = int(random.integers(0, len(html))), int(random.integers(1, 60))
+        kind = random.integers(0, 4)
+        middle = ("", html[start : start + length] * 2, "[{<\"'&\x00", html[start : start + length][::-1])[kind]
+        html = html[:start] + middle + html[start + length :]
+    return html
+
+
+def test_parse_listing__2026_and_2023() -> None:
+    now = PAGES.parse_listing((FIXTURES / "kream_listing.html").read_text())
+    assert len(now) == len({item.product_id for item in now}) > 5
+    assert all(item.name and item.brand and item.price and item.image_url for item in now)
+    old = KreamPages().parse_listing((FIXTURES / "kream_listing_2023.html").read_text())
+    assert [(item.product_id, item.brand, item.price) for item in old] == [("12831", "Nike", 139_000)]
+
+
+def test_parse_listing__empty_is_fine_but_unreadable_cards_are_not() -> None:
+    assert PAGES.parse_listing("<html></html>") == []
+    with pytest.raises(PageError, match="none with a product link"):
+        PAGES.parse_listing('<div class="product_card"><a href="/goods/1">x</a></div>')
+
+
+def test_hosts__real_site_has_its_image_host_and_a_mirror_has_not() -> None:
+    assert KreamPages().hosts == {"kream.co.kr", "kream-phinf.pstatic.net"}
+    assert PAGES.hosts == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("/a.jpg?type=l#x", "http://h/a.jpg"),
+        ("//cdn/a.jpg?w=1", "http://cdn/a.jpg"),
+        ("https://cdn:81/a.png", "https://cdn:81/a.png"),
+        ("data:image/png;base64,AA", None),
+        ("javascript:alert(1)", None),
+        ("/clip.MP4?x", None),
+        ("http://[", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_original__strips_query_and_refuses_what_cannot_be_fetched(address: str | None, expected: str | None) -> None:
+    assert original("http://h/page", address) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("129,000원", 129_000),
+        ("₩ 5,000", 5_000),
+        (7, 7),
+        (True, None),
+        (-1, None),
+        ("-", None),
+        (None, None),
+        ("9" * 50, None),
+    ],
+)
+def test_price__reads_digits(value: object, expected: int | None) -> None:
+    assert price(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-05-06T07:08:09+09:00", datetime(2024, 5, 5, 22, 8, 9, tzinfo=UTC)),
+        ("2024-05-06T07:08:09", datetime(2024, 5, 5, 22, 8, 9, tzinfo=UTC)),
+        ("2024.05.06", datetime(2024, 5, 5, 15, tzinfo=UTC)),
+        ("2024.13.06", None),
+        ("0001-01-01T00:00:00+09:00", None),
+        ("3일 전", None),
+        (5, None),
+    ],
+)
+def test_moment__reads_iso_and_korean_dates(text: object, expected: datetime | None) -> None:
+    assert moment(text) == expected

@@ -1,0 +1,200 @@
+"""Staged results: whole posts or none, each picture once, and what the exported shards hold."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from crawlers.rows import PHOTO, PRODUCT, LedgerEntry, Picture, PostResult, Row
+from crawlers.shards import export_catalog, export_posts, read_ledger
+from crawlers.staging import Staging
+from curation.reasons import ImageFault, PostState
+from curation.schemas import CATALOG, LEDGER, POSTS
+from curation.tables import SchemaError, ShardedTable
+
+TIME = datetime(2024, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+PRODUCT_VALUES = {"product_id": "5", "product_name": "Tee", "brand": None, "price": 10, "product_url": "http://h/5"}
+
+
+def picture(url: str, error: ImageFault | None = None, data: bytes = b"abc") -> Picture:
+    if error:
+        return Picture(url, TIME, error=error)
+    return Picture(url, TIME, data, "JPEG", 3, 4, False, f"sha-{data.decode()}")
+
+
+def result(post_id: int, state: PostState = PostState.DONE, data: bytes = b"abc", **entry: object) -> PostResult:
+    if state is not PostState.DONE:
+        return PostResult(LedgerEntry(post_id, state, "why", first_tried_at=TIME, last_tried_at=TIME))
+    common = {"post_url": f"http://h/{post_id}", "posted_at": TIME.isoformat()}
+    nothing = dict.fromkeys(PRODUCT_VALUES)
+    rows = (
+        Row(post_id, PHOTO, 0, f"http://h/{post_id}.jpg", {**common, **nothing}),
+        Row(post_id, PRODUCT, 0, "http://h/shared.png", {**common, **PRODUCT_VALUES}),
+    )
+    pictures = (picture(f"http://h/{post_id}.jpg", data=data), picture("http://h/shared.png"))
+    done = LedgerEntry(post_id, state, None, None, 1, 1, 1, TIME, TIME)
+    return PostResult(replace(done, **entry), rows, pictures)
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    return Staging(tmp_path / "staging" / "block.sqlite")
+
+
+def test_commit__comes_back_whole_after_reopening(staging: Staging) -> None:
+    staging.commit(result(1))
+    staging.commit(result(2, PostState.GONE))
+    staging.close()
+    again = Staging(staging.path)
+    assert again.entries() == {1: result(1).entry, 2: result(2, PostState.GONE).entry}
+    assert [(row.role, pic.data, pic.width) for row, pic in again.rows()] == [
+        ("photo", b"abc", 3),
+        ("product", b"abc", 3),
+    ]
+    again.remove()
+    assert list(staging.path.parent.iterdir()) == []
+
+
+def test_commit__bad_row_leaves_nothing(staging: Staging) -> None:
+    bad = replace(result(1), rows=(replace(result(1).rows[0], values={"when": TIME}),))  # no JSON
+    with pytest.raises(TypeError):
+        staging.commit(bad)
+    assert staging.entries() == {}
+    assert list(staging.rows()) == []
+    staging.commit(result(1))
+    assert len(list(staging.rows())) == 2
+
+
+def test_commit__killed_process_leaves_whole_posts(staging: Staging) -> None:
+    code = f"""
+from pathlib import Path
+from crawlers.staging import Staging
+from tests.crawlers.test_staging import result
+staging = Staging(Path({str(staging.path)!r}))
+print("begun", flush=True)
+for number in range(1, 10**6):
+    staging.commit(result(number))
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        while len(staging.entries()) < 20:
+            pass
+        os.kill(writer.pid, signal.SIGKILL)
+    again = Staging(staging.path)
+    assert len(list(again.rows())) == 2 * len(again.entries()) > 0
+
+
+def test_picture__passing_fault_is_fetched_again_and_replaced(staging: Staging) -> None:
+    url = "http://h/shared.png"
+    staging.commit(replace(result(1), pictures=(result(1).pictures[0], picture(url, ImageFault.TRANSFER))))
+    assert staging.picture(url) is None
+    staging.commit(result(2))
+    found = staging.picture(url)
+    assert found is not None
+    assert (found.sha256, found.data) == ("sha-abc", None)
+    assert all(pic.usable for _, pic in staging.rows())
+
+
+def test_picture__lasting_fault_is_remembered(staging: Staging) -> None:
+    staging.commit(replace(result(1), pictures=(picture("http://h/1.jpg", ImageFault.EMPTY), result(1).pictures[1])))
+    found = staging.picture("http://h/1.jpg")
+    assert found is not None
+    assert found.error is ImageFault.EMPTY
+
+
+def test_export_posts__tables_have_their_schemas_and_counts(tmp_path: Path, staging: Staging) -> None:
+    staging.commit(result(2))
+    staging.commit(result(1))
+    staging.commit(result(3, PostState.EXCLUDED))
+    posts, ledger = export_posts(tmp_path, "kream/000000", staging)
+    table = posts.table()
+    assert table.schema.equals(POSTS)
+    assert table["post_id"].to_pylist() == [1, 1, 2, 2]
+    assert table["role"].to_pylist() == ["photo", "product"] * 2
+    assert table["posted_at"][0].as_py() == TIME
+    assert dict(posts.counts) == {"photos": 2, "products": 2}
+    assert ledger.table().schema.equals(LEDGER)
+    assert dict(ledger.counts) == {"done": 2, "excluded": 1, "excluded:why": 1}
+
+
+def test_export_posts__fingerprint_is_content_not_time_or_address(tmp_path: Path) -> None:
+    def fingerprint(name: str, change: object = None) -> str:
+        staging = Staging(tmp_path / f"{name}.sqlite")
+        visit = result(1)
+        if change == "time":
+            later = TIME.replace(year=2030)
+            visit = replace(
+                visit,
+                entry=replace(visit.entry, last_tried_at=later, attempts=4),
+                pictures=tuple(replace(p, crawled_at=later) for p in visit.pictures),
+            )
+        elif change == "address":
+            rows = tuple(replace(r, image_url=r.image_url.replace("//h", "//g")) for r in visit.rows)
+            visit = replace(
+                visit, rows=rows, pictures=tuple(replace(p, url=p.url.replace("//h", "//g")) for p in visit.pictures)
+            )
+        elif change == "pixels":
+            visit = result(1, data=b"other")
+        staging.commit(visit)
+        return export_posts(tmp_path / name, "kream/000000", staging)[0].fingerprint
+
+    first = fingerprint("a")
+    assert fingerprint("b", "time") == first
+    assert fingerprint("c", "address") == first
+    assert fingerprint("d", "pixels") != first
+
+
+def test_export_posts__merges_with_the_finished_shard(tmp_path: Path) -> None:
+    first = Staging(tmp_path / "1.sqlite")
+    for visit in (result(1), result(2), result(5), result(6, PostState.FAILED)):
+        first.commit(visit)
+    export_posts(tmp_path, "kream/000000", first)
+    second = Staging(tmp_path / "2.sqlite")
+    for visit in (result(2, data=b"new"), result(3), result(5, PostState.GONE), result(6, attempts=2)):
+        second.commit(visit)
+    export_posts(tmp_path, "kream/000000", second)
+    ledger = read_ledger(tmp_path, "kream/000000")
+    assert [(n, entry.state.value, entry.attempts) for n, entry in ledger.items()] == [
+        (1, "done", 1),
+        (2, "done", 1),
+        (3, "done", 1),
+        (5, "gone", 1),
+        (6, "done", 2),
+    ]
+    table = ShardedTable(tmp_path / "posts").table()
+    photos = [row for row in table.to_pylist() if row["role"] == "photo"]
+    assert [(row["post_id"], row["bytes"]) for row in photos] == [(1, b"abc"), (2, b"new"), (3, b"abc"), (6, b"abc")]
+
+
+def test_export_catalog__one_row_per_product(tmp_path: Path, staging: Staging) -> None:
+    for number in (9, 7):
+        row = Row(
+            number,
+            PRODUCT,
+            0,
+            f"http://h/{number}.png",
+            {**PRODUCT_VALUES, "product_id": str(number), "shop_category_id": 27},
+        )
+        staging.add(row, picture(f"http://h/{number}.png", ImageFault.MISSING if number == 7 else None))
+    shard = export_catalog(tmp_path, "kream/top", staging)
+    assert shard.table().schema.equals(CATALOG)
+    assert shard.table()["product_id"].to_pylist() == ["7", "9"]
+    assert dict(shard.counts) == {"products": 1, "image:missing": 1}
+
+
+def test_read_ledger__foreign_file_is_refused(tmp_path: Path) -> None:
+    assert read_ledger(tmp_path, "kream/000000") == {}
+    path = tmp_path / "ledger" / "kream" / "000000.parquet"
+    path.parent.mkdir(parents=True)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(SchemaError):
+        read_ledger(tmp_path, "kream/000000")

@@ -1,0 +1,102 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from curation.images import encode_jpeg
+from curation.taxonomy import LABELS
+from models.checkpoint import open_checkpoint
+from models.classifier.infer import Classifier
+from models.classifier.step import ClassifyThumbnails
+from models.errors import CheckpointError, ConfigError
+from models.presets import preset
+from models.run import train
+from tests.models import toys
+from tests.models.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def trained(catalog, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "classifier"
+    values = preset("classifier", "tiny", **{**TINY, "steps": 40, "batch": 32, "height": 32, "width": 32})
+    return out, train("classifier", values, catalog, out)
+
+
+def test_train_classifier__learns(trained):
+    _, manifest = trained
+    assert manifest.metrics["accuracy"] > 0.9
+    assert manifest.labels == list(LABELS)
+    assert np.trace(manifest.metrics["confusion"]) > 0.9 * np.sum(manifest.metrics["confusion"])
+
+
+def test_classifier__same_answers_after_loading(trained):
+    out, _ = trained
+    images = [toys.thumbnail(label, 77_000 + index) for index, label in enumerate(LABELS)]
+    probabilities = Classifier.load(out).probabilities(images)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    assert (probabilities.argmax(1) == np.arange(8)).mean() >= 7 / 8
+    alone = np.concatenate([Classifier.load(out).probabilities([image]) for image in images])
+    np.testing.assert_allclose(alone, probabilities, atol=1e-4)
+
+
+def test_classifier__no_picture(trained):
+    assert Classifier.load(trained[0]).probabilities([]).shape == (0, 8)
+
+
+def test_train_classifier__continues_from_a_checkpoint_directory(trained, catalog, tmp_path):
+    values = preset("classifier", "tiny", **{**TINY, "steps": 1, "learning_rate": 1e-6})
+    values = {**values, "architecture": {}, "pretrained": str(trained[0])}
+    assert train("classifier", values, catalog, tmp_path / "again").metrics["accuracy"] > 0.9
+
+
+def test_train__wrong_value_starts_nothing(catalog, tmp_path):
+    with pytest.raises(ConfigError, match="batch"):
+        train("classifier", preset("classifier", "tiny", batch=-1), catalog, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_train__data_is_no_directory(tmp_path):
+    with pytest.raises(ConfigError, match="nowhere"):
+        train("classifier", preset("classifier", "tiny"), tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_classify_thumbnails__each_row_has_its_reason(trained, tmp_path):
+    out, manifest = trained
+    large = encode_jpeg(toys.thumbnail("hat", 5))
+    pictures = [
+        ("product", large),
+        ("photo", large),
+        ("product", encode_jpeg(toys.thumbnail("hat", 5, side=199))),
+        ("product", encode_jpeg(toys.thumbnail("etc", 5))),
+        ("product", large[:200]),
+        ("product", b"<html>"),
+        ("product", None),
+    ]
+    shard = toys.posts_table(tmp_path, pictures).shards[0]
+    counts: Counter[str] = Counter()
+    step = ClassifyThumbnails(str(out), manifest.version, min_probability=0.2)
+    rows = [row for batch in step(shard, counts=counts) for row in batch.to_pylist()]
+    assert [row["post_id"] for row in rows] == [0, 2, 3, 4, 5, 6]
+    assert [row["reason"] for row in rows] == [None, "too_small", "etc", "bad_image", "bad_image", "bad_image"]
+    assert rows[0]["kept"]
+    assert (rows[0]["category"], rows[0]["classifier_version"]) == ("hat", manifest.version)
+    assert rows[5]["category"] is None
+    assert counts == {"kept": 1, "too_small": 1, "etc": 1, "bad_image": 3}
+
+
+def test_classify_thumbnails__unsure(trained, tmp_path):
+    shard = toys.posts_table(tmp_path, [("product", encode_jpeg(toys.thumbnail("hat", 5)))]).shards[0]
+    step = ClassifyThumbnails(str(trained[0]), trained[1].version, min_probability=1.0)
+    (row,) = next(step(shard, counts=Counter())).to_pylist()
+    assert row["reason"] == "low_probability"
+
+
+def test_classify_thumbnails__another_version(trained):
+    with pytest.raises(CheckpointError, match="asked for other"):
+        ClassifyThumbnails(str(trained[0]), "other")
+
+
+def test_classifier__refuses_a_detector(trained):
+    assert open_checkpoint(trained[0], "classifier")[1] == trained[1]
+    with pytest.raises(CheckpointError, match="of kind classifier"):
+        open_checkpoint(trained[0], "detector")

@@ -1,0 +1,174 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch  # noqa: TID253
+from PIL import Image
+
+from curation.images import decode, encode_jpeg
+from models.config import make_config
+from models.detector.config import DetectorConfig
+from models.detector.data import DetectionPictures, training_batches
+from models.detector.infer import Detector
+from models.detector.sources import build_detection_dataset, coco
+from models.detector.step import CropPosts
+from models.errors import CheckpointError, DataError
+from models.presets import preset
+from models.progress import read_progress
+from models.run import train
+from tests.models import toys
+from tests.models.conftest import TINY
+
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    root = tmp_path_factory.mktemp("detection")
+    folder = toys.coco_folder(root / "toy", 100)
+    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
+    build_detection_dataset([source], root / "dataset", validation_share=0.2)
+    return root / "dataset"
+
+
+@pytest.fixture(scope="module")
+def trained(dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "detector"
+    values = preset("detector", "tiny", **{**TINY, "steps": STEPS, "batch": 8, "height": 96, "width": 96})
+    return out, train("detector", values, dataset, out)
+
+
+@pytest.fixture(scope="module")
+def threshold(trained):
+    """A score that some boxes of a barely trained detector reach."""
+    found = Detector.load(trained[0]).detect([toys.person(seed)[0] for seed in range(6)], 0.0)
+    return float(np.median([picture[0].score for picture in found]))
+
+
+def test_train_detector__learns(trained):
+    out, manifest = trained
+    losses = [row["loss"] for row in read_progress(out / "progress.jsonl", "step")]
+    assert losses[-1] < 0.75 * losses[0]
+    assert manifest.metrics["ap50"] > 0
+    assert manifest.labels[0] == "bag"
+    assert manifest.preprocessing["size"] == {"height": 96, "width": 96}
+
+
+def test_train_detector__published_usage_runs_on_it(trained):
+    """The way people use the published checkpoint, on ours: only its name and the threshold differ."""
+    from transformers import AutoImageProcessor, AutoModelForObjectDetection
+
+    ckpt = str(trained[0])
+    image_processor = AutoImageProcessor.from_pretrained(ckpt)
+    detector = AutoModelForObjectDetection.from_pretrained(ckpt)
+    image = toys.person(500)[0]
+    with torch.no_grad():
+        inputs = image_processor(images=[image], return_tensors="pt")
+        outputs = detector(**inputs.to("cpu"))
+        target_sizes = torch.tensor([[image.size[1], image.size[0]]])
+        results = image_processor.post_process_object_detection(outputs, threshold=0.05, target_sizes=target_sizes)[0]
+    items = [
+        (detector.config.id2label[label.item()], score.item(), tuple(i.item() for i in box))
+        for score, label, box in zip(results["scores"], results["labels"], results["boxes"], strict=True)
+    ]
+    ours = Detector.load(ckpt).detect([image], 0.05)[0]
+    assert ours
+    assert [(item.category, item.score, item.box) for item in ours] == sorted(items, key=lambda item: -item[1])
+
+
+def test_detector__whatever_the_batch_and_sizes(trained, threshold):
+    detector = Detector.load(trained[0])
+    images = [toys.person(seed)[0] for seed in range(5)]
+    images[2] = images[2].resize((320, 400))
+    together, alone = detector.detect(images, threshold), detector.detect(images, threshold, batch=1)
+    assert any(together)
+    for first, second in zip(together, alone, strict=True):
+        assert [item.category for item in first] == [item.category for item in second]
+        for a, b in zip(first, second, strict=True):
+            assert a.box == pytest.approx(b.box, abs=0.1)
+            assert a.score == pytest.approx(b.score, abs=1e-3)
+    assert detector.detect([], threshold) == []
+
+
+def test_train_detector__continues_from_a_checkpoint_directory(trained, dataset, tmp_path):
+    values = preset("detector", "tiny", **{**TINY, "steps": 1, "batch": 4, "learning_rate": 1e-7})
+    values = {**values, "architecture": {}, "pretrained": str(trained[0])}
+    again = train("detector", values, dataset, tmp_path / "again")
+    assert again.metrics["map"] == pytest.approx(trained[1].metrics["map"], abs=0.1)
+    assert again.preprocessing == trained[1].preprocessing
+
+
+def test_training_batches__targets_are_relative_centres(dataset):
+    from transformers import RTDetrImageProcessor
+
+    config = make_config(DetectorConfig, preset("detector", "tiny", batch=4, crop_probability=0.0, jitter=0.0))
+    processor = RTDetrImageProcessor(size={"height": 64, "width": 48})
+    batch = next(training_batches(dataset, processor, config))
+    assert batch["pixel_values"].shape == (4, 3, 64, 48)
+    for target in batch["labels"]:
+        assert ((target["boxes"] >= 0) & (target["boxes"] <= 1)).all()
+        assert len(target["boxes"]) == len(target["class_labels"]) > 0
+
+
+def test_detection_pictures__cache_scales_the_boxes(dataset):
+    full, cached = DetectionPictures(dataset, "validation"), DetectionPictures(dataset, "validation", 50)
+    for _ in range(2):  # read, then from the cache
+        first, second = full[0][0], cached[0][0]
+        assert second.image.size == (40, 50)
+        np.testing.assert_allclose(np.array(first.boxes) / 4, second.boxes)
+
+
+def test_detection_pictures__no_dataset(tmp_path):
+    with pytest.raises(DataError, match="no detection dataset"):
+        DetectionPictures(tmp_path, "train")
+
+
+def crops(out, version, pictures, tmp_path, **arguments):
+    shard = toys.posts_table(tmp_path, pictures).shards[0]
+    counts: Counter[str] = Counter()
+    step = CropPosts(str(out), version, **arguments)
+    rows = [row for batch in step(shard, counts=counts) for row in batch.to_pylist()]
+    return rows, counts
+
+
+def test_crop_posts__each_photo_and_each_box_has_its_row(trained, threshold, tmp_path):
+    out, manifest = trained
+    photo = encode_jpeg(toys.person(0)[0])
+    pictures = [("photo", photo), ("product", photo), ("photo", photo[:300]), ("photo", None), ("photo", photo)]
+    rows, counts = crops(out, manifest.version, pictures, tmp_path, crop_threshold=threshold, record_threshold=0.02)
+    by_post = {post: [row for row in rows if row["post_id"] == post] for post in range(5)}
+    assert [len(by_post[post]) for post in (1, 2, 3)] == [0, 1, 1]
+    assert [by_post[post][0]["reason"] for post in (2, 3)] == ["bad_image", "bad_image"]
+    first, last = ([row["score"] for row in by_post[post]] for post in (0, 4))
+    assert first == pytest.approx(last, abs=1e-5)  # the same photo, once in another batch
+    assert sum(counts.values()) == len(rows)
+    assert counts["low_score"] == sum(0.02 <= row["score"] < threshold for row in rows if row["category"])
+    for row in rows:
+        assert row["kept"] == (row["bytes"] is not None) == (row["reason"] is None)
+        if row["kept"]:
+            crop = decode(row["bytes"])
+            assert crop.width == pytest.approx(row["box"][2] - row["box"][0], abs=2)
+            assert row["score"] >= threshold
+
+
+def test_crop_posts__nothing_found(trained, tmp_path):
+    photo = encode_jpeg(Image.new("RGB", (200, 300)))
+    rows, counts = crops(trained[0], trained[1].version, [("photo", photo)], tmp_path, record_threshold=1.0)
+    assert [(row["reason"], row["category"], row["kept"]) for row in rows] == [("no_detection", "", False)]
+    assert counts == {"no_detection": 1}
+
+
+def test_crop_posts__overlaps_and_small_boxes_are_not_kept(trained, threshold, tmp_path):
+    photo = encode_jpeg(toys.person(0)[0])
+    settings = {"crop_threshold": 0.0, "record_threshold": 0.0}
+    rows, counts = crops(trained[0], trained[1].version, [("photo", photo)], tmp_path / "a", nms=0.3, **settings)
+    assert counts["suppressed"] > 0
+    assert counts["low_score"] == 0
+    rows, counts = crops(trained[0], trained[1].version, [("photo", photo)], tmp_path / "b", min_side=1000, **settings)
+    assert {row["reason"] for row in rows} <= {"too_small", "suppressed"}
+    assert counts["too_small"] > 0
+
+
+def test_crop_posts__another_version(trained):
+    with pytest.raises(CheckpointError, match="asked for other"):
+        CropPosts(str(trained[0]), "other")

@@ -1,0 +1,108 @@
+import math
+
+import numpy as np
+import pytest
+
+from models.encoder.evaluate import Embedded, bootstrap, mean_of, per_query, summarise
+from models.errors import MetricError
+
+
+def embedded(degrees, labels, categories=None):
+    angle = np.radians(degrees)
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    return Embedded(vectors, np.array(labels), np.array(categories or ["top"] * len(labels)))
+
+
+def test_per_query__ranks_by_angle():
+    gallery = embedded([0, 10, 20, 30, 40, 50], list("abcdef"))
+    result = per_query(embedded([1, 27, 100], ["a", "b", "a"]), gallery)
+    assert result["rank"].tolist() == [1, 4, 6]
+    assert result["r@1"].tolist() == [1, 0, 0]
+    assert result["r@5"].tolist() == [1, 1, 0]
+    assert result["r@10"].tolist() == [1, 1, 1]
+    np.testing.assert_allclose(result["mrr"], [1, 1 / 4, 1 / 6])
+    np.testing.assert_allclose(result["map"], result["mrr"])  # one right picture each
+    np.testing.assert_allclose(result["ndcg"], [1, 1 / math.log2(5), 1 / math.log2(7)])
+
+
+def test_per_query__several_right_pictures():
+    gallery = embedded([0, 10, 20, 30], list("abab"))
+    result = per_query(embedded([0], ["b"]), gallery)
+    assert result["rank"].tolist() == [2]
+    np.testing.assert_allclose(result["map"], [(1 / 2 + 2 / 4) / 2])
+    ideal = 1 + 1 / math.log2(3)
+    np.testing.assert_allclose(result["ndcg"], [(1 / math.log2(3) + 1 / math.log2(5)) / ideal])
+
+
+def test_per_query__category_filter():
+    gallery = embedded([0, 5], ["x", "y"], ["bag", "top"])
+    query = embedded([0], ["y"], ["top"])
+    assert per_query(query, gallery)["r@1"].tolist() == [1]
+    assert per_query(query, gallery, by_category=False)["r@1"].tolist() == [0]
+
+
+def test_per_query__ties_count_against_the_encoder():
+    gallery = embedded([0, 0, 0], ["a", "b", "c"])
+    assert per_query(embedded([0, 0], ["a", "c"]), gallery)["rank"].tolist() == [3, 3]
+
+
+def test_per_query__equals_plain_loops(monkeypatch):
+    draw = np.random.default_rng(0)
+    gallery = embedded(draw.uniform(0, 360, 40), draw.integers(0, 15, 40), draw.choice(["a", "b"], 40).tolist())
+    rows = draw.integers(0, 40, 25)
+    queries = Embedded(
+        embedded(draw.uniform(0, 360, 25), [0] * 25).vectors, gallery.labels[rows], gallery.categories[rows]
+    )
+    monkeypatch.setattr("models.encoder.evaluate._SCORES_AT_ONCE", 30)  # several blocks
+    result = per_query(queries, gallery)
+    for q in range(25):
+        pool = [i for i in range(40) if gallery.categories[i] == queries.categories[q]]
+        ranked = sorted(pool, key=lambda i, q=q: -float(gallery.vectors[i] @ queries.vectors[q]))
+        hits = [position for position, i in enumerate(ranked, 1) if gallery.labels[i] == queries.labels[q]]
+        assert result["rank"][q] == hits[0]
+        assert result["map"][q] == pytest.approx(np.mean([n / hit for n, hit in enumerate(hits, 1)]))
+
+
+def test_per_query__product_not_in_the_gallery():
+    with pytest.raises(MetricError, match=r"'z' is not in the gallery of top"):
+        per_query(embedded([0], ["z"]), embedded([0], ["a"]))
+
+
+def test_per_query__no_query():
+    with pytest.raises(MetricError, match="no query"):
+        per_query(embedded([], []), embedded([0], ["a"]))
+
+
+def test_embedded__unequal_lengths():
+    with pytest.raises(MetricError, match=r"\(1, 2, 1\)"):
+        Embedded(np.zeros((1, 2), np.float32), np.array(["a", "b"]), np.array(["top"]))
+
+
+def test_summarise__means_and_groups():
+    measures = {"rank": np.array([1.0, 2, 9]), "r@1": np.array([1.0, 0, 0])}
+    result = summarise(measures, np.array(["bag", "top", "top"]), np.array(["p", "q", "r"]), rounds=200)
+    assert mean_of(result, "r@1") == pytest.approx(1 / 3)
+    assert mean_of(result, "r@1", "bag") == 1.0
+    assert result["by_category"]["top"]["queries"] == 2
+    assert result["overall"]["r@1"]["low"] <= 1 / 3 <= result["overall"]["r@1"]["high"]
+
+
+def test_bootstrap__clusters_widen_the_interval():
+    values = np.repeat([0.0, 1.0], 50)
+    alone = bootstrap(values, np.arange(100))
+    clustered = bootstrap(values, np.repeat(np.arange(10), 10))
+    assert clustered[1] - clustered[0] > 2 * (alone[1] - alone[0])
+
+
+def test_bootstrap__covers_the_true_mean_about_as_often_as_promised():
+    draw = np.random.default_rng(0)
+    hits = 0
+    for trial in range(100):
+        low, high = bootstrap((draw.random(200) < 0.7).astype(float), np.arange(200), rounds=300, seed=trial)
+        hits += low <= 0.7 <= high
+    assert 88 <= hits <= 100
+
+
+def test_bootstrap__nothing():
+    with pytest.raises(MetricError):
+        bootstrap(np.array([]), np.array([]))

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+
+from models.classifier.config import ClassifierConfig
+from models.config import make_config, read_config
+from models.detector.config import DetectorConfig
+from models.encoder.config import EncoderConfig
+from models.errors import ConfigError
+from models.presets import preset
+
+KINDS = {"detector": DetectorConfig, "classifier": ClassifierConfig, "encoder": EncoderConfig}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("profile", ["tiny", "full"])
+def test_preset__every_one_is_a_valid_configuration(kind, profile):
+    config = make_config(KINDS[kind], preset(kind, profile))
+    assert bool(config.pretrained) == (profile == "full")
+
+
+def test_preset__changes_win():
+    assert make_config(EncoderConfig, preset("encoder", "tiny", steps=7)).steps == 7
+
+
+def test_preset__unknown_name():
+    with pytest.raises(ConfigError, match=r"encoder-huge.*encoder-tiny"):
+        preset("encoder", "huge")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"setps": 5}, "setps"),
+        ({"steps": 0}, "steps.*greater than or equal to 1.*got 0"),
+        ({"steps": "5"}, "steps.*valid integer.*'5'"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"precision": "half"}, "precision.*half"),
+        ({"pretrained": "some/name"}, "exactly one of"),
+        ({"architecture": {}}, "exactly one of"),
+        ({"architecture": {"embed_dim": 8}}, "model_type"),
+        ({"width": 32}, "square, got 64×32"),
+    ],
+)
+def test_make_config__names_field_rule_and_value(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        make_config(EncoderConfig, preset("encoder", "tiny", **changes))
+
+
+def test_make_config__reports_all_errors_at_once():
+    with pytest.raises(ConfigError, match=r"2 errors.*steps.*batch"):
+        make_config(EncoderConfig, preset("encoder", "tiny", steps=0, batch=0))
+
+
+def test_read_config__round_trip(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(preset("detector", "tiny")))
+    assert read_config(DetectorConfig, path) == make_config(DetectorConfig, preset("detector", "tiny"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_read_config__no_json_object(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        read_config(DetectorConfig, path)

@@ -1,0 +1,80 @@
+import itertools
+
+import pytest
+import torch  # noqa: TID253
+from torch import nn  # noqa: TID253
+
+from models.config import TrainerConfig
+from models.errors import TrainingError
+from models.progress import Progress, read_progress
+from models.training import fit, one_cycle
+
+
+def config(**changes):
+    plain = {"pretrained": "x", "device": "cpu", "precision": "float32", "weight_decay": 0.0}
+    return TrainerConfig(**{**plain, "steps": 30, "learning_rate": 0.1, **changes})
+
+
+def run(tmp_path, model, loss, evaluate, **changes):
+    with Progress(tmp_path / "progress.jsonl") as progress:
+        return fit(model, config(**changes), itertools.count(), loss, evaluate, "score", progress)
+
+
+def test_fit__reaches_the_minimum(tmp_path):
+    model = nn.Linear(1, 1)
+    x = torch.tensor([[1.0], [2.0]])
+    result = run(
+        tmp_path, model, lambda _: (model(x) - 3 * x).pow(2).mean(), lambda: {"score": model.weight.item()}, steps=300
+    )
+    assert model.weight.item() == pytest.approx(3, abs=0.05)
+    assert result["score"] == model.weight.item()
+    losses = [row["loss"] for row in read_progress(tmp_path / "progress.jsonl", "step")]
+    assert losses[-1] < losses[0] / 100
+
+
+def test_fit__keeps_the_weights_of_the_best_evaluation(tmp_path):
+    model = nn.Linear(1, 1)
+    scores = iter([1.0, 5.0, 2.0])
+    seen = []
+
+    def evaluate():
+        assert not model.training
+        seen.append(model.weight.item())
+        return {"score": next(scores)}
+
+    result = run(tmp_path, model, lambda _: model.weight.sum(), evaluate, evaluations=3)
+    assert (result["score"], result["step"]) == (5.0, 20)
+    assert model.weight.item() == seen[1]
+    assert seen[2] < seen[1] < seen[0]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_fit__loss_not_finite(tmp_path, bad):
+    model = nn.Linear(1, 1)
+    with pytest.raises(TrainingError, match="at step 6"):
+        run(tmp_path, model, lambda step: model.weight.sum() * (bad if step == 5 else 1.0), lambda: {"score": 0.0})
+
+
+def test_fit__clips_gradients(tmp_path):
+    model = nn.Linear(1, 1, bias=False)
+    start = model.weight.item()
+    run(tmp_path, model, lambda _: model.weight.sum() * 1e9, lambda: {"score": 0.0}, steps=1, evaluations=1)
+    assert abs(model.weight.item() - start) <= 0.11
+
+
+def test_one_cycle__rises_then_falls():
+    factors = [one_cycle(step, 100, 0.1) for step in range(101)]
+    assert factors[0] == pytest.approx(0.01)
+    assert max(factors) == factors[10] == 1.0
+    assert factors == sorted(factors[:11]) + sorted(factors[11:], reverse=True)
+    assert factors[100] == pytest.approx(0.01)
+
+
+def test_read_progress__last_line_cut_by_a_kill(tmp_path):
+    path = tmp_path / "progress.jsonl"
+    with Progress(path) as progress:
+        progress("step", step=1, loss=2.0)
+        progress("evaluation", score=0.5)
+    path.write_text(path.read_text() + '{"event": "st')
+    assert [row["event"] for row in read_progress(path)] == ["step", "evaluation"]
+    assert read_progress(path, "step")[0]["loss"] == 2.0

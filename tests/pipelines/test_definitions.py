@@ -1,0 +1,73 @@
+"""The code location: the graph is frozen, light to load, and documented."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pipelines.definitions import build
+from pipelines.environments import Settings
+
+SNAPSHOT = Path(__file__).with_name("graph.json")
+HEAVY = ("torch", "transformers", "scrapy", "playwright", "faiss", "datasets")
+
+
+def _graph(definitions: dg.Definitions) -> dict[str, Any]:
+    graph = definitions.resolve_asset_graph()
+    assets = {
+        node.key.to_user_string(): {
+            "group": node.group_name,
+            "after": sorted(parent.to_user_string() for parent in node.parent_keys),
+            "checks": sorted(check.name for check in node.check_keys),
+        }
+        for node in graph.asset_nodes
+    }
+    repository = definitions.get_repository_def()
+    return {
+        "assets": dict(sorted(assets.items())),
+        "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
+        "schedules": {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs},
+    }
+
+
+def test_graph__is_as_frozen() -> None:
+    """After a wanted change: python -m tests.pipelines.test_definitions"""
+    assert _graph(build(Settings())) == json.loads(SNAPSHOT.read_text())
+
+
+def test_graph__full_profile_differs_only_by_the_truth() -> None:
+    sandbox, full = (set(_graph(build(Settings(profile=name)))["assets"]) for name in ("sandbox", "full"))
+    assert sandbox - full == {"sandbox_truth", "run_report"}
+    assert not full - sandbox
+
+
+def test_graph__every_asset_explains_itself_and_has_a_blocking_check() -> None:
+    for asset in build(Settings()).resolve_all_asset_specs():
+        assert asset.description
+        assert asset.kinds
+    for check in build(Settings()).resolve_asset_graph().asset_check_keys:
+        assert build(Settings()).resolve_asset_graph().get(check).blocking
+
+
+@pytest.mark.slow
+def test_loading__imports_nothing_heavy() -> None:
+    code = f"import sys, pipelines.definitions; print([m for m in {HEAVY} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_loading__wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASHION_POSTS", "many")
+    result = subprocess.run(
+        [sys.executable, "-c", "import pipelines.definitions"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode != 0
+    assert "FASHION_POSTS" in result.stderr
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(_graph(build(Settings())), indent=1) + "\n")

@@ -1,0 +1,50 @@
+"""Settings: every variable is refused by name when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.environments import Settings, SettingsError, read_settings
+
+
+def test_read_settings__defaults() -> None:
+    assert read_settings({}) == Settings()
+
+
+def test_read_settings__empty_is_unset(tmp_path: Path) -> None:
+    settings = read_settings({"FASHION_POSTS": "", "FASHION_SEED": "7", "FASHION_DATA": str(tmp_path), "HOME": "/x"})
+    assert (settings.posts, settings.seed, settings.data) == (Settings().posts, 7, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FASHION_SEED", "minus one"),
+        ("FASHION_SEED", "-1"),
+        ("FASHION_POSTS", "3"),
+        ("FASHION_PROFILE", "production"),
+        ("FASHION_SANDBOX_PORT", "80"),
+        ("FASHION_PHOTOS", "/no/such/folder"),
+        ("FASHION_STREET", "/no/such/folder"),
+        ("FASHION_POST", "100"),
+    ],
+)
+def test_read_settings__wrong_value_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: "):
+        read_settings({name: value})
+
+
+def test_read_settings__names_every_wrong_variable_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"FASHION_SEED.*FASHION_POSTS"):
+        read_settings({"FASHION_SEED": "x", "FASHION_POSTS": "y"})
+
+
+def test_world__differs_by_what_is_crawled(tmp_path: Path) -> None:
+    worlds = {
+        Settings().world,
+        Settings(seed=2).world,
+        Settings(posts=50).world,
+        Settings(photos=tmp_path).world,
+        Settings(profile="full").world,
+    }
+    assert len(worlds) == 5

@@ -1,0 +1,254 @@
+"""The HTTP service: answers, limits, and what a hostile client gets."""
+
+import asyncio
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from search.app import create_app
+from search.errors import BusyError, OverdueError
+from search.guard import MAX_BODY, Guard
+from search.metrics import Metrics
+from search.query import SearchService
+from search.worker import Worker
+from tests.search.builders import BOXES, number_of, photo_of, plain_photo
+
+
+@pytest.fixture
+def client(service: SearchService, tmp_path: Path) -> Iterator[TestClient]:
+    examples = tmp_path / "examples"
+    examples.mkdir()
+    (examples / "a.jpg").write_bytes(photo_of(1, 2, 3))
+    (examples / "secret.txt").write_text("no")
+    with TestClient(create_app(service, examples), raise_server_exceptions=False) as client:
+        yield client
+
+
+def _post(client: TestClient, photo: bytes, path: str = "/api/search", **fields: str | int):
+    return client.post(path, files={"photo": ("x.jpg", photo, "image/jpeg")}, data=fields)
+
+
+def test_search__every_garment(client: TestClient) -> None:
+    answer = _post(client, photo_of(3, 7, 11), top=2).json()
+    assert (answer["width"], answer["height"]) == (300, 400)
+    assert [garment["category"] for garment in answer["garments"]] == ["top", "bottom", "shoes"]
+    first = answer["garments"][0]["hits"][0]
+    assert (first["id"], first["name"], first["price"]) == ("kream-3", "Top No. 3", 13000)
+    picture = client.get(first["thumbnail"])
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert picture.content.startswith(b"\xff\xd8")
+
+
+def test_search__box_and_category(client: TestClient) -> None:
+    box = ",".join(map(str, BOXES["shoes"]))
+    (garment,) = _post(client, photo_of(3, 7, 11), box=box, category="shoes", top=3).json()["garments"]
+    assert garment["hits"][0]["id"] == f"kream-{number_of('shoes', 11)}"
+    assert len(garment["hits"]) == 3
+
+
+def test_detect__boxes_only(client: TestClient) -> None:
+    answer = _post(client, photo_of(3, 7, 11), "/api/detect").json()
+    assert [garment["box"] for garment in answer["garments"]] == [list(box) for box in BOXES.values()]
+    assert all(garment["hits"] == [] for garment in answer["garments"])
+    assert _post(client, plain_photo(), "/api/detect").json()["garments"] == []
+
+
+def test_similar__neighbours_of_a_product(client: TestClient) -> None:
+    answer = client.get("/api/products/kream-25/similar", params={"top": 5}).json()
+    assert answer["product"]["id"] == "kream-25"
+    assert len(answer["hits"]) == 5
+    assert {hit["category"] for hit in answer["hits"]} == {"bottom"}
+
+
+@pytest.mark.parametrize("path", ["similar", "thumbnail"])
+@pytest.mark.parametrize("name", ["nobody", "kream-%2e%2e%2f", "../../etc/passwd", "%00"])
+def test_products__unknown(client: TestClient, path: str, name: str) -> None:
+    response = client.get(f"/api/products/{name}/{path}")
+    assert response.status_code == 404
+    assert response.json()["error"]["name"] == "not_found"
+
+
+def _png_bomb() -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("photo", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>gone</html>", "not_an_image"),
+        (photo_of(0, 0, 0)[:2500], "truncated"),
+        (_png_bomb(), "too_many_pixels"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image"),
+        (b"\xff\xd8\xff" + bytes(2000), "not_an_image|truncated"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/detect", "/api/search"])
+def test_upload__bad_photo(client: TestClient, path: str, photo: bytes, reason: str) -> None:
+    response = _post(client, photo, path)
+    assert response.status_code == 422
+    assert response.json()["error"]["name"] == "bad_photo"
+    assert any(word in response.json()["error"]["message"] for word in reason.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"box": "1,2,3"}, "box: four numbers"),
+        ({"box": "1,2,three,4"}, "box: four numbers"),
+        ({"box": "nan,0,50,50"}, "box: four finite numbers"),
+        ({"box": "900,900,950,950"}, "inside the photo of 300×400 px"),
+        ({"category": "hat"}, "category: must be one of bottom, shoes, top, got 'hat'"),
+        ({"top": 0}, "top: "),
+        ({"top": 61}, "top: "),
+        ({"top": "many"}, "top: "),
+    ],
+)
+def test_search__bad_field(client: TestClient, fields: dict[str, str | int], message: str) -> None:
+    response = _post(client, photo_of(0, 0, 0), **fields)
+    assert response.status_code == 422
+    assert response.json()["error"]["name"] == "bad_request"
+    assert message in response.json()["error"]["message"]
+
+
+def test_search__no_photo(client: TestClient) -> None:
+    for response in (client.post("/api/search"), client.post("/api/search", data={"photo": "text"})):
+        assert response.status_code == 422
+        assert response.json()["error"]["message"].startswith("photo: ")
+
+
+def test_upload__too_large(client: TestClient) -> None:
+    response = _post(client, bytes(MAX_BODY + 1))
+    assert response.status_code == 413
+    assert response.json()["error"]["name"] == "too_large"
+
+
+def test_upload__too_large_without_a_declared_length(client: TestClient) -> None:
+    head = b'--cut\r\ncontent-disposition: form-data; name="photo"; filename="x.jpg"\r\n\r\n'
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        yield head
+        for _ in range(2 * MAX_BODY // 2**16):
+            sent += 2**16
+            yield bytes(2**16)
+
+    response = client.post("/api/search", content=body(), headers={"content-type": "multipart/form-data; boundary=cut"})
+    assert response.status_code == 413
+    assert response.json()["error"]["name"] == "too_large"
+
+
+def test_upload__too_slow(service: SearchService) -> None:
+    answered: list[dict] = []
+
+    async def receive() -> dict:
+        await asyncio.sleep(30)
+        raise AssertionError("the body was waited for")
+
+    async def send(message: dict) -> None:
+        answered.append(message)
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=cut")]
+    scope = {"type": "http", "method": "POST", "path": "/api/search", "headers": headers, "query_string": b""}
+    app = Guard(create_app(service), Metrics(), seconds=0.05)
+    asyncio.run(app(scope, receive, send))
+    assert answered[0]["status"] == 408
+    assert b"too_slow" in answered[1]["body"]
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", "application/json"])
+def test_upload__broken_form(client: TestClient, content_type: str) -> None:
+    response = client.post("/api/search", content=b"\x00\xff--", headers={"content-type": content_type})
+    assert 400 <= response.status_code < 500
+    assert set(response.json()["error"]) == {"name", "message"}
+
+
+def test_errors__say_nothing_internal(
+    client: TestClient, service: SearchService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret path /srv/models")
+
+    monkeypatch.setattr(service, "detect", fail)
+    response = _post(client, photo_of(0, 0, 0), "/api/detect")
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert response.json()["error"]["name"] == "internal"
+
+
+def test_examples__by_number_only(client: TestClient) -> None:
+    assert client.get("/api/examples").json() == {"examples": ["/api/examples/0"]}
+    assert client.get("/api/examples/0").content == photo_of(1, 2, 3)
+    assert client.get("/api/examples/1").status_code == 404
+    assert client.get("/api/examples/-1").status_code == 404
+    assert client.get("/api/examples/secret.txt").status_code == 422
+
+
+def test_page__is_served_with_strict_headers(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert client.get("/static/app.js").headers["content-type"].startswith("text/javascript")
+    for path in ("/static/..%2fapp.py", "/static/app.py", "/nothing"):
+        assert client.get(path).status_code == 404
+        assert client.get(path).headers["x-content-type-options"] == "nosniff"
+
+
+def test_health__and_metrics(client: TestClient, service: SearchService) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json()["index_version"] == service.index.version
+    assert client.get("/api/catalog").json()["products"] == 60
+    _post(client, photo_of(0, 0, 0))
+    _post(client, b"")
+    text = client.get("/metrics").text
+    assert 'search_requests_total{route="/api/search",status="200"} 1' in text
+    assert 'search_requests_total{route="/api/search",status="422"} 1' in text
+    assert 'search_step_seconds_total{step="embed"}' in text
+    assert "search_index_products 60" in text
+
+
+def test_openapi__describes_the_routes(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/api/detect", "/api/search", "/api/catalog"} <= set(paths)
+    assert "429" in paths["/api/search"]["post"]["responses"]
+
+
+def test_worker__full_queue_and_impatience() -> None:
+    async def scenario() -> None:
+        gate = threading.Event()
+        worker = Worker(queue=2, patience=0.2)
+        slow = [asyncio.create_task(worker.run(gate.wait)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError, match="2 queries are waiting, limit 2"):
+            await worker.run(gate.wait)
+        for task in slow:
+            with pytest.raises(OverdueError):
+                await task
+        gate.set()
+        while worker.pending:
+            await asyncio.sleep(0.01)
+        assert await worker.run(lambda: 7) == 7
+        worker.close()
+
+    asyncio.run(scenario())
+
+
+def test_busy__is_429_with_retry_after(service: SearchService) -> None:
+    with TestClient(create_app(service, worker=Worker(queue=0))) as client:
+        response = _post(client, photo_of(0, 0, 0))
+    assert response.status_code == 429
+    assert response.headers["retry-after"] == "1"

@@ -1,0 +1,77 @@
+"""The command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from search.__main__ import main
+from search.query import SearchService
+from tests.search.builders import photo_of
+
+
+@pytest.fixture
+def loaded(service: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.__main__._open", lambda _data: service)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photo_of(3, 7, 11))
+    return path
+
+
+def test_query__json(loaded: None, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", str(photo), "--top", "2", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [garment["hits"][0]["product"]["id"] for garment in answer["garments"]] == [
+        "kream-3",
+        "kream-27",
+        "kream-51",
+    ]
+    assert {len(garment["hits"]) for garment in answer["garments"]} == {2}
+
+
+def test_query__text_category_and_picture(
+    loaded: None, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "answer.jpg"
+    assert main(["query", str(photo), "--category", "shoes", "--picture", str(picture)]) == 0
+    out = capsys.readouterr().out
+    assert "shoes 0.90 at 60,40,180,160" in out
+    assert "Top No." not in out
+    assert "KRW  https://kream.co.kr/products/" in out
+    with Image.open(picture) as image:
+        assert image.format == "JPEG"
+
+
+def test_query__bad_photo_and_missing_file(loaded: None, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo.write_bytes(b"<html>")
+    assert main(["query", str(photo)]) == 2
+    assert "BadPhotoError: photo: not_an_image" in capsys.readouterr().err
+    assert main(["query", str(photo.with_name("nowhere.jpg"))]) == 2
+    assert "FileNotFoundError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["query", "PHOTO"], ["serve"]])
+def test_main__no_index(command: list[str], photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(photo) if part == "PHOTO" else part for part in command]
+    assert main([*arguments, "--data", str(tmp_path)]) == 2
+    assert "IndexMissingError" in capsys.readouterr().err
+
+
+def test_main__unknown_category(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["query", "x.jpg", "--category", "sock"])
+    assert "sock" in capsys.readouterr().err
+
+
+def test_import__brings_neither_torch_nor_scrapy() -> None:
+    code = (
+        "import sys, search.__main__, search.app, search.report; print({'torch', 'scrapy', 'dagster'} & {*sys.modules})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -1,0 +1,107 @@
+"""The service as a library: photo bytes to garments and products."""
+
+from pathlib import Path
+
+import pytest
+
+from search.errors import BadPhotoError, BadRequestError, VersionMismatchError
+from search.index import Index, build_index, rollback
+from search.query import SearchService
+from tests.search.builders import (
+    BOXES,
+    BlockEncoder,
+    FixedDetector,
+    number_of,
+    photo_of,
+    plain_photo,
+    product_rows,
+    write_embeddings,
+)
+
+
+class OtherEncoder(BlockEncoder):
+    version = "blocks-2"
+
+
+def test_search__every_garment_finds_its_product(service: SearchService) -> None:
+    answer = service.search(photo_of(3, 7, 11), top=4)
+    assert [garment.category for garment in answer.garments] == ["top", "bottom", "shoes"]  # best score first
+    assert [garment.hits[0].product.id for garment in answer.garments] == [
+        f"kream-{number_of(*which)}" for which in (("top", 3), ("bottom", 7), ("shoes", 11))
+    ]
+    assert {len(garment.hits) for garment in answer.garments} == {4}
+    assert set(answer.seconds) == {"decode", "detect", "embed", "search"}
+
+
+def test_search__overlapping_copy_is_suppressed(service: SearchService) -> None:
+    assert "outer" not in {garment.category for garment in service.detect(photo_of(0, 0, 0)).garments}
+
+
+def test_search__given_box_searches_everything(service: SearchService) -> None:
+    answer = service.search(photo_of(3, 7, 11), box=BOXES["shoes"], top=1)
+    (garment,) = answer.garments
+    assert (garment.category, garment.score) == (None, None)
+    assert garment.hits[0].product.id == f"kream-{number_of('shoes', 11)}"
+
+
+def test_search__category_overrules(service: SearchService) -> None:
+    answer = service.search(photo_of(3, 7, 11), box=BOXES["shoes"], category="top")
+    assert {hit.product.category for hit in answer.garments[0].hits} == {"top"}
+
+
+def test_search__nothing_detected_takes_the_whole_photo(service: SearchService) -> None:
+    (garment,) = service.search(plain_photo()).garments
+    assert garment.box == (0, 0, 300, 400)
+    assert len(garment.hits) == 10
+    assert service.detect(plain_photo()).garments == ()
+
+
+def test_search__detected_class_that_the_shop_does_not_sell(tmp_path: Path) -> None:
+    rows = [row for row in product_rows(3) if row["category"] != "top"]
+    build_index(write_embeddings(tmp_path / "rows", rows), tmp_path / "index", BlockEncoder.version)
+    service = SearchService(FixedDetector(), BlockEncoder(), Index.open(tmp_path / "index"))
+    first = service.search(photo_of(0, 0, 0), top=6).garments[0]
+    assert first.category is None
+    assert {hit.product.category for hit in first.hits} == {"bottom", "shoes"}
+
+
+@pytest.mark.parametrize("box", [(300.0, 0.0, 310.0, 90.0), (10.0, 10.0, 12.0, 90.0), (0.0, 0.0, float("nan"), 9.0)])
+def test_search__box_outside_or_too_small(service: SearchService, box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(BadRequestError, match="box: "):
+        service.search(photo_of(0, 0, 0), box=box)
+
+
+def test_search__box_is_clipped(service: SearchService) -> None:
+    (garment,) = service.search(photo_of(0, 0, 0), box=(-50.0, 200.0, 5000.0, 5000.0)).garments
+    assert garment.box == (0, 200, 300, 400)
+
+
+@pytest.mark.parametrize(
+    ("photo", "reason"),
+    [
+        (b"", "empty"),
+        (b"<!doctype html><p>not found", "not_an_image"),
+        (photo_of(0, 0, 0)[:-3000], "truncated"),
+    ],
+)
+def test_detect__bad_photo(service: SearchService, photo: bytes, reason: str) -> None:
+    with pytest.raises(BadPhotoError, match=f"photo: {reason}"):
+        service.detect(photo)
+
+
+def test_service__refuses_an_index_of_another_encoder(index: Index) -> None:
+    with pytest.raises(VersionMismatchError, match="made by encoder blocks-1, loaded is blocks-2"):
+        SearchService(FixedDetector(), OtherEncoder(), index)
+
+
+def test_service__takes_up_a_new_version_and_refuses_a_foreign_one(tmp_path: Path) -> None:
+    root = tmp_path / "index"
+    build_index(write_embeddings(tmp_path / "1", product_rows(3), "1"), root, BlockEncoder.version)
+    service = SearchService(FixedDetector(), BlockEncoder(), Index.open(root), root)
+    grown = build_index(write_embeddings(tmp_path / "2", product_rows(5), "2"), root, BlockEncoder.version)
+    assert service.search(photo_of(4, 0, 0)).index_version == grown.version
+    foreign = product_rows(5, OtherEncoder.version)
+    build_index(write_embeddings(tmp_path / "3", foreign, "3"), root, OtherEncoder.version)
+    assert service.search(photo_of(4, 0, 0)).index_version == grown.version
+    rollback(root)
+    assert service.search(photo_of(4, 0, 0)).index_version == grown.version
