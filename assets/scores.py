@@ -59,7 +59,7 @@ def _recall_scores(judge: Judge, made: Made) -> dict[str, float]:
     Crops that show no tagged product (a wrong tag, a bystander) have no right answer and are left out.
     """
     from models.encoder.infer import Encoder
-    from models.encoder.report import BASELINES, evaluate_encoders
+    from models.encoder.report import BASELINES, evaluate_encoders, uniform
 
     def shown(row: Mapping[str, Any]) -> tuple[str, str] | None:
         if not judge.is_right(row):
@@ -67,7 +67,7 @@ def _recall_scores(judge: Judge, made: Made) -> dict[str, float]:
         product = judge.shown((row["site"], row["post_id"], row["photo_position"]), row["box"])
         return "kream", str(product)
 
-    encoders = {"encoder": Encoder.load(made.encoder).embed, **BASELINES}
+    encoders = {"encoder": uniform(Encoder.load(made.encoder).embed), **BASELINES}
     measured = evaluate_encoders(encoders, made.dataset, made.catalog, product_of=shown)
     summaries = measured.numbers["encoders"]
     return {f"{name}_recall_at_1": summaries[name]["filtered"]["overall"]["r@1"]["mean"] for name in encoders}

@@ -51,18 +51,21 @@ def search_index(data: DataFolder, encoder: Path, catalog_embeddings: ShardedTab
     "search",
     kinds={"image"},
     checks={"answers": "Every query photo with a garment on it gets an answer."},
-    after=["detector", "encoder", "search_index"],
+    after=["detector", "search_index"],
 )
 def search_report(
     data: DataFolder,
+    encoder: Path,
     pair_dataset: Path,
     onthelook_posts: ShardedTable,
     kream_posts: ShardedTable,
 ) -> Outcome:
     """Query photos of the test split → boxes → neighbours, as pictures; and example photos for the search page."""
+    from models.encoder.infer import Encoder
     from search.examples import example_queries, write_examples
     from search.query import SearchService
-    from search.report import report_sheet
+    from search.report import report_sheet, worst_sheet
+    from search.trials import known_pairs, run_trials
 
     service = SearchService.open(data.path)
     queries = example_queries(pair_dataset, all_posts(data, onthelook_posts, kream_posts), _QUERIES)
@@ -71,7 +74,13 @@ def search_report(
     out = data.path / "search" / "search_report"
     out.mkdir(parents=True, exist_ok=True)
     sheet.save(out / "queries.jpg", quality=88)
+    trials = list(run_trials(Encoder.load(encoder), service.index, known_pairs(pair_dataset, service.index)))
+    worst = worst_sheet(service.index, trials)
+    worst.save(out / "worst.jpg", quality=88)
     found = sum(any(garment.hits for garment in service.search(query.photo).garments) for query in queries)
     check = Check(found == len(queries), f"{found} of {len(queries)} photos answered")
-    facts = {"queries": picture_metadata(sheet, "query photos with boxes and neighbours")}
+    facts = {
+        "queries": picture_metadata(sheet, "query photos with boxes and neighbours"),
+        "worst_queries": picture_metadata(worst, "test crops whose product was found last"),
+    }
     return Outcome(out, Rows(len(queries), found, len(queries) - found), facts, {"answers": check})

@@ -75,10 +75,13 @@ def encoder_report(
     duplicate_clusters: ShardedTable,
 ) -> Outcome:
     """Recall@k, MRR, mAP, nDCG of test crops against the whole catalog, with intervals, beside the baselines."""
-    from models.encoder.report import BASELINES, embedders, evaluate_encoders
+    from models.encoder.infer import Encoder
+    from models.encoder.report import BASELINES, by_category, evaluate_encoders, uniform
 
+    common = Encoder.load(encoder).embed
+    own = {path.name: Encoder.load(path).embed for path in category_encoders.iterdir() if path.is_dir()}
     measured = evaluate_encoders(
-        {**embedders(encoder, category_encoders), **BASELINES},
+        {"encoder": uniform(common), "per_category": by_category(own, common), **BASELINES},
         pair_dataset,
         kream_catalog,
         clusters=product_clusters(duplicate_clusters),

@@ -37,6 +37,24 @@ def augment(pixels: Tensor, config: PictureConfig, draw: torch.Generator, size: 
     return erase(images, config, draw) if config.erase else images
 
 
+def recolour(first: Tensor, second: Tensor, chance: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Let the colour channels of some pairs change places, in both pictures alike: a colourway that was never sold.
+
+    A few hundred products teach a model those products; their permutations teach it to compare colours.
+
+    Args:
+        first, second: (n, height, width, 3).
+        chance: of a pair.
+        draw: source of randomness, on their device.
+    """
+    n = len(first)
+    order = torch.rand(n, 3, device=first.device, generator=draw).argsort(1)
+    chosen = torch.rand(n, 1, device=first.device, generator=draw) < chance
+    order = torch.where(chosen, order, torch.arange(3, device=first.device))
+    result = [side.gather(3, order[:, None, None, :].expand(side.shape)) for side in (first, second)]
+    return result[0], result[1]
+
+
 def warp(images: Tensor, config: PictureConfig, draw: torch.Generator, size: tuple[int, int]) -> Tensor:
     """Mirror, rotate and crop, each picture by its own affine map; what comes from outside repeats the border."""
     n = len(images)

@@ -1,7 +1,7 @@
 """Pictures as arrays and tensors: resized for the cache, normalised for the model."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch  # noqa: TID253
@@ -12,11 +12,43 @@ from torch import Tensor  # noqa: TID253
 from models.augment import CACHE_SCALE
 from models.errors import CheckpointError
 
+_TRIM_SIDE: Final = 128  # px: the background is looked for in a picture reduced to about this
+_GROUND_TOLERANCE: Final = (
+    20  # largest channel difference, 0-255, at which a pixel still is background: soft shadows are
+)
+_PLAIN_SHARE: Final = 0.75  # share of the border that must be background; the rest may be legs that leave the picture
+_TRIM_LEAST: Final = 0.1  # share of the smaller side; what is smaller than this is a speck, not a garment
+
 
 def resize(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
     """The whole picture at a size, its proportions not kept; uint8, (height, width, 3)."""
     small = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.asarray(small, np.uint8)
+
+
+def trim_ground(image: Image.Image) -> Image.Image:
+    """Cut off a plain background around a garment, so that a thumbnail fills the input as a crop of a photo does.
+
+    The background is the colour of most of the border. A picture whose border is not plain comes back as it is.
+    """
+    scale = max(1, max(image.size) // _TRIM_SIDE)
+    pixels = np.asarray(image.convert("RGB").reduce(scale), np.int16)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    ground = np.median(border, axis=0)
+    if (np.abs(border - ground).max(1) <= _GROUND_TOLERANCE).mean() < _PLAIN_SHARE:
+        return image
+    rows, columns = np.nonzero(np.abs(pixels - ground).max(2) > _GROUND_TOLERANCE)
+    if not len(rows):
+        return image
+    x0, y0, x1, y1 = (int(n) for n in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+    if min(x1 - x0, y1 - y0) < _TRIM_LEAST * min(pixels.shape[:2]):
+        return image
+    return image.crop((x0 * scale, y0 * scale, min(image.width, x1 * scale), min(image.height, y1 * scale)))
+
+
+def prepare(image: Image.Image, processor: Any) -> Image.Image:
+    """What an image processor asks for before resizing: `trim_ground`, carried in its configuration file."""
+    return trim_ground(image) if getattr(processor, "trim_ground", False) else image
 
 
 def cache_size(height: int, width: int) -> tuple[int, int]:
@@ -49,4 +81,5 @@ def input_size(processor: Any) -> tuple[int, int]:
 def model_input(images: Sequence[Image.Image], processor: Any) -> Tensor:
     """RGB pictures → normalised input, without augmentation; float32, (n, 3, height, width)."""
     height, width = input_size(processor)
-    return normalise(to_unit(np.stack([resize(image, height, width) for image in images])), processor)
+    pixels = np.stack([resize(prepare(image, processor), height, width) for image in images])
+    return normalise(to_unit(pixels), processor)

@@ -16,6 +16,7 @@ from typing import Final
 import pyarrow as pa
 
 from curation.taxonomy import LABELS
+from sandbox.truth import SCHEMAS
 
 _SITES: Final = ("kream", "onthelook")
 _FIRST_POST: Final = datetime(2024, 3, 1, 9, tzinfo=UTC)
@@ -118,17 +119,12 @@ class PhotoWorld:
     def truth(self) -> dict[str, pa.Table]:
         """Tables `tags`, `products` and `posts`: all that is known of real photos."""
         posts = [post for site in _SITES for post in self.posts[site].values()]
-        return {
-            "tags": _rows(self._tag_rows(posts), _TAGS),
-            "products": _rows([self._product_row(product) for product in self.products.values()], _PRODUCTS),
-            "posts": _rows(
-                [
-                    {"site": p.site, "post_id": p.post_id, "gone": False, "ai_made": False, "repost_of": None}
-                    for p in posts
-                ],
-                _POSTS,
-            ),
+        rows = {
+            "posts": [{"site": post.site, "post_id": post.post_id, "gone": False, "ai_made": False} for post in posts],
+            "tags": self._tag_rows(posts),
+            "products": [self._product_row(product) for product in self.products.values()],
         }
+        return {name: pa.Table.from_pylist(found, schema=SCHEMAS[name]) for name, found in rows.items()}
 
     def _posts(self, pairs: list[dict[str, str]]) -> dict[str, dict[int, ShopPost]]:
         tags: dict[str, list[ShopTag]] = {}
@@ -157,6 +153,7 @@ class PhotoWorld:
                 "post_id": post.post_id,
                 "position": tag.position,
                 "product_id": tag.product_id,
+                "category": self.products[tag.product_id].category,
                 "worn_product_id": tag.product_id if tag.right else None,
                 "right": tag.right,
             }
@@ -179,32 +176,6 @@ class PhotoWorld:
 
     def _bytes(self, image: str) -> bytes:
         return (Path(self.folder) / image).read_bytes()
-
-
-_KEY = [("site", pa.string()), ("post_id", pa.int64())]
-_TAGS: Final = pa.schema(
-    [
-        *_KEY,
-        ("position", pa.int16()),
-        ("product_id", pa.int64()),
-        ("worn_product_id", pa.int64()),
-        ("right", pa.bool_()),
-    ]
-)
-_PRODUCTS: Final = pa.schema(
-    [
-        ("product_id", pa.int64()),
-        ("category", pa.string()),
-        ("family", pa.int64()),
-        ("kream_id", pa.string()),
-        ("onthelook_id", pa.string()),
-    ]
-)
-_POSTS: Final = pa.schema([*_KEY, ("gone", pa.bool_()), ("ai_made", pa.bool_()), ("repost_of", pa.int64())])
-
-
-def _rows(rows: list[dict[str, object]], schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -107,7 +107,7 @@ _DETAILS: Final[Mapping[str, tuple[str, ...]]] = {
     "hat": ("band", "pompom", "trim", "button"),
     ETC: ("trim", "band", "tag"),
 }
-_PRINT_WIDTH: Final = (0.75, 1.15)  # head heights on a torso; smaller things scale it down where they draw it
+_PRINT_WIDTH: Final = (0.85, 1.15)  # head heights on a torso; smaller things scale it down where they draw it
 _MIN_CONTRAST: Final = 110.0  # RGB distance under which a colour cast could pass for a sibling's colour
 _RETRIES: Final = 60  # draws of a family before an equal-looking one is accepted: never reached in practice
 

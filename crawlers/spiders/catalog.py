@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Final
 from scrapy.http import Response, TextResponse  # noqa: TID253 - imported only when a crawl runs
 
 from crawlers.blocks import locked
-from crawlers.browser import listing_request
+from crawlers.browser import Tab, Tabs
 from crawlers.config import CrawlConfig
 from crawlers.errors import PageError
-from crawlers.fetch import OK, Fetcher
+from crawlers.fetch import OK, Broken, Fetcher
 from crawlers.pages.base import CatalogSite, ShopItem
 from crawlers.progress import Progress
 from crawlers.rows import PRODUCT, Row, item_values
@@ -44,11 +44,12 @@ class CatalogSpider(WorkSpider):
     def __init__(self, pages: CatalogSite, config: CrawlConfig, progress: Progress, **kwargs: Any) -> None:
         super().__init__(config, progress, **kwargs)
         self._pages = pages
+        self._tabs = Tabs(config.pages)
 
     async def work(self) -> None:
         """Crawl all categories, as many listings at one time as there are browser pages."""
         categories = sorted(set(self._pages.categories.values()))
-        await self.each(categories, self._category, limit=self.config.pages)
+        await self.each(categories, self._category, limit=len(categories))  # the tabs bound what is open at one time
 
     async def _category(self, label: str) -> None:
         name = f"{self.config.site}/{label}"
@@ -77,7 +78,11 @@ class CatalogSpider(WorkSpider):
             if self.stopped is not None:
                 return
             try:
-                items = await self._read(category, self._pages.listing_url(number, page))
+                url = self._pages.listing_url(number, page)
+                if page > 1 and not await self._read(category, url, None):
+                    return  # plain HTTP tells cheaply that there is no such page
+                async with self._tabs.one() as tab:
+                    items = await self._read(category, url, tab)
             except PageError as error:
                 log.warning("listing failed: %s", error)
                 self.progress.count_page("failed", type(error).__name__)
@@ -92,9 +97,11 @@ class CatalogSpider(WorkSpider):
             category.seen.update(fresh)
             await asyncio.gather(*(self._item(category, number, item) for item in fresh.values()))
 
-    async def _read(self, category: _Category, url: str) -> Sequence[ShopItem]:
-        meta = listing_request(self._pages.card_selector, self.config.scroll_wait)
+    async def _read(self, category: _Category, url: str, tab: Tab | None) -> Sequence[ShopItem]:
+        meta = {} if tab is None else tab.listing(self._pages.card_selector, self.config.scroll_wait)
         answer = await category.fetcher.page(url, meta)
+        if tab is not None:
+            await tab.end(failed=isinstance(answer, Broken))
         if not isinstance(answer, TextResponse) or answer.status != OK:
             raise PageError(f"{url}: {f'HTTP {answer.status}' if isinstance(answer, Response) else answer.message}")
         return await asyncio.to_thread(self._pages.parse_listing, answer.text)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from scrapy.http import Response, TextResponse  # noqa: TID253 - imported only when a crawl runs
 
@@ -18,6 +18,9 @@ from crawlers.shards import export_posts, read_ledger
 from crawlers.spiders.base import WorkSpider
 from crawlers.staging import Staging
 from curation.reasons import PostState
+
+if TYPE_CHECKING:
+    from crawlers.browser import Tabs
 
 log = logging.getLogger(__name__)
 _REFUSALS: Final = frozenset({403, 429, 503})
@@ -36,10 +39,15 @@ class PostSpider(WorkSpider):
         self._known: dict[int, LedgerEntry] = {}
         self._left = config.max_posts
         self._refusals = 0
+        self._tabs: Tabs | None = None
 
     async def work(self) -> None:
         """Find out which blocks there are, then crawl them in order."""
         self.fetcher = Fetcher(self.crawler, self._known_picture, self.progress)
+        if self._pages.needs_browser:
+            from crawlers.browser import Tabs  # Playwright is not needed for plain HTTP
+
+            self._tabs = Tabs(self.config.pages)
         frontier = await self._frontier()
         if self.config.blocks == AUTO:
             numbers = list(range(frontier // self.config.block_size + 1)) if frontier else []
@@ -142,8 +150,7 @@ class PostSpider(WorkSpider):
 
     async def _visit(self, post_id: int) -> PostResult:
         url = self._pages.post_url(post_id)
-        meta, captured = self._request()
-        answer = await self.fetcher.page(url, meta)
+        answer, captured = await self._ask(url)
         if isinstance(answer, Refused):
             return PostResult(LedgerEntry(post_id, PostState.EXCLUDED, "refused", answer.message))
         if isinstance(answer, Broken):
@@ -162,13 +169,14 @@ class PostSpider(WorkSpider):
             return PostResult(LedgerEntry(post_id, PostState.FAILED, "page_shape", str(error)))
         return await self._collect(post_id, page, captured)
 
-    def _request(self) -> tuple[dict[str, Any], Mapping[str, bytes]]:
-        if not self._pages.needs_browser:
-            return {}, {}
-        from crawlers.browser import Capture, post_request  # Playwright is not needed for plain HTTP
-
-        capture = Capture()
-        return post_request(self._pages.ready_selector, capture), capture.pictures
+    async def _ask(self, url: str) -> tuple[Response | Refused | Broken, Mapping[str, bytes]]:
+        """The page, rendered where it must be, and the original pictures that it loaded by itself."""
+        if self._tabs is None:
+            return await self.fetcher.page(url), {}
+        async with self._tabs.one() as tab:
+            answer = await self.fetcher.page(url, tab.post(self._pages.ready_selector))
+            await tab.end(failed=isinstance(answer, Broken))
+            return answer, tab.pictures
 
     async def _collect(self, post_id: int, page: PostPage, captured: Mapping[str, bytes]) -> PostResult:
         if page.ai_made:

@@ -13,6 +13,13 @@ class EncoderConfig(PictureConfig):
     dimension: int = Field(128, ge=2, description="length of an embedding")
     temperature: float = Field(0.07, gt=0, description="of the softmax over similarities; where a learned one starts")
     learn_temperature: bool = Field(True, description="learn the temperature (CLIP, Radford et al. 2021)")
+    trim: bool = Field(True, description="cut off the plain background of thumbnails; carried by the checkpoint")
+    distractors: int = Field(
+        1000, ge=0, description="training products that validation queries compete with, so that the measure is hard"
+    )
+    recolour: float = Field(
+        0.5, ge=0, le=1, description="chance that a pair's colour channels change places, in both pictures alike"
+    )
     same_category: float = Field(
         0.5, ge=0, le=1, description="share of batches drawn from one category: search filters by category too"
     )

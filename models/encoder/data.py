@@ -1,7 +1,7 @@
 """Pairs as the encoder reads them: a pair dataset's Parquet shards → arrays in memory, or a stream from disk."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from curation.images import decode
 from curation.tables import file_fingerprint, fingerprint
 from models.encoder.config import EncoderConfig
 from models.errors import DataError
-from models.pixels import resize
+from models.pixels import prepare, resize
 
 _ROWS_DECODED: Final = 64  # rows whose original bytes are held at once
 _KEYS: Final = ("site", "post_id", "product_id", "product_cluster_id", "category", "anchor_sha256", "positive_sha256")
@@ -56,6 +56,19 @@ def read_keys(data: Path, split: str, categories: Sequence[str] = ()) -> PairKey
     return PairKeys(files, labels.astype(np.int64), products.tolist(), every[rows], rows, np.array(posts))
 
 
+def first_of_each_product(keys: PairKeys, most: int) -> PairKeys:
+    """The first row of each product, of at most `most` products evenly chosen."""
+    _, first = np.unique(keys.labels, return_index=True)
+    chosen = np.sort(first[np.linspace(0, len(first) - 1, min(most, len(first))).astype(np.int64)])
+    return replace(
+        keys,
+        labels=keys.labels[chosen],
+        categories=keys.categories[chosen],
+        rows=keys.rows[chosen],
+        posts=keys.posts[chosen],
+    )
+
+
 def data_fingerprint(data: Path) -> str:
     """Identity of a pair dataset: digest of its shards' bytes."""
     return fingerprint([[path.name, file_fingerprint(path)] for path in sorted(data.glob("*.parquet"))])
@@ -64,14 +77,14 @@ def data_fingerprint(data: Path) -> str:
 class PairPictures(Dataset[tuple[Tensor, Tensor, int]]):
     """(anchor, positive, label) of each pair; pictures uint8, (height, width, 3)."""
 
-    def __init__(self, keys: PairKeys, size: tuple[int, int]) -> None:
+    def __init__(self, keys: PairKeys, size: tuple[int, int], processor: Any = None) -> None:
         """Decode every picture once, at (height, width) px. 10,000 pairs at 72 px take 310 MB."""
         self.keys = keys
         self.anchors = np.empty((len(keys), *size, 3), np.uint8)
         self.positives = np.empty((len(keys), *size, 3), np.uint8)
         for place, (anchor, positive) in enumerate(_stream(keys)):
-            self.anchors[place] = resize(decode(anchor), *size)
-            self.positives[place] = resize(decode(positive), *size)
+            self.anchors[place] = resize(prepare(decode(anchor), processor), *size)
+            self.positives[place] = resize(prepare(decode(positive), processor), *size)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -92,12 +105,13 @@ class PairPictures(Dataset[tuple[Tensor, Tensor, int]]):
 class StreamedPairs(Dataset[tuple[Tensor, Tensor, int]]):
     """The same from disk, through `datasets`: memory-mapped, decoded when asked for, for sets that do not fit."""
 
-    def __init__(self, keys: PairKeys, size: tuple[int, int], cache_dir: str = "") -> None:
+    def __init__(self, keys: PairKeys, size: tuple[int, int], processor: Any = None, cache_dir: str = "") -> None:
         from datasets import load_dataset
 
         files = [str(path) for path in keys.files]
         self.keys = keys
         self._size = size
+        self._processor = processor
         self._rows = load_dataset("parquet", data_files=files, split="train", cache_dir=cache_dir or None)
         self._rows = self._rows.select_columns(["anchor", "positive"]).with_format("arrow")
 
@@ -107,48 +121,69 @@ class StreamedPairs(Dataset[tuple[Tensor, Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         row = self._rows[int(self.keys.rows[index])].to_pylist()[0]
         anchor, positive = (
-            torch.from_numpy(resize(decode(row[name]["bytes"]), *self._size).copy()) for name in ("anchor", "positive")
+            torch.from_numpy(resize(prepare(decode(row[name]["bytes"]), self._processor), *self._size).copy())
+            for name in ("anchor", "positive")
         )
         return anchor, positive, int(self.keys.labels[index])
 
 
 class PairBatches:
-    """Batch sampler: endless lists of row numbers, a share of them within one category."""
+    """Batch sampler: endless lists of row numbers, a share of them within one category.
+
+    Products are drawn, then one row of each: a batch has as many different products as it can, since rows of one
+    product are no negatives of each other, and best-sellers do not crowd out the rest. Only when a category has fewer
+    products than a batch needs does a product come twice. The rows of a product take turns.
+    """
 
     def __init__(self, keys: PairKeys, batch: int, same_category: float, seed: int) -> None:
-        names, counts = np.unique(keys.categories, return_counts=True)
-        self._keys = keys
         self._batch = batch
         self._share = same_category
         self._draw = np.random.default_rng(seed)
-        self._names = names
+        order = np.argsort(keys.labels, kind="stable")
+        starts = np.flatnonzero(np.diff(keys.labels[order], prepend=-1))
+        self._rows = [self._draw.permutation(rows).tolist() for rows in np.split(order, starts[1:])]
+        category = keys.categories[[rows[0] for rows in self._rows]]
+        self._names, counts = np.unique(category, return_counts=True)
         self._weights = counts / counts.sum()
+        self._products = {str(name): np.flatnonzero(category == name) for name in self._names}
+        self._products[""] = np.arange(len(self._rows))
 
     def __iter__(self) -> Iterator[list[int]]:
-        queues: dict[str, list[int]] = {}
         while True:
             name = str(self._draw.choice(self._names, p=self._weights)) if self._draw.random() < self._share else ""
-            yield self._take(queues.setdefault(name, []), name)
+            yield self._take(self._products[name])
 
-    def _take(self, queue: list[int], name: str) -> list[int]:
-        """The next rows of a category's (or everything's) shuffled order, begun anew when it is used up."""
-        pool = np.flatnonzero(self._keys.categories == name) if name else np.arange(len(self._keys))
-        if len(queue) < min(self._batch, len(pool)):
-            queue[:] = self._draw.permutation(pool).tolist()  # a rest shorter than a batch waits for another shuffle
-        rows, queue[:] = queue[: self._batch], queue[self._batch :]
-        return rows
+    def _take(self, products: Rows) -> list[int]:
+        taken: list[int] = []
+        wanted = self._batch
+        if wanted > len(products):
+            wanted = min(wanted, sum(len(self._rows[product]) for product in products))
+        rounds = 0
+        while len(taken) < wanted:
+            usable = [product for product in products if len(self._rows[product]) > rounds] if rounds else products
+            chosen = self._draw.permutation(usable)[: wanted - len(taken)]
+            taken += [self._turn(int(product)) for product in chosen]
+            rounds += 1
+        return taken
+
+    def _turn(self, product: int) -> int:
+        rows = self._rows[product]
+        rows.append(rows.pop(0))
+        return int(rows[-1])
 
 
-def training_batches(keys: PairKeys, config: EncoderConfig, size: tuple[int, int]) -> Iterator[list[Tensor]]:
+def training_batches(
+    keys: PairKeys, config: EncoderConfig, size: tuple[int, int], processor: Any = None
+) -> Iterator[list[Tensor]]:
     """Endless batches: anchors and positives (n, height, width, 3) uint8, labels (n,)."""
     sampler = PairBatches(keys, config.batch, config.same_category, config.seed)
     if config.in_memory:
-        pictures = PairPictures(keys, size)
+        pictures = PairPictures(keys, size, processor)
         for rows in sampler:
             yield pictures.__getitems__(rows)
     else:
         yield from DataLoader(
-            StreamedPairs(keys, size, config.cache_dir), batch_sampler=sampler, num_workers=config.workers
+            StreamedPairs(keys, size, processor, config.cache_dir), batch_sampler=sampler, num_workers=config.workers
         )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch.nn.functional as F  # noqa: TID253
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn  # noqa: TID253
 from transformers import AutoConfig, AutoModel  # noqa: TID253
@@ -56,6 +57,15 @@ class ImageEncoder(nn.Module):
         except RuntimeError as error:
             raise CheckpointError(f"{folder / WEIGHTS} does not fit its config.json: {error}") from error
         return encoder
+
+
+def is_encoder(folder: Path, dimension: int) -> bool:
+    """Whether a directory holds an encoder whose embeddings have this length."""
+    if not (folder / WEIGHTS).is_file():
+        return False
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        name = f"{_HEAD}.weight"
+        return name in set(file.keys()) and file.get_slice(name).get_shape()[0] == dimension
 
 
 def feature_width(config: Any) -> int:

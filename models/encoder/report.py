@@ -18,12 +18,12 @@ from models.encoder.baselines import histogram, perceptual_hash
 from models.encoder.evaluate import Embedded, per_query, summarise
 from models.errors import MetricError
 
-Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
+Plain = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
 """RGB pictures → unit vectors (n, d)."""
+Embed = Callable[[Sequence[Image.Image], Sequence[str]], NDArray[np.float32]]
+"""RGB pictures and the category of each → unit vectors (n, d)."""
 
 Row = Mapping[str, Any]
-
-BASELINES: Final[Mapping[str, Embed]] = {"histogram": histogram, "phash": perceptual_hash}
 
 _ROWS_AT_ONCE: Final = 64  # decoded pictures held in memory
 _CATALOG_COLUMNS: Final = ("site", "product_id", "category", "sha256", "bytes")
@@ -38,6 +38,29 @@ _PAIR_COLUMNS: Final = (
     "anchor",
 )
 _TILE: Final = 128  # px, longest side of an example's pictures
+
+
+def uniform(embed: Plain) -> Embed:
+    """An encoder that treats all categories alike."""
+    return lambda images, _: embed(images)
+
+
+def by_category(encoders: Mapping[str, Plain], other: Plain) -> Embed:
+    """One encoder per category, and `other` where a category has none. All must have vectors of one length."""
+
+    def embed(images: Sequence[Image.Image], categories: Sequence[str]) -> NDArray[np.float32]:
+        names = np.array(categories)
+        parts = {name: np.flatnonzero(names == name) for name in np.unique(names)}
+        vectors = {name: encoders.get(name, other)([images[int(row)] for row in rows]) for name, rows in parts.items()}
+        result = np.empty((len(images), next(iter(vectors.values())).shape[1]), np.float32)
+        for name, rows in parts.items():
+            result[rows] = vectors[name]
+        return result
+
+    return embed
+
+
+BASELINES: Final[Mapping[str, Embed]] = {"histogram": uniform(histogram), "phash": uniform(perceptual_hash)}
 
 
 @dataclass(frozen=True)
@@ -180,8 +203,9 @@ def _embed(
     held: list[Image.Image] = []
 
     def flush() -> None:
+        categories = [row["category"] for row in rows[-len(held) :]]
         for name, embed in encoders.items():
-            parts[name].append(embed(held))
+            parts[name].append(embed(held, categories))
         held.clear()
 
     for row, image in pictures:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from sandbox.drawing.palette import Colour, darker, lighter, mix
 
 Canvas = ImageDraw.ImageDraw
+_MUTED: Final = (0.25, 0.7)
+"""Saturation of what is behind people: streets and rooms are paler than clothes."""
 _TINTS: Final[tuple[Colour, ...]] = (
     (222, 214, 202), (198, 204, 208), (176, 186, 178), (214, 190, 176), (150, 156, 168), (236, 232, 226),
     (120, 112, 108), (186, 170, 190), (164, 196, 204), (200, 178, 140),
@@ -169,4 +171,5 @@ def backdrop(size: tuple[int, int], rng: np.random.Generator, *, mirror: bool) -
     else:
         _PLACES[int(rng.integers(len(_PLACES)))](draw, size, rng)
     _clutter(draw, size, rng)
-    return image.filter(ImageFilter.BoxBlur(float(rng.uniform(0.4, 2.2))))
+    muted = ImageEnhance.Color(image).enhance(float(rng.uniform(*_MUTED)))
+    return muted.filter(ImageFilter.BoxBlur(float(rng.uniform(0.4, 2.2))))

@@ -61,8 +61,8 @@ MANNEQUIN: Final = Pose(Limb(14, -2), Limb(14, -2), Limb(3, 0), Limb(3, 0))
 """The pose of the shop's pictures of clothes laid flat."""
 _ARMS: Final = {
     "hang": ((4, 16), (-14, 4)),
-    "out": ((16, 30), (-12, 8)),
-    "hip": ((36, 50), (-104, -84)),
+    "out": ((14, 24), (-10, 4)),
+    "hip": ((30, 42), (-100, -84)),
     "front": ((8, 20), (-75, -50)),
     "phone": ((30, 44), (-168, -152)),
 }
@@ -89,15 +89,15 @@ def _arm(rng: np.random.Generator, gesture: str) -> Limb:
 
 def draw_pose(rng: np.random.Generator, *, phone: bool) -> Pose:
     """Draw a stance; with `phone`, the viewer's right hand holds one up for a mirror selfie."""
-    gestures = rng.choice(["hang", "out", "hip", "front"], size=2, p=[0.5, 0.2, 0.2, 0.1])
+    gestures = rng.choice(["hang", "out", "hip", "front"], size=2, p=[0.66, 0.14, 0.1, 0.1])
     toes = rng.uniform(0.7, 1.0, size=2)
     way = rng.random()
     turned = -1.0 if way < 0.15 else 1.0
     return Pose(
         arm_l=_arm(rng, str(gestures[0])),
         arm_r=_arm(rng, "phone" if phone else str(gestures[1])),
-        leg_l=Limb(float(rng.uniform(0, 10)), float(rng.uniform(-8, 3))),
-        leg_r=Limb(float(rng.uniform(0, 10)), float(rng.uniform(-8, 3))),
+        leg_l=Limb(float(rng.uniform(0, 8)), float(rng.uniform(-8, 3))),
+        leg_r=Limb(float(rng.uniform(0, 8)), float(rng.uniform(-8, 3))),
         hips=float(rng.uniform(-0.12, 0.12)),
         tilt=float(rng.uniform(-9, 9)),
         lean=float(rng.uniform(-5, 5)),

@@ -8,9 +8,9 @@ from PIL import Image, ImageChops, ImageEnhance, ImageFilter
 
 _CAST: Final = 0.10
 """Largest gain or loss of a channel."""
-_EXPOSURE: Final = (0.82, 1.2)
+_EXPOSURE: Final = (0.82, 1.18)
 _GAMMA: Final = (0.78, 1.15)
-_SATURATION: Final = (0.75, 1.15)
+_SATURATION: Final = (0.82, 1.12)
 _SHADOW: Final = 0.34
 """Light lost at the dark end of an uneven light."""
 _NOISE: Final = (0.0, 6.5)  # standard deviation, of 255

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from PIL import ImageDraw
@@ -18,6 +19,7 @@ from sandbox.drawing.warp import Frame, Skeleton
 
 Look = Mapping[str, tuple[int | None, GarmentStyle]]
 """Class → product id (None: nobody's) and style."""
+_NARROW: Final = ("skinny", "straight", "jogger")
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,16 @@ class _Dresser:
             self._put(category, slice(1))
         for leg in ("leg_l", "leg_r"):
             self.scene.put(body[leg], self.bones)
-        self._put("shoes")
+        over = self._boots_over_trousers()
+        if not over:
+            self._put("shoes")
         self.scene.put(body["spine"], self.bones)
         for category in ("bottom", "top") if not self.figure.tucked else ("top", "bottom"):
             self._put(
                 category, slice(1 if category == "top" else 0, None), None if category == "bottom" else ("spine",)
             )
+        if over:
+            self._put("shoes")
         self._put("dress", slice(1, None), ("spine",))
         if self.figure.carry == "shoulder":
             self._bag()
@@ -118,6 +124,11 @@ class _Dresser:
         self._put("hat")
         if self.figure.phone:
             self.scene.put(skin.phone(darker(self.figure.person.hair, 0.2)), self.bones)
+
+    def _boots_over_trousers(self) -> bool:
+        """Say whether narrow trousers go into tall boots; elsewhere legs and hems fall over the shoes."""
+        boots = "shoes" in self.look and self.look["shoes"][1].cut == "tall_boot"
+        return boots and "bottom" in self.look and self.look["bottom"][1].cut in _NARROW
 
     def _arms(self, body: dict[str, Part]) -> None:
         for arm in ARMS:

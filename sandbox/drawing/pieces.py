@@ -79,6 +79,11 @@ def rectangle(x0: float, y0: float, x1: float, y1: float) -> list[Point]:
     return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
 
 
+def _looked_up(mask: Image.Image, table: list[int]) -> Image.Image:
+    """Send every value through a table; PIL's own `point` is slow to read a list."""
+    return Image.fromarray(np.asarray(table, dtype=np.uint8)[np.asarray(mask)])
+
+
 class Piece:
     """A flat drawing surface over `bounds` (left, top, right, bottom in head heights).
 
@@ -152,11 +157,11 @@ class Piece:
     def part(self, bone: str) -> Part:
         """Finish: soften the outline, darken towards the edges, and name the bone it hangs on."""
         coarse = self.mask.reduce(_COARSE).filter(ImageFilter.BoxBlur(_EDGE_BLUR / _COARSE * self.unit / UNIT))
-        soft = coarse.resize(self.size, Image.Resampling.BILINEAR).point(_SHADE)
+        soft = coarse.resize(self.size, Image.Resampling.BILINEAR)
         edge = self.mask.filter(ImageFilter.BoxBlur(1))
-        shade = ImageChops.multiply(soft, edge.point(_LINE))
+        shade = ImageChops.multiply(_looked_up(soft, _SHADE), _looked_up(edge, _LINE))
         image = ImageChops.multiply(self.colour, Image.merge("RGB", (shade, shade, shade)))
-        image.putalpha(edge.point(_ALPHA))
+        image.putalpha(_looked_up(edge, _ALPHA))
         left, top, right, low = image.getbbox(alpha_only=True) or (0, 0, 1, 1)
         corner = (self.x0 + left / self.unit, self.y0 + top / self.unit)
         return Part(bone, image.crop((left, top, right, low)).convert("RGBa"), *corner, self.unit)

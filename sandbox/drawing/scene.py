@@ -12,6 +12,7 @@ from sandbox.drawing.canvas import DrawnPhoto, Scene
 from sandbox.drawing.dresser import Look, draw_figure, dress_up
 from sandbox.posts import Photo
 
+_OPENING: Final = (0.26, 0.36)  # of outerwear, head heights: wide enough to tell the top under it
 _FOREGROUND_RATE: Final = 0.1  # photos with leaves before the lens
 
 
@@ -19,9 +20,9 @@ def _view(photo: Photo, rng: np.random.Generator) -> View:
     """Choose how large and where the person is, by the photo's framing."""
     top, low, fill = {
         "full": (CROWN - 0.3, FLOOR, rng.uniform(0.78, 1.0)),
-        "mirror": (CROWN - 0.3, rng.uniform(3.4, FLOOR), rng.uniform(0.86, 1.0)),
+        "mirror": (CROWN - 0.3, rng.uniform(4.2, FLOOR), rng.uniform(0.86, 1.0)),
         "upper": (CROWN - rng.uniform(0.1, 0.4), rng.uniform(2.7, 3.5), 1.0),
-        "lower": (rng.uniform(0.9, 1.4), FLOOR + 0.1, 1.0),
+        "lower": (rng.uniform(1.2, 1.5), FLOOR + 0.1, 1.0),
         "feet": (rng.uniform(2.2, 3.0), FLOOR + 0.15, 1.0),
     }[photo.framing]
     scale = float(photo.height * fill / (low - top))
@@ -67,7 +68,7 @@ def draw_photo(
     mirror, size = photo.framing == "mirror", (photo.width, photo.height)
     place, people, lens = rng.spawn(3)
     scene = Scene(Image.new("RGB", size) if boxes_only else backdrop(size, place, mirror=mirror), place)
-    person, opening = draw_person(body), round(float(body.uniform(0.26, 0.5)), 2)
+    person, opening = draw_person(body), round(float(body.uniform(*_OPENING)), 2)
     if stranger:
         _bystander(scene, stranger, people)
     dress_up(scene, look, draw_figure(people, person, _view(photo, people), phone=mirror, opening=opening))

@@ -16,14 +16,16 @@ from sandbox.drawing.pieces import Part
 from sandbox.drawing.style import GarmentStyle
 from sandbox.drawing.warp import Array, Frame, Skeleton, bend
 
-SIDES: Final = (240, 560)
+SIDES: Final = (210, 420)
 SMALL_SIDES: Final = (120, 196)
-"""Ranges of the sides of thumbnails, px."""
-MODEL_RATE: Final = 0.14
+"""Ranges of the shorter side of thumbnails, px."""
+MODEL_RATE: Final = 0.08
 """Part of the clothes shown worn by a model."""
 GROUNDS: Final[tuple[tuple[str, float], ...]] = (("white", 0.42), ("grey", 0.25), ("clear", 0.33))
 """Backgrounds with probabilities; "clear" is a transparent PNG."""
 WEBP_RATE: Final = 0.1
+_FILL: Final = (0.84, 0.96)  # part of the picture that the product takes, along its longer side
+_ASPECTS: Final = (0.6, 1.6)  # width to height: pictures of trousers are tall, those of shoes wide
 _GREYS: Final[tuple[Colour, ...]] = ((244, 244, 244), (235, 240, 245), (226, 226, 228))
 _MODELLED: Final = ("top", "outer", "bottom", "dress")
 _MODEL_VIEWS: Final = {"top": (CROWN, 2.5), "outer": (CROWN, 3.6), "bottom": (1.0, FLOOR), "dress": (CROWN, 4.9)}
@@ -39,15 +41,14 @@ _BASICS: Final = {
 def draw_thumbnail(style: GarmentStyle, rng: np.random.Generator, *, small: bool = False) -> bytes:
     """Draw the picture of a product and encode it as JPEG, PNG or WebP. `small` makes it under 200 px."""
     side = int(rng.integers(*(SMALL_SIDES if small else SIDES)))
-    tall = side if rng.random() < 0.75 else round(side * float(rng.uniform(1.05, 1.25)))
     ground = str(rng.choice([g for g, _ in GROUNDS], p=[p for _, p in GROUNDS]))
     if style.category in _MODELLED and rng.random() < MODEL_RATE:
-        return _encode(_on_model(style, (side, tall), rng), "jpeg", rng)
-    cut_out = lay_flat(style, (side, tall), rng)
+        return _encode(_on_model(style, (side, round(side * 1.2)), rng), "jpeg", rng)
+    cut_out = lay_flat(style, side, rng)
     if ground == "clear":
         return _encode(cut_out, "png", rng)
     colour = (255, 255, 255) if ground == "white" else _GREYS[int(rng.integers(len(_GREYS)))]
-    image = Image.new("RGB", (side, tall), colour)
+    image = Image.new("RGB", cut_out.size, colour)
     _cast_shadow(image, cut_out)
     image.paste(cut_out, (0, 0), cut_out)
     return _encode(image, "webp" if rng.random() < WEBP_RATE else "jpeg", rng)
@@ -67,15 +68,18 @@ def _cast_shadow(image: Image.Image, cut_out: Image.Image) -> None:
     image.paste((60, 60, 66), (image.width // 90, image.width // 60), shade)
 
 
-def lay_flat(style: GarmentStyle, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
-    """Draw a product by itself: RGBA of `size`, centred, the rest transparent."""
-    arm = float(rng.uniform(8, 24))
+def lay_flat(style: GarmentStyle, side: int, rng: np.random.Generator) -> Image.Image:
+    """Draw a product by itself: RGBA, the shorter side `side` px, centred, the rest transparent."""
+    arm = float(rng.uniform(8, 18))
     pose = replace(MANNEQUIN, arm_l=Limb(arm, -3), arm_r=Limb(arm, -3))
-    opening = float(rng.uniform(0.0, 0.12)) if style.category == "outer" else 0.0
+    opening = float(rng.uniform(0.06, 0.2)) if style.category == "outer" else 0.0
     parts = garment(style, round(opening, 2))
     parts = parts[:1] if style.category == "shoes" else parts
     low, high = _extent(parts, _still_life(pose, View(0.0, 0.0, 1.0)))
-    scale = float(rng.uniform(0.78, 0.92)) * min(size[0] / (high[0] - low[0]), size[1] / (high[1] - low[1]))
+    wide, tall = (high - low).tolist()
+    aspect = min(_ASPECTS[1], max(_ASPECTS[0], wide / tall))
+    size = (side, round(side / aspect)) if aspect < 1 else (round(side * aspect), side)
+    scale = float(rng.uniform(*_FILL)) * min(size[0] / wide, size[1] / tall)
     middle = (low + high) / 2 * scale
     bones = _still_life(pose, View(size[0] / 2 - middle[0], size[1] / 2 - middle[1], scale))
     image = Image.new("RGBA", size)

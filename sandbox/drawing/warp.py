@@ -16,9 +16,9 @@ from sandbox.drawing.pieces import Part
 
 Array = npt.NDArray[np.float64]
 
-CELL: Final = 26
+CELL: Final = 32
 """Size of a mesh cell, px, on a nearly straight bone."""
-BENT_CELL: Final = 11
+BENT_CELL: Final = 13
 """Size of a mesh cell, px, small enough that a bent elbow looks round."""
 _BENT: Final = 0.9  # cosine of the angle between the ends of a bone, below which it counts as bent
 _REACH: Final = 6.0  # head heights by which a bone goes on straight beyond both ends
@@ -92,14 +92,16 @@ class Frame:
 
 
 Skeleton = dict[str, Bone | Frame]
+_STEPS: Final = np.linspace(0.0, 1.0, 9)
+_AROUND: Final = np.concatenate(
+    [[_STEPS, np.full(9, v)] for v in (0.0, 1.0)] + [[np.full(9, v), _STEPS] for v in (0.0, 1.0)], axis=1
+)
+"""(2, n) points around the border of the unit square."""
 
 
 def _outline(part: Part) -> tuple[Array, Array]:
     x0, y0, x1, y1 = part.bounds
-    xs, ys = np.linspace(x0, x1, 6), np.linspace(y0, y1, 9)
-    d = np.concatenate([xs, xs, np.full(9, x0), np.full(9, x1)])
-    s = np.concatenate([np.full(6, y0), np.full(6, y1), ys, ys])
-    return d, s
+    return x0 + _AROUND[0] * (x1 - x0), y0 + _AROUND[1] * (y1 - y0)
 
 
 def bend(part: Part, skeleton: Skeleton, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]] | None:

@@ -1,7 +1,7 @@
 import pytest
 import torch  # noqa: TID253
 
-from models.augment import augment, change_ground, erase, warp
+from models.augment import augment, change_ground, erase, recolour, warp
 from models.config import PictureConfig
 
 STILL = {"flip": 0.0, "rotation": 0.0, "zoom": 0.0, "jitter": 0.0, "cast": 0.0, "erase": 0.0}
@@ -73,3 +73,17 @@ def test_change_ground__busy_border_is_left_alone():
 def test_change_ground__chance(chance):
     result = change_ground(torch.ones(400, 3, 8, 8), chance, draw())
     assert (result[:, 0, 0, 0] != 1.0).float().mean().item() == pytest.approx(chance, abs=0.08)
+
+
+def test_recolour__both_pictures_alike():
+    first, second = recolour(pictures(200), pictures(200).flip(1), 0.5, draw())
+    assert torch.equal(first.flip(1), second)
+    changed = (first != pictures(200)).any(3).any(2).any(1)
+    assert changed.float().mean().item() == pytest.approx(0.5 * 5 / 6, abs=0.1)  # one of six orders is the old one
+    assert torch.equal(first.sort(3).values, pictures(200).sort(3).values)
+
+
+def test_recolour__never():
+    first, second = recolour(pictures(), pictures(), 0.0, draw())
+    assert torch.equal(first, pictures())
+    assert torch.equal(second, pictures())

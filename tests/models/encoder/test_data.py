@@ -77,24 +77,35 @@ def test_training_batches__shapes(pairs, tmp_path, in_memory):
     assert labels.shape == (8,)
 
 
-def test_pair_batches__every_row_once_before_any_twice(pairs):
+def test_pair_batches__no_product_twice_and_rows_take_turns(pairs):
     keys = read_keys(pairs, "train")
-    batches = itertools.islice(PairBatches(keys, 9, 0.0, 0), len(keys) // 9)
+    batches = list(itertools.islice(PairBatches(keys, 42, 0.0, 0), 3))
+    for rows in batches:
+        assert sorted(keys.labels[rows]) == list(range(42))
     assert sorted(row for rows in batches for row in rows) == list(range(len(keys)))
+
+
+def test_pair_batches__popular_products_come_no_more_often(tmp_path):
+    rows = [toys.pair_row("top", product, post, "train") for product in range(4) for post in range(1 + 5 * product)]
+    keys = read_keys(write(tmp_path, rows), "train")
+    drawn = np.concatenate([keys.labels[rows] for rows in itertools.islice(PairBatches(keys, 2, 0.0, 0), 400)])
+    assert np.bincount(drawn).min() > 0.8 * np.bincount(drawn).max()
 
 
 def test_pair_batches__one_category(pairs):
     keys = read_keys(pairs, "train")
-    batches = list(itertools.islice(PairBatches(keys, 8, 1.0, 0), 50))
+    batches = list(itertools.islice(PairBatches(keys, 5, 1.0, 0), 50))
     assert all(len(set(keys.categories[rows])) == 1 for rows in batches)
     assert len({str(keys.categories[rows[0]]) for rows in batches}) == 7
-    assert all(len(set(rows)) == 8 for rows in batches)
+    assert all(len(set(keys.labels[rows])) == 5 for rows in batches)
 
 
-def test_pair_batches__batch_larger_than_the_category(pairs):
-    keys = read_keys(pairs, "train", ["hat"])
-    rows = next(iter(PairBatches(keys, 100, 1.0, 0)))
-    assert len(rows) == len(set(rows)) == len(keys)
+@pytest.mark.parametrize(("batch", "size"), [(8, 8), (18, 18), (100, 18)])
+def test_pair_batches__more_rows_than_products(pairs, batch, size):
+    keys = read_keys(pairs, "train", ["hat"])  # six products of three rows
+    rows = next(iter(PairBatches(keys, batch, 1.0, 0)))
+    assert len(rows) == len(set(rows)) == size
+    assert len(set(keys.labels[rows])) == 6
 
 
 def test_pair_batches__same_seed_same_order(pairs):

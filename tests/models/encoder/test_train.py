@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch  # noqa: TID253
+from PIL import Image
 from safetensors.torch import load_file
 
 from curation.tables import ShardedTable
@@ -10,7 +11,7 @@ from models.checkpoint import MANIFEST, open_checkpoint
 from models.encoder.baselines import histogram, perceptual_hash
 from models.encoder.evaluate import mean_of
 from models.encoder.infer import Encoder
-from models.encoder.report import BASELINES, evaluate_encoders
+from models.encoder.report import BASELINES, by_category, evaluate_encoders, uniform
 from models.encoder.step import EmbedCatalog
 from models.errors import CheckpointError, DataError, MetricError
 from models.presets import preset
@@ -182,7 +183,9 @@ def shop(tmp_path_factory):
 
 
 def test_evaluate_encoders__against_the_catalog(trained, pairs, shop):
-    report = evaluate_encoders({"encoder": Encoder.load(trained[0]).embed, **BASELINES}, pairs, shop, examples=3)
+    report = evaluate_encoders(
+        {"encoder": uniform(Encoder.load(trained[0]).embed), **BASELINES}, pairs, shop, examples=3
+    )
     numbers = report.numbers
     assert (numbers["queries"], numbers["gallery"], numbers["not_in_catalog"]) == (42, 70, 0)
     assert set(numbers["encoders"]) == {"encoder", "histogram", "phash"}
@@ -196,7 +199,7 @@ def test_evaluate_encoders__against_the_catalog(trained, pairs, shop):
 
 
 def test_evaluate_encoders__truth_decides_what_a_crop_shows(trained, pairs, shop):
-    encoders = {"encoder": Encoder.load(trained[0]).embed}
+    encoders = {"encoder": uniform(Encoder.load(trained[0]).embed)}
 
     def product_of(row):
         return None if row["category"] != "hat" else ("kream", str(int(row["product_id"]) + 1))
@@ -217,7 +220,7 @@ def test_evaluate_encoders__product_filed_elsewhere_is_a_miss(trained, pairs, sh
         moved = {"outer": "top", "top": "outer"}
         rows = [{**row, "category": moved.get(row["category"], row["category"])} for row in shard.table().to_pylist()]
         write_shard(tmp_path, shard.name, CATALOG, [rows_to_batch(rows, CATALOG)], fingerprint="x")
-    numbers = evaluate_encoders({"hash": perceptual_hash}, pairs, ShardedTable(tmp_path), examples=0).numbers
+    numbers = evaluate_encoders({"hash": uniform(perceptual_hash)}, pairs, ShardedTable(tmp_path), examples=0).numbers
     assert numbers["other_category"] == 12
     assert numbers["encoders"]["hash"]["filtered"]["by_category"]["top"]["r@20"]["mean"] == 0.0
 
@@ -230,8 +233,28 @@ def test_evaluate_encoders__nothing_in_common(pairs, tmp_path):
     rows = [{**row, "product_id": "unknown"} for row in shard.table().to_pylist()]
     write_shard(tmp_path / "b", "kream/x", CATALOG, [rows_to_batch(rows, CATALOG)], fingerprint="x")
     with pytest.raises(MetricError, match="none of 42 test pairs"):
-        evaluate_encoders({"histogram": histogram}, pairs, ShardedTable(tmp_path / "b"))
+        evaluate_encoders({"histogram": uniform(histogram)}, pairs, ShardedTable(tmp_path / "b"))
 
 
 def test_open_checkpoint__encoder_is_verified(trained):
     assert open_checkpoint(trained[0], "encoder")[1] == trained[1]
+
+
+def test_by_category__each_picture_goes_to_its_own_encoder():
+    def constant(value):
+        return lambda images: np.full((len(images), 2), value, np.float32)
+
+    embed = by_category({"hat": constant(1), "bag": constant(2)}, constant(9))
+    images = [Image.new("RGB", (4, 4))] * 4
+    assert embed(images, ["bag", "hat", "top", "hat"])[:, 0].tolist() == [2, 1, 9, 1]
+
+
+def test_train_encoder__goes_on_from_an_encoder_with_its_embedding_layer(trained, pairs, tmp_path):
+    values = preset("encoder", "tiny", **{**SMALL, "steps": 1, "learning_rate": 1e-9})
+    values = {**values, "architecture": {}, "pretrained": str(trained[0]), "categories": ["hat", "bag"]}
+    train("encoder", values, pairs, tmp_path / "same")
+    train("encoder", {**values, "dimension": 64}, pairs, tmp_path / "shorter")
+    images = [toys.thumbnail("top", 1), toys.worn("bag", 2, 3)]
+    before, after = (Encoder.load(path).embed(images) for path in (trained[0], tmp_path / "same"))
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    assert Encoder.load(tmp_path / "shorter").dimension == 64
