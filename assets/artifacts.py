@@ -22,7 +22,9 @@ def train(
     kind: str,
     dataset: Path,
     fingerprint: str,
+    *,
     name: str | None = None,
+    recipe: str | None = None,
     **changes: Any,
 ) -> Path:
     """Train one model, unless its checkpoint is of this very data and configuration; return the checkpoint.
@@ -36,10 +38,11 @@ def train(
         dataset: what the trainer reads.
         fingerprint: of that data.
         name: folder of the checkpoint, by default the kind.
+        recipe: preset, by default the kind's.
         changes: values over the recipe's.
     """
     out = data.path / "models" / (name or kind)
-    config = recipes.config(kind, **changes)
+    config = recipes.config(recipe or kind, **changes)
     request = {"config": config, "data": fingerprint}
     request_file = out.with_name(f"{out.name}.request.json")
     if (out / "manifest.json").exists() and request_file.exists() and json.loads(request_file.read_text()) == request:

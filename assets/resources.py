@@ -14,7 +14,6 @@ from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.engine import MapReport, map_shards
 from curation.tables import ShardedTable
 
-
 _SANDBOX_PACE = ("--allow-private", "--delay", "0", "--frontier-window", "30", "--scroll-wait", "0.4")
 """Our own machine needs no patience, and its posts leave no wide gaps."""
 

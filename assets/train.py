@@ -49,9 +49,18 @@ def category_encoders(
     enough = [name for name in CATEGORIES if counts.get(name, 0) >= recipes.least_pairs]
     r_at_1: dict[str, float] = {}
     for name in enough:
-        changes = {"pretrained": str(encoder), "categories": [name]}
         checkpoint = train(
-            context, data, recipes, children, "encoder", pair_dataset, key, f"category_encoders/{name}", **changes
+            context,
+            data,
+            recipes,
+            children,
+            "encoder",
+            pair_dataset,
+            key,
+            name=f"category_encoders/{name}",
+            recipe="category-encoder",
+            pretrained=str(encoder),
+            categories=[name],
         )
         r_at_1[name] = manifest_of(checkpoint)["metrics"]["r@1"]
     facts = {"r@1_on_validation": bars_metadata(r_at_1, "R@1 on validation by category")}

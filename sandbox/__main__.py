@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sandbox.photos import PhotoFolderError, PhotoWorld
 from sandbox.sites.faults import KINDS
-from sandbox.sites.server import Server, ServeOptions
+from sandbox.sites.server import ServeOptions, Server
 from sandbox.sites.source import Source
 
 

@@ -33,7 +33,7 @@ KREAM_SHARE: Final = 0.75
 """Part of the posts on KREAM; the others are on OnTheLook."""
 FIRST_POST: Final = datetime(2024, 1, 1, 9, tzinfo=UTC)
 
-_WEAR: Final[Mapping[str, float]] = {"dress": 0.2, "outer": 0.32, "shoes": 0.92, "bag": 0.45, "hat": 0.36}
+_WEAR: Final[Mapping[str, float]] = {"dress": 0.2, "outer": 0.27, "shoes": 0.92, "bag": 0.45, "hat": 0.36}
 """How often a slot is worn; without a dress, a top and a bottom are."""
 _MAX_WORN: Final = 5
 _LEAST: Final = 2  # products of a class in a circle, so that a wrong tag has something to show

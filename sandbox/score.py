@@ -90,7 +90,7 @@ class Judge:
 
 
 def pair_scores(judge: Judge, pairs: Iterable[Row]) -> dict[str, float]:
-    """`pair_precision` and `pair_recall` of kept pairs. Raises `ValueError` when there is nothing to compute them of."""
+    """`pair_precision` and `pair_recall` of kept pairs. Raises `ValueError` when there is nothing to score."""
     kept = list(pairs)
     right = [pair for pair in kept if judge.is_right(pair)]
     possible = judge.pairable()

@@ -22,6 +22,7 @@ from models.classifier.data import balanced_batches, read_thumbnails, split_by_p
 from models.classifier.evaluate import classification_metrics
 from models.classifier.infer import Classifier
 from models.device import pick_device, set_threads
+from models.initialise import fit_to_width
 from models.pixels import cache_size, input_size, normalise
 from models.progress import Progress
 from models.training import fit, seed_everything
@@ -82,5 +83,7 @@ def build(config: ClassifierConfig) -> tuple[Any, Any]:
             config.pretrained, ignore_mismatched_sizes=True, **labels
         )
         return model, AutoImageProcessor.from_pretrained(config.pretrained)
-    model = AutoModelForImageClassification.from_config(AutoConfig.for_model(**config.architecture, **labels))
+    architecture = AutoConfig.for_model(**config.architecture, **labels)
+    model = AutoModelForImageClassification.from_config(architecture)
+    fit_to_width(model, getattr(architecture, "initializer_range", 0.0))
     return model, ViTImageProcessor(size={"height": config.height, "width": config.width})

@@ -15,8 +15,4 @@ class DetectorConfig(TrainerConfig):
     crop_probability: float = Field(0.5, ge=0, le=1, description="chance of a crop around one object")
     crop_margin_low: float = Field(0.3, ge=0, description="smallest margin around that object, share of its size")
     crop_margin_high: float = Field(0.9, ge=0, description="largest margin, share of its size")
-    dense: float = Field(
-        0.0, ge=0, description="weight of the dense loss on encoder proposals; for two-stage architectures only"
-    )
-    cells_per_object: int = Field(6, ge=1, description="proposals that each object supervises in the dense loss")
     jitter: float = Field(0.25, ge=0, lt=1, description="largest relative change of brightness, contrast, saturation")

@@ -16,11 +16,11 @@ from curation.taxonomy import CATEGORIES
 from models.checkpoint import Manifest, save_checkpoint
 from models.detector.config import DetectorConfig
 from models.detector.data import Batch, DetectionPictures, training_batches
-from models.detector.dense import dense_loss, grid
 from models.detector.evaluate import coco_metrics
 from models.detector.infer import Detector
 from models.detector.sources import DATASET_FILE
 from models.device import pick_device, set_threads
+from models.initialise import fit_to_width
 from models.progress import Progress
 from models.training import fit, seed_everything
 
@@ -45,12 +45,7 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
     def loss(batch: Batch) -> Tensor:
         inputs = {key: value.to(device) for key, value in batch.items() if key != "labels"}
         labels = [{key: value.to(device) for key, value in target.items()} for target in batch["labels"]]
-        outputs = model(**inputs, labels=labels)
-        value: Tensor = outputs.loss
-        if config.dense:
-            height, width = inputs["pixel_values"].shape[2:]
-            cells = grid(height, width, model.config.feat_strides).to(device)
-            value = value + config.dense * dense_loss(outputs, labels, cells, config.cells_per_object)
+        value: Tensor = model(**inputs, labels=labels).loss
         return value
 
     validation = DetectionPictures(data, "validation", config.cache_side)
@@ -89,6 +84,7 @@ def build(config: DetectorConfig) -> tuple[Any, Any]:
         return model, AutoImageProcessor.from_pretrained(config.pretrained)
     architecture = AutoConfig.for_model(**config.architecture, **labels)
     model = AutoModelForObjectDetection.from_config(architecture)
+    fit_to_width(model, architecture.initializer_range)
     return model, RTDetrImageProcessor(size={"height": config.height, "width": config.width})
 
 

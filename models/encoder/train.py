@@ -17,6 +17,7 @@ from models.encoder.evaluate import Embedded, per_query
 from models.encoder.infer import Encoder
 from models.encoder.loss import ContrastiveLoss
 from models.encoder.model import ImageEncoder, is_encoder
+from models.initialise import fit_to_width
 from models.pixels import cache_size, input_size, normalise
 from models.progress import Progress
 from models.training import fit, seed_everything
@@ -100,7 +101,9 @@ def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:
         return ImageEncoder(backbone, config.dimension), processor
     architecture = AutoConfig.for_model(image_size=config.height, **config.architecture)
     processor = ViTImageProcessor(size={"height": config.height, "width": config.width}, trim_ground=config.trim)
-    return ImageEncoder(AutoModel.from_config(architecture), config.dimension), processor
+    backbone = AutoModel.from_config(architecture)
+    fit_to_width(backbone, architecture.initializer_range)
+    return ImageEncoder(backbone, config.dimension), processor
 
 
 def validation_metrics(encoder: Encoder, pictures: PairPictures, distractors: PairPictures) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sandbox.drawing.pieces import Part
 from sandbox.drawing.style import GarmentStyle
 from sandbox.drawing.warp import Frame, Skeleton, bend
 
-MIN_VISIBLE: Final = 0.18
+MIN_VISIBLE: Final = 0.2
 """Part of a garment that must show for it to have a box."""
 MIN_SIDE: Final = 14
 """Shortest side of a box, px."""
