@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.once import once
 from assets.pictures import curve_metadata
 from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows
@@ -43,26 +44,15 @@ def train(
     """
     out = data.path / "models" / (name or kind)
     config = recipes.config(recipe or kind, **changes)
-    request = {"config": config, "data": fingerprint}
-    request_file = out.with_name(f"{out.name}.request.json")
-    if (out / "manifest.json").exists() and request_file.exists() and json.loads(request_file.read_text()) == request:
-        context.log.info(f"{out} was trained on this data with this configuration")
-        return out
     config_file = out.with_name(f"{out.name}.config.json")
-    write_json(config_file, config)
-    command = [
-        sys.executable,
-        "-m",
-        "assets.child",
-        "models",
-        kind,
-        "--config",
-        str(config_file),
-        "--data",
-        str(dataset),
-    ]
-    children.run(context=context, command=[*command, "--out", str(out)])
-    write_json(request_file, request)
+
+    def run() -> None:
+        write_json(config_file, config)
+        command = [sys.executable, "-m", "assets.child", "models", kind, "--config", str(config_file)]
+        children.run(context=context, command=[*command, "--data", str(dataset), "--out", str(out)])
+
+    if not once(out, {"config": config, "data": fingerprint}, run):
+        context.log.info(f"{out} was trained on this data with this configuration")
     return out
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from assets.crawl import all_posts
+from assets.once import once
 from assets.pictures import bars_metadata
 from assets.resources import DataFolder, SandboxSites
 from assets.stage import Check, Outcome, Rows, stage
@@ -20,7 +21,8 @@ _REPORT_CHECKS = {"measured": "Every metric of this profile could be computed."}
 def sandbox_truth(data: DataFolder, sites: SandboxSites) -> Outcome:
     """What the sandbox knows and a real crawl never can: boxes, products worn, wrong tags, reposts. For scores only."""
     out = data.path / "report" / "truth"
-    subprocess.run([sys.executable, "-m", "sandbox", "truth", *sites.world, "--out", str(out)], check=True)
+    command = [sys.executable, "-m", "sandbox", "truth", *sites.world, "--out", str(out)]
+    once(out, sites.world, lambda: subprocess.run(command, check=True))
     rows = {path.stem: pq.read_metadata(path).num_rows for path in sorted(out.glob("*.parquet"))}
     write_json(out / "manifest.json", rows)
     return Outcome(

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.once import once
 from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.engine import MapReport, map_shards
 from curation.tables import ShardedTable
@@ -123,7 +124,8 @@ class DetectionSources(dg.ConfigurableResource[Any]):
 
     def _draw(self, out: Path) -> None:
         options = ["--seed", str(self.seed), "--images", str(self.drawn), "--out", str(out)]
-        subprocess.run([sys.executable, "-m", "sandbox", "annotations", *options], check=True)
+        command = [sys.executable, "-m", "sandbox", "annotations", *options]
+        once(out, options, lambda: subprocess.run(command, check=True))
 
 
 class Recipes(dg.ConfigurableResource[Any]):

@@ -15,8 +15,10 @@ _TOLERANCE: Final = 0.3  # relative; a weight whose deviation is this near to th
 
 
 @torch.no_grad()
-def fit_to_width(model: nn.Module, fixed: float) -> int:
+def fit_to_width(model: nn.Module, fixed: float | None) -> int:
     """Draw again, with Glorot's deviation, what was drawn with the deviation `fixed`; batch norms start as identity.
+
+    Nothing is done for a family that has no fixed deviation (None): a ResNet starts well by itself.
 
     Weights that were set in another way (zeros, Glorot already, pretrained) are left alone.
 
@@ -24,6 +26,8 @@ def fit_to_width(model: nn.Module, fixed: float) -> int:
         Number of layers that were changed.
     """
     changed = 0
+    if not fixed:
+        return changed
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d) and abs(module.weight.mean().item()) < fixed:
             nn.init.ones_(module.weight)

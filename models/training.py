@@ -45,7 +45,7 @@ def fit(
     Raises:
         TrainingError: a loss is not finite.
     """
-    optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate)
+    optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, config.steps, config.warmup))
     device = pick_device(config.device)
     marks = {round(config.steps * (i + 1) / config.evaluations) for i in range(config.evaluations)}

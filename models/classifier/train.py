@@ -85,5 +85,5 @@ def build(config: ClassifierConfig) -> tuple[Any, Any]:
         return model, AutoImageProcessor.from_pretrained(config.pretrained)
     architecture = AutoConfig.for_model(**config.architecture, **labels)
     model = AutoModelForImageClassification.from_config(architecture)
-    fit_to_width(model, getattr(architecture, "initializer_range", 0.0))
+    fit_to_width(model, getattr(architecture, "initializer_range", None))
     return model, ViTImageProcessor(size={"height": config.height, "width": config.width})

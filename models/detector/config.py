@@ -15,4 +15,8 @@ class DetectorConfig(TrainerConfig):
     crop_probability: float = Field(0.5, ge=0, le=1, description="chance of a crop around one object")
     crop_margin_low: float = Field(0.3, ge=0, description="smallest margin around that object, share of its size")
     crop_margin_high: float = Field(0.9, ge=0, description="largest margin, share of its size")
+    queries_per_object: int = Field(
+        1, ge=1, description="queries that each object is matched with at first: more signal for a start from nothing"
+    )
+    repeat_share: float = Field(0.6, ge=0, le=1, description="share of the steps in which that holds; then one each")
     jitter: float = Field(0.25, ge=0, lt=1, description="largest relative change of brightness, contrast, saturation")

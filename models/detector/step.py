@@ -32,7 +32,7 @@ class CropPosts:
         min_side: smallest side of a crop, px.
     """
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = CROPS
 
     def __init__(

@@ -102,7 +102,7 @@ def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:
     architecture = AutoConfig.for_model(image_size=config.height, **config.architecture)
     processor = ViTImageProcessor(size={"height": config.height, "width": config.width}, trim_ground=config.trim)
     backbone = AutoModel.from_config(architecture)
-    fit_to_width(backbone, architecture.initializer_range)
+    fit_to_width(backbone, getattr(architecture, "initializer_range", None))
     return ImageEncoder(backbone, config.dimension), processor
 
 

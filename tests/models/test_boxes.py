@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.boxes import Detection, clip_box, cut, overlap, suppress
+from models.boxes import Detection, clip_box, cut, overlap, suppress, without_doubles
 
 
 def test_overlap__hand_made():
@@ -56,3 +56,14 @@ def test_cut__size():
 def test_cut__outside(box):
     with pytest.raises(ValueError, match="10×20"):
         cut(Image.new("RGB", (10, 20)), box)
+
+
+def test_without_doubles__drops_the_weaker_of_one_class_only():
+    near = (0.0, 0.0, 10.0, 11.0)
+    found = [Detection("top", 0.9, (0, 0, 10, 10)), Detection("outer", 0.8, near), Detection("top", 0.7, near)]
+    assert without_doubles(found, 0.6) == found[:2]
+
+
+def test_without_doubles__two_shoes_stay():
+    found = [Detection("shoes", 0.9, (0, 0, 10, 5)), Detection("shoes", 0.8, (6, 0, 16, 5))]
+    assert without_doubles(found, 0.6) == found

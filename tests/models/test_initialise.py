@@ -46,3 +46,7 @@ def test_build__pictures_reach_the_proposals_of_an_untrained_detector():
     with torch.no_grad():
         classes = model(pixel_values=torch.rand(2, 3, 160, 128)).enc_outputs_class
     assert (classes[0] - classes[1]).std() > 0.1
+
+
+def test_fit_to_width__family_without_a_fixed_deviation():
+    assert fit_to_width(network(), None) == 0

@@ -12,6 +12,7 @@ from models.detector.data import DetectionPictures, training_batches
 from models.detector.infer import Detector
 from models.detector.sources import build_detection_dataset, coco
 from models.detector.step import CropPosts
+from models.detector.train import repeat_objects
 from models.errors import CheckpointError, DataError
 from models.presets import preset
 from models.progress import read_progress
@@ -172,3 +173,22 @@ def test_crop_posts__overlaps_and_small_boxes_are_not_kept(trained, threshold, t
 def test_crop_posts__another_version(trained):
     with pytest.raises(CheckpointError, match="asked for other"):
         CropPosts(str(trained[0]), "other")
+
+
+def test_repeat_objects__each_as_often():
+    target = {"class_labels": torch.tensor([1, 5]), "boxes": torch.rand(2, 4), "area": torch.rand(2)}
+    result = repeat_objects(target, 3, torch.device("cpu"))
+    assert result["class_labels"].tolist() == [1, 1, 1, 5, 5, 5]
+    assert torch.equal(result["boxes"], target["boxes"][[0, 0, 0, 1, 1, 1]])
+    assert set(result) == {"class_labels", "boxes"}
+
+
+def test_train_detector__several_queries_per_object_then_one(dataset, tmp_path, monkeypatch):
+    import models.detector.train as module
+
+    copies = []
+    original = module.repeat_objects
+    monkeypatch.setattr(module, "repeat_objects", lambda *a: copies.append(a[1]) or original(*a))
+    values = {**TINY, "steps": 5, "batch": 2, "height": 64, "width": 64}
+    train("detector", preset("detector", "tiny", **values, queries_per_object=3), dataset, tmp_path / "out")
+    assert copies == [3] * 6 + [1] * 4  # two pictures a step; 60 % of five steps

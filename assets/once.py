@@ -1,0 +1,28 @@
+"""Make a directory once: nothing to do when it is there and was made from the same request."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from curation.tables import write_json
+
+
+def once(folder: Path, request: Any, make: Callable[[], object]) -> bool:
+    """Call `make`, which fills `folder`, unless the folder was made from an equal request.
+
+    Args:
+        folder: what is made. The request is kept beside it, and written last, so that a killed `make` runs again.
+        request: everything that the content depends on, as JSON.
+        make: replaces the folder's content.
+
+    Returns:
+        Whether `make` was called.
+    """
+    note = folder.with_name(f"{folder.name}.request.json")
+    if folder.is_dir() and note.is_file() and json.loads(note.read_text()) == json.loads(json.dumps(request)):
+        return False
+    note.unlink(missing_ok=True)
+    make()
+    write_json(note, request)
+    return True
