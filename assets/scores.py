@@ -83,13 +83,13 @@ def _detector_scores(judge: Judge, crops: ShardedTable, posts: ShardedTable) -> 
         photo = found.setdefault((row["site"], row["post_id"], row["position"]), [])
         if row["category"]:
             photo.append(Detection(row["category"], row["score"], tuple(row["box"])))
-    photos = [photo for photo in found if judge.boxes(photo)]
-    truth = [[(row["category"], tuple(row["box"])) for row in judge.boxes(photo)] for photo in photos]
     sizes = {
         (row["site"], row["post_id"], row["position"]): (row["width"], row["height"])
         for row in posts.table(["site", "post_id", "position", "role", "width", "height"]).to_pylist()
-        if row["role"] == "photo"
+        if row["role"] == "photo" and row["width"] is not None
     }
+    photos = [photo for photo in sizes if judge.boxes(photo)]
+    truth = [[(row["category"], tuple(row["box"])) for row in judge.boxes(photo)] for photo in photos]
     shapes = [sizes[photo] for photo in photos]
     return {
         "detector_ap50": coco_metrics(truth, [found[photo] for photo in photos])["ap50"],

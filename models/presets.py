@@ -69,7 +69,7 @@ _CLASSIFIER_TINY: Final = {
     },
     "height": 64,
     "width": 64,
-    "steps": 400,
+    "steps": 800,
     "batch": 64,
     "learning_rate": 2e-3,
     "weight_decay": 0.05,
