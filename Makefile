@@ -15,7 +15,7 @@ export FASHION_THUMBNAILS ?= $(if $(PHOTOS),$(wildcard $(abspath $(PHOTOS)/../th
 # Runs, logs and schedules are kept here. Without DAGSTER_HOME, plain `dagster` commands keep them in a temporary folder.
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 # `dagster` says of itself that `dg` supersedes it; both work here.
-export PYTHONWARNINGS ?= ignore::dagster._utils.warnings.SupersessionWarning
+export PYTHONWARNINGS ?= ignore:Function
 # Training caps its own threads; idle BLAS pools only spin.
 export OMP_NUM_THREADS ?= 1
 
