@@ -119,7 +119,7 @@ class DetectionSources(dg.ConfigurableResource[Any]):
         if self.coco:
             folder = Path(self.coco)
             licence = "see the folder's own README"
-            sources.append(coco("coco", folder / "boxes_coco.json", folder / "photos", licence, commercial=False))
+            sources.append(coco("coco", folder / "boxes_coco.json", folder, licence, commercial=False))
         return build_detection_dataset(sources, out, allow_non_commercial=not self.commercial_only)
 
     def _draw(self, out: Path) -> None:
