@@ -58,12 +58,6 @@ def ensure_serving(address: SandboxAddress) -> dict[str, str]:
     return address.urls
 
 
-def serving_pid(address: SandboxAddress) -> int | None:
-    """Process that serves the sandbox, or None."""
-    about = _about(address)
-    return None if about is None else int(about["pid"])
-
-
 def _same_world(about: dict[str, Any], address: SandboxAddress) -> bool:
     if address.photos:
         return bool(about["photos"] == str(Path(address.photos).resolve()))
