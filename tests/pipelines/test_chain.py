@@ -20,8 +20,9 @@ def _free_port() -> int:
 
 
 def _materialize(tmp_path: Path, port: int, **settings: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("FASHION_", "DAGSTER_"))}
     environment = {
-        **os.environ,
+        **own,
         "FASHION_DATA": str(tmp_path / "data"),
         "FASHION_POSTS": "40",
         "FASHION_SANDBOX_PORT": str(port),
