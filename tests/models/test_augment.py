@@ -1,3 +1,5 @@
+"""Augmentation of batches of pictures."""
+
 import pytest
 import torch  # noqa: TID253
 

@@ -1,3 +1,5 @@
+"""Boxes: overlap, suppression, cutting out."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Checkpoint directories: written whole, verified when read."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""Strict configurations and their messages."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""Start values by layer width."""
+
 import pytest
 import torch  # noqa: TID253
 from torch import nn  # noqa: TID253

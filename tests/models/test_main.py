@@ -1,3 +1,5 @@
+"""The command line of the trainers."""
+
 import json
 import subprocess
 import sys

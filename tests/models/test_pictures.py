@@ -1,3 +1,5 @@
+"""Contact sheets, boxes, curves and matrices."""
+
 import numpy as np
 import pytest
 from PIL import Image

@@ -1,3 +1,5 @@
+"""Pictures as arrays and model input."""
+
 import numpy as np
 import pytest
 import torch  # noqa: TID253

@@ -1,3 +1,5 @@
+"""The training loop that all three models share."""
+
 import itertools
 
 import pytest

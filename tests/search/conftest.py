@@ -1,3 +1,5 @@
+"""Shared by the search tests: a small index, fake models and a running service."""
+
 from pathlib import Path
 
 import pytest

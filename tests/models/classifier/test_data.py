@@ -1,3 +1,5 @@
+"""Thumbnails for the classifier: reading, splitting by product, balanced batches."""
+
 import csv
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Measures of the classifier on hand-made predictions."""
+
 import numpy as np
 import pytest
 

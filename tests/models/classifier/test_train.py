@@ -1,3 +1,5 @@
+"""The classifier trained on toy thumbnails, its checkpoint and its step."""
+
 from collections import Counter
 
 import numpy as np

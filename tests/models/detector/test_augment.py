@@ -1,3 +1,5 @@
+"""Augmentation of pictures with boxes."""
+
 import random
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""COCO metrics and the mean-box baseline on hand-made boxes."""
+
 import pytest
 
 from models.boxes import Detection

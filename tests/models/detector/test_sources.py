@@ -1,3 +1,5 @@
+"""Detection data of several makers becomes one dataset."""
+
 import json
 import shutil
 

@@ -1,3 +1,5 @@
+"""The detector trained on toy people, its published usage and its step."""
+
 from collections import Counter
 
 import numpy as np

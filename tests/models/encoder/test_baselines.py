@@ -1,3 +1,5 @@
+"""Encoders that do not learn."""
+
 import numpy as np
 import pytest
 from PIL import Image

@@ -1,3 +1,5 @@
+"""Pairs as the encoder reads them, in memory and streamed."""
+
 import itertools
 from pathlib import Path
 

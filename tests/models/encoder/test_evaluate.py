@@ -1,3 +1,5 @@
+"""Retrieval measures against hand-made rankings."""
+
 import math
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The contrastive loss against plain loops and 2-D cases."""
+
 import math
 
 import pytest

@@ -1,3 +1,5 @@
+"""The encoder trained on toy pairs, its published usage, its step and its report."""
+
 from collections import Counter
 
 import numpy as np
