@@ -1,6 +1,7 @@
 """Ask for pages and pictures through Scrapy's downloader, and say in the project's terms what went wrong."""
 
 import asyncio
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,6 +54,8 @@ class Fetcher:
         self._known = known
         self._progress = progress
         self._flying: dict[str, asyncio.Task[Picture]] = {}
+        # Fetched, but its post is not committed yet, so `known` cannot know it: found while any post still holds it.
+        self._held: weakref.WeakValueDictionary[str, Picture] = weakref.WeakValueDictionary()
 
     async def page(self, url: str, meta: Mapping[str, Any] | None = None) -> Response | Refused | Broken:
         """One page, whatever its status."""
@@ -69,14 +72,19 @@ class Fetcher:
             return Picture("", now(), error=ImageFault.MISSING)
         if captured and url in captured:
             return await examined(url, captured[url])
-        if known := self._known(url):
+        if known := self._held.get(url) or self._known(url):
             return known
         task = self._flying.get(url)
         if task is None:
             task = asyncio.create_task(self._download(url))
             self._flying[url] = task
-            task.add_done_callback(lambda _: self._flying.pop(url, None))
+            task.add_done_callback(lambda task: self._landed(url, task))
         return await asyncio.shield(task)
+
+    def _landed(self, url: str, task: asyncio.Task[Picture]) -> None:
+        self._flying.pop(url)
+        if not task.cancelled() and task.exception() is None:
+            self._held[url] = task.result()
 
     async def _download(self, url: str) -> Picture:
         response = await self._get(url, {})

@@ -14,7 +14,7 @@ _RANK: Final = {PHOTO: 0, PRODUCT: 1}
 _PASSING: Final = frozenset({ImageFault.TRANSFER, ImageFault.HTTP_ERROR})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Picture:
     """One fetched image: `data` and what it is, or `error`."""
 
