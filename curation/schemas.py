@@ -165,7 +165,7 @@ _PROVENANCE = [
     _optional("box", BOX, "xyxy, px of the photo"),
     _optional("detector_score", pa.float32(), "0-1"),
     _optional("classifier_probability", pa.float32(), "0-1"),
-    _optional("verification_score", pa.float32(), "belief that the pair is right, 0-1"),
+    _optional("verification_score", pa.float32(), "detector score × probability × colour agreement, 0-1"),
     _optional("anchor_sha256", pa.string(), "photo from which the anchor was cut"),
     _optional("positive_sha256", pa.string(), "thumbnail"),
     _optional("anchor_phash", pa.uint64(), "of the photo"),

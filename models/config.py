@@ -29,7 +29,10 @@ class TrainerConfig(BaseModel):
     batch: int = Field(32, ge=1, description="rows per step")
     learning_rate: float = Field(1e-3, gt=0, lt=1, description="peak of the one-cycle schedule")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
-    weight_decay: float = Field(0.05, ge=0, description="AdamW weight decay; not on biases, norms and scalars")
+    weight_decay: float = Field(0.05, ge=0, description="weight decay; not on biases, norms and scalars")
+    optimiser: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: for the weights of linear layers, from scratch; AdamW for all others"
+    )
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     evaluations: int = Field(3, ge=1, description="how often the validation set is measured, the last step included")
     seed: int = Field(0, ge=0, description="seeds weights, order and augmentation")

@@ -35,16 +35,17 @@ _DETECTOR_TINY: Final = {
         "decoder_attention_heads": 6,
         "num_queries": 30,
         "num_denoising": 30,
+        "weight_loss_vfl": 2.0,  # from nothing, boxes come sooner than their names
     },
     "height": 160,
     "width": 128,
-    "steps": 1200,
+    "steps": 1400,
     "batch": 8,  # more, smaller steps: from scratch it learns faster per picture
-    "learning_rate": 1e-3,
+    "learning_rate": 2e-3,
     "weight_decay": 1e-4,
     "clip": 1.0,
     "precision": "float32",  # bfloat16 gains little here and was behind in a short comparison
-    "cache_side": 256,
+    "cache_side": 176,
     "crop_probability": 0.0,  # drawn people come in all framings already
     "jitter": 0.2,
 }
@@ -97,19 +98,27 @@ _ENCODER_TINY: Final = {
     },
     "height": 64,
     "width": 64,
-    "steps": 1200,
+    "steps": 1300,
     "batch": 96,
+    "optimiser": "muon",  # 400 steps with it are worth 800 with AdamW
     "learning_rate": 2e-3,
     "weight_decay": 0.05,
-    "same_category": 0.6,
+    "same_category": 0.7,
     "jitter": 0.1,
-    "cast": 0.05,
+    "cast": 0.06,
     "erase": 0.0,
     "zoom": 0.25,
     "rotation": 5.0,
     "threads": 0,  # nothing else runs beside it
 }
-_CATEGORY_ENCODER_TINY: Final = {**_ENCODER_TINY, "steps": 30, "batch": 64, "learning_rate": 3e-4, "evaluations": 1}
+_CATEGORY_ENCODER_TINY: Final = {
+    **_ENCODER_TINY,
+    "steps": 30,
+    "batch": 64,
+    "learning_rate": 3e-4,
+    "evaluations": 1,
+    "threads": 1,  # several train side by side
+}
 _ENCODER_FULL: Final = {
     "pretrained": "microsoft/swin-base-patch4-window7-224",
     "height": 224,

@@ -1,4 +1,4 @@
-"""The training loop that detector, classifier and encoder share: AdamW, one-cycle, selection by a validation metric."""
+"""The training loop of detector, classifier and encoder: AdamW or Muon, one-cycle, selection by a validation metric."""
 
 import copy
 import math
@@ -45,8 +45,11 @@ def fit(
     Raises:
         TrainingError: a loss is not finite.
     """
-    optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, config.steps, config.warmup))
+    optimisers = _optimisers(model, config)
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step, config.steps, config.warmup))
+        for optimiser in optimisers
+    ]
     device = pick_device(config.device)
     marks = {round(config.steps * (i + 1) / config.evaluations) for i in range(config.evaluations)}
     best: dict[str, Any] = {}
@@ -56,13 +59,14 @@ def fit(
         with autocast(device, config.precision):
             value = loss(next(batches))
         _check(value, step)
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimiser.step()
-        schedule.step()
+        for optimiser, schedule in zip(optimisers, schedules, strict=True):
+            optimiser.step()
+            schedule.step()
         if step % _LOG_EVERY == 0 or step == 1:
-            progress("step", step=step, loss=value.item(), learning_rate=schedule.get_last_lr()[0])
+            progress("step", step=step, loss=value.item(), learning_rate=schedules[0].get_last_lr()[0])
         if step in marks:
             metrics = {"step": step, **_evaluated(model, evaluate)}
             progress("evaluation", **metrics)
@@ -89,12 +93,32 @@ def one_cycle(step: int, steps: int, warmup: float) -> float:
     return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+def _optimisers(model: nn.Module, config: TrainerConfig) -> list[torch.optim.Optimizer]:
+    """AdamW for everything, or for what is left when Muon takes the weights of linear layers.
+
+    Muon orthogonalises the update of a matrix, so that all its directions learn (Jordan et al. 2024); with the update's
+    size matched to AdamW's (Liu et al. 2025) both use the same learning rate.
+    """
+    trained = {id(parameter): parameter for parameter in model.parameters() if parameter.requires_grad}
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    matrices = [layer.weight for layer in layers if config.optimiser == "muon" and id(layer.weight) in trained]
+    chosen = {id(matrix) for matrix in matrices}
+    others = [parameter for key, parameter in trained.items() if key not in chosen]
+    groups = [
+        {"params": [p for p in others if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
     ]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)]
+    if matrices:
+        optimisers.append(
+            torch.optim.Muon(
+                matrices,
+                lr=config.learning_rate,
+                weight_decay=config.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        )
+    return optimisers
 
 
 def _evaluated(model: nn.Module, evaluate: Callable[[], dict[str, Any]]) -> dict[str, Any]:

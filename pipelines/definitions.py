@@ -8,7 +8,7 @@ from assets.resources import DataFolder, DetectionSources, Engine, RealSites, Re
 from pipelines.environments import Settings, read_settings
 from pipelines.jobs import JOBS, SCHEDULES
 
-_SANDBOX_DETECTION_IMAGES = 1000
+_SANDBOX_DETECTION_IMAGES = 1600
 _ANNOTATION_SEED_SHIFT = 1_000_003
 """The detector must not learn on the people and products of the world that it is measured on."""
 _FLOORS = {"detector": 0.3, "classifier": 0.9, "encoder": 0.3}
@@ -56,6 +56,7 @@ def _resources(settings: Settings) -> dict[str, object]:
             profile="tiny" if sandbox else "full",
             seed=settings.seed,
             effort=settings.effort,
+            side_by_side=settings.concurrency if sandbox else 1,
             floors=_FLOORS if settings.gates == "on" else {},
             must_beat_baselines=settings.gates == "on",
             thumbnails=_path(settings.thumbnails),

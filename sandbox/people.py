@@ -33,15 +33,15 @@ KREAM_SHARE: Final = 0.75
 """Part of the posts on KREAM; the others are on OnTheLook."""
 FIRST_POST: Final = datetime(2024, 1, 1, 9, tzinfo=UTC)
 
-_WEAR: Final[Mapping[str, float]] = {"dress": 0.2, "outer": 0.27, "shoes": 0.92, "bag": 0.45, "hat": 0.36}
+_WEAR: Final[Mapping[str, float]] = {"dress": 0.2, "outer": 0.2, "shoes": 0.92, "bag": 0.45, "hat": 0.36}
 """How often a slot is worn; without a dress, a top and a bottom are."""
 _MAX_WORN: Final = 5
 _LEAST: Final = 2  # products of a class in a circle, so that a wrong tag has something to show
 _PHOTO_COUNTS: Final = ((1, 0.60), (2, 0.28), (3, 0.12))
-_FIRST_FRAMING: Final = (0.58, 0.21, 0.12, 0.06, 0.03)
-_LATER_FRAMING: Final = (0.42, 0.18, 0.16, 0.13, 0.11)
-_FULL_SHARE: Final = 0.52  # of all photos, first and later: only these have room for a bystander
-_PHOTO_SIZES: Final = ((360, 480), (384, 512), (400, 500), (400, 520), (390, 488))
+_FIRST_FRAMING: Final = (0.66, 0.23, 0.06, 0.03, 0.02)
+_LATER_FRAMING: Final = (0.56, 0.23, 0.09, 0.07, 0.05)
+_FULL_SHARE: Final = 0.62  # of all photos, first and later: only these have room for a bystander
+_PHOTO_SIZES: Final = ((360, 480), (384, 512), (360, 540), (376, 520), (340, 500))
 _GREETINGS: Final = (
     "Today's look",
     "Weekend fit",

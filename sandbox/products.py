@@ -107,9 +107,11 @@ _DETAILS: Final[Mapping[str, tuple[str, ...]]] = {
     "hat": ("band", "pompom", "trim", "button"),
     ETC: ("trim", "band", "tag"),
 }
+_TWO_PIECE: Final = ("block", "bands", "fade")
+"""Patterns that would make one dress look like a top and a skirt."""
 _PRINT_WIDTH: Final = (0.85, 1.15)  # head heights on a torso; smaller things scale it down where they draw it
 _MIN_CONTRAST: Final = 110.0  # RGB distance under which a colour cast could pass for a sibling's colour
-_RETRIES: Final = 60  # draws of a family before an equal-looking one is accepted: never reached in practice
+_RETRIES: Final = 60  # draws of a family before an equal-looking one is accepted: reached by very large catalogues only
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def draw_style(rng: np.random.Generator, category: str) -> GarmentStyle:
     main, second, accent = colourway(rng)
     printed = bool(rng.random() < _PRINT_CHANCE.get(cut, 0.0))
     plain = rng.random() < (0.65 if printed else 0.22)
+    patterns = [name for name in PATTERNS[1:] if category != "dress" or name not in _TWO_PIECE]
     count = int(rng.choice([0, 1, 2], p=[0.25, 0.5, 0.25]))
     return GarmentStyle(
         category=category,
@@ -149,7 +152,7 @@ def draw_style(rng: np.random.Generator, category: str) -> GarmentStyle:
         width=float(rng.choice([0.0, 0.5, 1.0])),
         sleeve=str(rng.choice(_SLEEVES.get(cut, ("long",)))) if category in ("top", "outer", "dress") else "",
         neck=str(rng.choice(_NECKS[cut])) if cut in _NECKS else "",
-        pattern="plain" if plain else str(rng.choice(PATTERNS[1:])),
+        pattern="plain" if plain else str(rng.choice(patterns)),
         pattern_scale=float(rng.choice([0.26, 0.36, 0.5])),
         print_=str(rng.choice(PRINTS[1:])) if printed else "none",
         print_seed=int(rng.integers(2**31)),
@@ -162,9 +165,10 @@ def draw_style(rng: np.random.Generator, category: str) -> GarmentStyle:
     )
 
 
-def _look(style: GarmentStyle) -> tuple[object, ...]:
-    """What makes two families look alike at a glance: two products may not share all of it."""
-    return (style.cut, style.pattern, style.print_, style.length, style.sleeve, style.details)
+def _looks(style: GarmentStyle) -> set[tuple[object, ...]]:
+    """What makes two families look alike at a glance, by shape and by cloth: they may not share all of either."""
+    shape = (style.cut, style.pattern, style.print_, style.length, style.sleeve, style.details)
+    return {shape, (style.main, style.pattern, style.print_)}
 
 
 def _recolour(rng: np.random.Generator, style: GarmentStyle, used: Sequence[Colour]) -> GarmentStyle:
@@ -206,11 +210,11 @@ def _families(rng: np.random.Generator, category: str, count: int) -> list[list[
     while left:
         for _ in range(_RETRIES):
             style = draw_style(rng, category)
-            if _look(style) not in seen:
+            if not _looks(style) & seen:
                 break
-        seen.add(_look(style))
         size = min(left, int(rng.choice([s for s, _ in FAMILY_SIZES], p=[p for _, p in FAMILY_SIZES])))
         families.append(siblings(rng, style, size))
+        seen.update(look for sibling in families[-1] for look in _looks(sibling))
         left -= size
     return families
 

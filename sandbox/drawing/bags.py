@@ -29,8 +29,8 @@ def _body(style: GarmentStyle, half: float, top: float, low: float) -> list[Poin
 
 def _size(style: GarmentStyle) -> tuple[float, float]:
     """Return half width and height, in head heights."""
-    base = {"tote": (0.55, 1.15), "satchel": (0.58, 0.8), "bucket": (0.46, 0.85), "duffle": (0.8, 0.75),
-            "round": (0.48, 0.96), "backpack": (0.5, 1.15), "shoulder": (0.62, 0.62)}[style.cut]  # fmt: skip
+    base = {"tote": (0.66, 1.35), "satchel": (0.7, 0.96), "bucket": (0.56, 1.05), "duffle": (0.92, 0.9),
+            "round": (0.58, 1.16), "backpack": (0.6, 1.35), "shoulder": (0.76, 0.78)}[style.cut]  # fmt: skip
     scale = 0.92 + 0.1 * style.width
     return base[0] * scale, base[1] * (0.92 + 0.1 * style.length)
 

@@ -14,7 +14,7 @@ CROWN: Final = -1.32
 FLOOR: Final = 5.62
 """Under the soles."""
 FOREHEAD: Final = -0.98
-FOOT: Final = 1.15
+FOOT: Final = 1.3
 """Feet are drawn this much larger than life, so that shoes can be told apart."""
 UPPER_ARM, FOREARM, HAND = 1.25, 1.15, 0.32
 THIGH, SHIN = 1.65, 1.35
@@ -89,7 +89,7 @@ def _arm(rng: np.random.Generator, gesture: str) -> Limb:
 
 def draw_pose(rng: np.random.Generator, *, phone: bool) -> Pose:
     """Draw a stance; with `phone`, the viewer's right hand holds one up for a mirror selfie."""
-    gestures = rng.choice(["hang", "out", "hip", "front"], size=2, p=[0.66, 0.14, 0.1, 0.1])
+    gestures = rng.choice(["hang", "out", "hip", "front"], size=2, p=[0.72, 0.16, 0.06, 0.06])
     toes = rng.uniform(0.7, 1.0, size=2)
     way = rng.random()
     turned = -1.0 if way < 0.15 else 1.0

@@ -6,14 +6,14 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter
 
-_CAST: Final = 0.10
+_CAST: Final = 0.12
 """Largest gain or loss of a channel."""
-_EXPOSURE: Final = (0.82, 1.18)
-_GAMMA: Final = (0.78, 1.15)
+_EXPOSURE: Final = (0.88, 1.13)
+_GAMMA: Final = (0.88, 1.12)
 _SATURATION: Final = (0.82, 1.12)
-_SHADOW: Final = 0.34
+_SHADOW: Final = 0.22
 """Light lost at the dark end of an uneven light."""
-_NOISE: Final = (0.0, 6.5)  # standard deviation, of 255
+_NOISE: Final = (0.0, 5.0)  # standard deviation, of 255
 _BLUR: Final = (0.0, 0.9)  # px
 _TILE: Final = 640  # side of the stored noise, px: larger than any photo
 FOLD_TILE: Final = 640

@@ -13,9 +13,9 @@ from sandbox.drawing.pieces import Part
 from sandbox.drawing.style import GarmentStyle
 from sandbox.drawing.warp import Frame, Skeleton, bend
 
-MIN_VISIBLE: Final = 0.2
+MIN_VISIBLE: Final = 0.3
 """Part of a garment that must show for it to have a box."""
-MIN_SIDE: Final = 14
+MIN_SIDE: Final = 16
 """Shortest side of a box, px."""
 _SOLID: Final = 110  # alpha from which a pixel belongs to a garment
 _ELBOW: Final = 0.14  # overlap of the halves of a bent arm, head heights

@@ -47,7 +47,7 @@ def draw_figure(rng: np.random.Generator, person: Person, view: View, *, phone: 
         opening=opening,
         tucked=bool(rng.random() < 0.3),
         glasses=bool(rng.random() < 0.15),
-        carry=str(rng.choice(["hand", "crook", "shoulder", "cross"], p=[0.4, 0.2, 0.25, 0.15])),
+        carry=str(rng.choice(["hand", "crook", "shoulder", "cross"], p=[0.5, 0.2, 0.2, 0.1])),
         phone=phone,
         cup=bool(rng.random() < 0.12),
     )

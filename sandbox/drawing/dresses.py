@@ -6,7 +6,7 @@ from sandbox.drawing.pieces import Part, Piece, oval, rectangle, seam, smooth, s
 from sandbox.drawing.style import GarmentStyle
 from sandbox.drawing.uppers import assemble, buttons, collar, front, neck_hole
 
-_DRESS_HEMS: Final = (2.85, 1.5)
+_DRESS_HEMS: Final = (3.5, 1.2)
 """Hem below the neck of the shortest dress, and how much longer the longest is."""
 
 

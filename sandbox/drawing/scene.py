@@ -12,22 +12,22 @@ from sandbox.drawing.canvas import DrawnPhoto, Scene
 from sandbox.drawing.dresser import Look, draw_figure, dress_up
 from sandbox.posts import Photo
 
-_OPENING: Final = (0.26, 0.36)  # of outerwear, head heights: wide enough to tell the top under it
+_OPENING: Final = (0.2, 0.3)  # of outerwear, head heights: wide enough to tell the top under it
 _FOREGROUND_RATE: Final = 0.1  # photos with leaves before the lens
 
 
 def _view(photo: Photo, rng: np.random.Generator) -> View:
     """Choose how large and where the person is, by the photo's framing."""
     top, low, fill = {
-        "full": (CROWN - 0.3, FLOOR, rng.uniform(0.78, 1.0)),
-        "mirror": (CROWN - 0.3, rng.uniform(4.2, FLOOR), rng.uniform(0.86, 1.0)),
+        "full": (CROWN - 0.3, FLOOR, rng.uniform(0.86, 1.0)),
+        "mirror": (CROWN - 0.3, rng.uniform(4.8, FLOOR), rng.uniform(0.9, 1.0)),
         "upper": (CROWN - rng.uniform(0.1, 0.4), rng.uniform(2.7, 3.5), 1.0),
         "lower": (rng.uniform(1.2, 1.5), FLOOR + 0.1, 1.0),
         "feet": (rng.uniform(2.2, 3.0), FLOOR + 0.15, 1.0),
     }[photo.framing]
     scale = float(photo.height * fill / (low - top))
     room = photo.height - scale * (low - top)
-    x = photo.width * float(rng.uniform(0.38, 0.62))
+    x = photo.width * float(rng.uniform(0.42, 0.58))
     return View(x, float(rng.uniform(0.2, 0.9)) * room - scale * top, scale)
 
 

@@ -10,10 +10,10 @@ SLEEVE_LENGTHS: Final = {"none": 0.0, "short": 0.62, "elbow": 1.2, "long": 2.42}
 """From the shoulder, in head heights."""
 ARMS: Final = ("arm_l", "arm_r")
 HEMS: Final = {
-    "tank": (1.75, 0.35), "tee": (1.85, 0.4), "shirt": (2.0, 0.45), "hoodie": (1.95, 0.35), "knit": (1.7, 0.5),
-    "polo": (1.9, 0.3), "blouse": (1.6, 0.4), "sweatshirt": (1.75, 0.4), "blazer": (2.35, 0.4), "bomber": (1.85, 0.2),
-    "coat": (3.3, 1.2), "puffer": (1.9, 0.5), "cardigan": (2.0, 0.9), "parka": (2.6, 0.7), "denim": (1.75, 0.3),
-    "vest": (1.85, 0.6),
+    "tank": (1.75, 0.35), "tee": (1.85, 0.4), "shirt": (1.9, 0.4), "hoodie": (1.85, 0.35), "knit": (1.7, 0.5),
+    "polo": (1.9, 0.3), "blouse": (1.6, 0.4), "sweatshirt": (1.75, 0.4), "blazer": (2.7, 0.4), "bomber": (2.4, 0.3),
+    "coat": (3.4, 1.2), "puffer": (2.45, 0.6), "cardigan": (2.6, 0.8), "parka": (3.0, 0.7), "denim": (2.4, 0.3),
+    "vest": (2.45, 0.6),
 }  # fmt: skip
 """Hem below the neck: of the shortest of a cut, and how much longer the longest is."""
 

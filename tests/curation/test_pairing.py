@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from curation.duplicates import cluster
 from curation.hashing import describe
@@ -16,7 +17,7 @@ from curation.tables import ShardedTable, rows_to_batch, write_shard
 from tests.curation.builders import crop_row, picture_row, scene, sha, thumbnail_row
 
 RULES = PairingRules()
-PRIOR = PairingRules(dominance=0.0)
+PRIOR = PairingRules(dominance=0.0, least_agreement=0.0)
 
 
 def _crop(category: str, score: float, side: float) -> dict[str, Any]:
@@ -59,9 +60,13 @@ def test_pair_post__dropped_thumbnail_does_not_make_its_class_ambiguous() -> Non
     assert found == [None, "thumbnail_dropped"]
 
 
+_HAT = scene(1).crop((10, 10, 80, 80)).resize((210, 210))
+"""A thumbnail in the colours of what post 1 shows."""
+
+
 def _shards(tmp_path: Path) -> list[Any]:
     """Post 1 pairs, post 2 reposts its photo, post 3 has no crops at all, post 4 has a broken thumbnail."""
-    photo, hat = encode_jpeg(scene(1)), encode_jpeg(scene(50))
+    photo, hat = encode_jpeg(scene(1)), encode_jpeg(_HAT)
     repost = encode_jpeg(scene(1), quality=60)
     posts = [
         picture_row(1, "photo", 0, photo),
@@ -78,7 +83,7 @@ def _shards(tmp_path: Path) -> list[Any]:
     thumbnails.append(thumbnail_row(4, 0, None, kept=False, reason="bad_image", probability=None))
     hashes = [
         {
-            **describe(scene(seed)),
+            **describe(image),
             "sha256": sha(data),
             "role": role,
             "site": "kream",
@@ -86,7 +91,9 @@ def _shards(tmp_path: Path) -> list[Any]:
             "position": 0,
             "product_id": None,
         }
-        for n, (seed, data, role) in enumerate([(1, photo, "photo"), (1, repost, "photo"), (50, hat, "product")])
+        for n, (image, data, role) in enumerate(
+            [(scene(1), photo, "photo"), (scene(1), repost, "photo"), (_HAT, hat, "product")]
+        )
     ]
     clusters = cluster(pa.Table.from_pylist(hashes, schema=HASHES))
     write_shard(tmp_path / "clusters", "all", CLUSTERS, [clusters], fingerprint="c")
@@ -107,6 +114,25 @@ def test_pair_candidates__each_tag_has_one_outcome_and_provenance(tmp_path: Path
     pair = rows[0]
     assert pair["anchor_bytes"]
     assert pair["positive_sha256"] == sha(pair["positive_bytes"])
-    assert pair["verification_score"] == pytest.approx(0.81)
+    assert 0.81 * RULES.least_agreement < pair["verification_score"] <= 0.81
     assert (pair["detector_version"], pair["classifier_version"], pair["box"]) == ("d1", "c1", [10, 10, 80, 80])
     assert all(row["anchor_bytes"] is None for row in rows[1:])
+
+
+@pytest.mark.parametrize(("least_agreement", "reason"), [(RULES.least_agreement, "colours_differ"), (0.0, None)])
+def test_pair_candidates__tag_of_another_colour(tmp_path: Path, least_agreement: float, reason: str | None) -> None:
+    red, blue = (encode_jpeg(Image.new("RGB", (210, 210), colour)) for colour in ("firebrick", "navy"))
+    rows = {
+        "posts": ([picture_row(1, "photo", 0, red), picture_row(1, "product", 0, blue, product_id="h1")], POSTS),
+        "crops": ([crop_row(1, 0, "hat", 0.9, [10, 10, 80, 80], bytes=red)], CROPS),
+        "thumbnails": ([thumbnail_row(1, 0, "hat", product_id="h1")], THUMBNAILS),
+        "clusters": ([], CLUSTERS),
+    }
+    shards = [
+        write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
+        for name, (items, schema) in rows.items()
+    ]
+    step = PairCandidates(str(tmp_path / "clusters"), "c", least_agreement=least_agreement)
+    (pair,) = [row for batch in step(*shards[:3], counts=Counter()) for row in batch.to_pylist()]
+    assert (pair["reason"], pair["kept"]) == (reason, reason is None)
+    assert (pair["anchor_bytes"] is None) == (reason is not None)

@@ -57,6 +57,39 @@ def test_fit__loss_not_finite(tmp_path, bad):
         run(tmp_path, model, lambda step: model.weight.sum() * (bad if step == 5 else 1.0), lambda: {"score": 0.0})
 
 
+def test_fit__muon_learns_all_directions_of_a_matrix_alike(tmp_path):
+    """The gradient is a hundred times smaller in one direction; the update is not."""
+    target = torch.diag(torch.tensor([1.0, 0.1]))
+    model = nn.Linear(2, 2, bias=False)
+    nn.init.zeros_(model.weight)
+    steps = {"steps": 1, "evaluations": 1, "learning_rate": 0.1, "warmup": 0.0, "clip": 1e9}
+    run(
+        tmp_path,
+        model,
+        lambda _: (model(target) - target).pow(2).sum(),
+        lambda: {"score": 0.0},
+        **steps,
+        optimiser="muon",
+    )
+    singular = torch.linalg.svdvals(model.weight.detach())
+    assert singular.min() > 0.5 * singular.max()
+    assert model.weight.detach().trace() > 0
+
+
+def test_fit__muon_leaves_everything_but_linear_layers_to_adamw(tmp_path):
+    model = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2), nn.LayerNorm(2))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    run(
+        tmp_path,
+        model,
+        lambda _: model(torch.arange(4)).pow(3).sum(),
+        lambda: {"score": 0.0},
+        optimiser="muon",
+        steps=3,
+    )
+    assert all(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_fit__clips_gradients(tmp_path):
     model = nn.Linear(1, 1, bias=False)
     start = model.weight.item()
