@@ -17,7 +17,12 @@ from curation.tables import ShardedTable
 _SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Something was kept."}
 
 
-@stage("label", kinds={"coco"}, checks={"every_class": "Each of the seven classes has boxes to learn from."})
+@stage(
+    "label",
+    kinds={"coco"},
+    checks={"every_class": "Each of the seven classes has boxes to learn from."},
+    first=True,
+)
 def detection_dataset(data: DataFolder, sources: DetectionSources) -> Outcome:
     """Annotated street photos of several makers (ModaNet, Fashionpedia, any COCO folder) as one 7-class dataset."""
     out = data.path / "label" / "detection_dataset"
@@ -40,6 +45,7 @@ def detection_dataset(data: DataFolder, sources: DetectionSources) -> Outcome:
     "label",
     kinds={"pytorch", "transformers"},
     checks={"finds_garments": "AP50 on pictures that it did not see is above the floor."},
+    first=True,
 )
 def detector(
     context: dg.AssetExecutionContext,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from assets.artifacts import manifest_of
 from assets.crawl import all_posts
 from assets.once import once
 from assets.pictures import bars_metadata
@@ -14,7 +15,8 @@ from assets.resources import DataFolder, SandboxSites
 from assets.stage import Check, Outcome, Rows, stage
 from curation.tables import ShardedTable, write_json
 
-_REPORT_CHECKS = {"measured": "Every metric of this profile could be computed."}
+_SCORE_CHECKS = {"measured": "Every metric of this profile could be computed and is a share."}
+_REPORT_CHECKS = {"written": "There are stages to report on."}
 
 
 @stage("report", kinds={"parquet"}, checks={"not_empty": "The world has posts."})
@@ -30,8 +32,8 @@ def sandbox_truth(data: DataFolder, sites: SandboxSites) -> Outcome:
     )
 
 
-@stage("report", kinds={"json"}, checks=_REPORT_CHECKS, after=["search_report", "encoder_report"])
-def run_report(
+@stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
+def sandbox_scores(
     data: DataFolder,
     sites: SandboxSites,
     sandbox_truth: Path,
@@ -45,18 +47,30 @@ def run_report(
     candidate_pairs: ShardedTable,
     pair_dataset: Path,
 ) -> Outcome:
-    """`report.json`: what every stage cost, and how near the truth labels, pairs and searches came."""
+    """How near the truth detector, classifier, pairs and encoder came, beside baselines that learn nothing."""
     from assets.scores import Made, score_run
 
     posts = all_posts(data, onthelook_posts, kream_posts)
     made = Made(detector, category_classifier, encoder, posts, kream_catalog, post_crops, candidate_pairs, pair_dataset)
-    metrics = score_run(sites, sandbox_truth, made)
+    scores = score_run(sites, sandbox_truth, made)
+    out = data.path / "report" / "scores"
+    write_json(out / "manifest.json", scores)
+    facts = {**scores, "shares": bars_metadata(scores, "against the truth")}
+    check = Check(all(0 <= value <= 1 for value in scores.values()), f"{len(scores)} metrics")
+    return Outcome(out, Rows(len(scores), len(scores)), facts, {"measured": check})
+
+
+@stage("report", kinds={"json"}, checks=_REPORT_CHECKS, after=["search_report", "encoder_report"])
+def run_report(data: DataFolder, sandbox_scores: Path) -> Outcome:
+    """`report.json`: what every stage cost, and how near the truth the run came."""
     stages = [json.loads(path.read_text()) for path in (data.path / "stages").glob("*.json")]
     stages.sort(key=lambda row: row["finished"])
-    metrics["peak_rss_gib"] = max(row["peak_rss_gib"] for row in stages)
-    report = {"stages": stages, "metrics": metrics}
-    write_json(data.path / "report.json", report)
-    shares = {name: value for name, value in metrics.items() if name != "peak_rss_gib"}
-    facts = {**metrics, "shares": bars_metadata(shares, "against the truth")}
-    check = Check(len(shares) > 0, f"{len(shares)} metrics over {len(stages)} stages")
-    return Outcome(data.path / "report", Rows(len(stages), len(stages)), facts, {"measured": check})
+    metrics = {**manifest_of(sandbox_scores), "peak_rss_gib": max(row["peak_rss_gib"] for row in stages)}
+    write_json(data.path / "report.json", {"stages": stages, "metrics": metrics})
+    total = sum(row["seconds"] for row in stages)
+    facts = {
+        **metrics,
+        "cost": bars_metadata({row["name"]: row["seconds"] / total for row in stages}, f"share of {total:.0f} s"),
+    }
+    check = Check(len(stages) > 0, f"{len(stages)} stages")
+    return Outcome(data.path / "report", Rows(len(stages), len(stages)), facts, {"written": check})

@@ -77,6 +77,7 @@ def _about(address: SandboxAddress) -> dict[str, Any] | None:
 def _start(address: SandboxAddress) -> None:
     log = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.log"
     command = [
+        "nice",  # as the crawls that ask it
         sys.executable,
         "-m",
         "sandbox",

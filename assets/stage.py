@@ -48,7 +48,13 @@ class Outcome:
 
 
 def stage(
-    group: str, *, kinds: set[str], checks: Mapping[str, str], pool: str | None = None, after: Sequence[str] = ()
+    group: str,
+    *,
+    kinds: set[str],
+    checks: Mapping[str, str],
+    pool: str | None = None,
+    after: Sequence[str] = (),
+    first: bool = False,
 ) -> Callable[[Callable[..., Outcome]], dg.AssetsDefinition]:
     """Make an asset of a body. Its name, inputs and description are the function's own.
 
@@ -58,6 +64,7 @@ def stage(
         checks: name → what it guards; all of them block, and the body must report each.
         pool: concurrency pool, for what a machine has one of.
         after: assets that must be there first although the body does not take them.
+        first: start it before other stages that are ready, since most of the graph waits for it.
     """
 
     def decorate(body: Callable[..., Outcome]) -> dg.AssetsDefinition:
@@ -81,6 +88,7 @@ def stage(
             kinds=kinds,
             pool=pool,
             deps=after,
+            op_tags={"dagster/priority": str(int(first))},
             check_specs=[
                 dg.AssetCheckSpec(key, asset=name, description=text, blocking=True) for key, text in checks.items()
             ],

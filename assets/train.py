@@ -35,6 +35,7 @@ def encoder(
     "train",
     kinds={"pytorch", "transformers"},
     checks={"all_trained": "Every category with enough pairs has its encoder."},
+    first=True,
 )
 def category_encoders(
     context: dg.AssetExecutionContext,
