@@ -88,5 +88,5 @@ def _pairs_sheet(table: ShardedTable, anchor: str, positive: str) -> dg.Markdown
         for row in batch.to_pylist():
             if row[anchor] is not None and len(tiles) < 2 * _SHEET_PAIRS:
                 tiles.append((row[anchor], f"{row['category']} {row['verification_score']:.2f}"))
-                tiles.append((row[positive], "tagged product"))
+                tiles.append((row[positive], "tagged"))
     return picture_metadata(sheet(tiles, columns=12, side=80), "anchors beside their positives")

@@ -1,7 +1,6 @@
 """Whole crawls as an operator starts them: `python -m crawlers …` against the sandbox sites."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from crawlers.blocks import locked
 from curation.tables import ShardedTable
 from sandbox.sites.server import ServeOptions, Server, serving
 from sandbox.world import World
+from tests.crawlers.processes import alive, descendants
 from tests.sandbox.tiny import TinyProduct, post, tiny_world, troubled_world
 
 FAST = ("--delay", "0", "--allow-private", "--block-size", "10", "--frontier-window", "8", "--scroll-wait", "0.3")
@@ -292,35 +292,6 @@ def test_onthelook__killed_crawl_leaves_no_browser(tmp_path: Path) -> None:
             time.sleep(0.1)
         assert alive(family) == []
         assert httpx.get(server.urls["onthelook"] + "/__sandbox").status_code == 200
-
-
-def descendants(pid: int) -> dict[int, str]:
-    """Pid → command of all processes below one."""
-    parents: dict[int, tuple[int, str]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                head, _, tail = (folder / "stat").read_text().rpartition(")")
-            except OSError:
-                continue  # ended meanwhile
-            parents[int(folder.name)] = int(tail.split()[1]), head.partition("(")[2]
-    found, queue = {}, [pid]
-    for parent in queue:
-        children = [number for number, (above, _) in parents.items() if above == parent]
-        queue += children
-        found |= {number: parents[number][1] for number in children}
-    return found
-
-
-def alive(family: dict[int, str]) -> list[int]:
-    def is_running(pid: int) -> bool:
-        try:
-            os.kill(pid, 0)
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return False
-
-    return [pid for pid in family if is_running(pid)]
 
 
 def test_kream__drawn_world_comes_back_as_its_truth_says(tmp_path: Path) -> None:
