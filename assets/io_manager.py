@@ -28,7 +28,7 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
             context.add_output_metadata(_table_metadata(obj))
         elif isinstance(obj, Path):
             reference = {"directory": str(obj)}
-            context.add_output_metadata({"path": dg.MetadataValue.path(obj), "size_mib": _size_mib(obj)})
+            context.add_output_metadata({"path": dg.MetadataValue.path(obj), "size_mib": round(_size_mib(obj), 2)})
         else:
             raise TypeError(
                 f"{context.asset_key.to_user_string()}: a ShardedTable or a Path is wanted, not {type(obj)}"
@@ -51,7 +51,7 @@ def _table_metadata(table: ShardedTable) -> dict[str, Any]:
         "dagster/row_count": table.rows,
         "path": dg.MetadataValue.path(table.root / table.prefix),
         "shards": len(table.shards),
-        "size_mib": table.size / 2**20,
+        "size_mib": round(table.size / 2**20, 2),
         "fingerprint": table.fingerprint,
     }
     if table.shards:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _JPEG_QUALITY: Final = 72
 _SIDE: Final = 104  # px of a tile
 _TILES: Final = 28
-_BAR: Final = 24  # characters of a full bar
+_BAR: Final = 18  # characters of a full bar
 _MEASURES: Final = ("r@1", "r@5", "r@10", "mrr", "ndcg")
 
 

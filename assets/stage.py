@@ -151,7 +151,7 @@ def _result(outcome: Outcome, checks: Mapping[str, str], seconds: float) -> dg.M
     if missing := set(checks) ^ set(outcome.checks):
         raise ValueError(f"checks declared and reported differ in {sorted(missing)}")
     rows = outcome.rows
-    facts = {"seconds": seconds, "rows_in": rows.entered, "rows_kept": rows.kept}
+    facts = {"seconds": round(seconds, 1), "rows_in": rows.entered, "rows_kept": rows.kept}
     facts |= {"rows_dropped": rows.dropped, "rows_failed": rows.failed}
     return dg.MaterializeResult(
         value=outcome.value,
