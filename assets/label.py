@@ -73,8 +73,8 @@ def category_classifier(
     kream_catalog: ShardedTable,
 ) -> Outcome:
     """Names the category of a thumbnail, or rejects it (`etc`). Learns from the shop's own categories."""
-    labelled, fingerprint = recipes.thumbnails or kream_catalog.root, kream_catalog.fingerprint
-    checkpoint = train(context, data, recipes, children, "classifier", Path(labelled), fingerprint)
+    catalog, fingerprint = kream_catalog.root, kream_catalog.fingerprint
+    checkpoint = train(context, data, recipes, children, "classifier", catalog, fingerprint, also=recipes.thumbnails)
     metrics = manifest_of(checkpoint)["metrics"]
     facts = {
         "confusion": confusion_table(metrics["confusion"]),

@@ -134,7 +134,7 @@ class Recipes(dg.ConfigurableResource[Any]):
     profile: str  # tiny or full: a preset of `models.presets`
     seed: int
     floors: dict[str, float]  # kind → smallest value of its selection metric
-    thumbnails: str = ""  # folder with labels.csv for the classifier; empty: the shop's own catalog
+    thumbnails: str = ""  # folder with labels.csv from which the classifier learns besides the shop's own catalog
     least_pairs: int = 50  # of a category that gets an encoder of its own
     side_by_side: int = 1  # trainings of one stage at once; on a GPU one fills it
     must_beat_baselines: bool = True

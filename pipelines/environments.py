@@ -39,7 +39,7 @@ class Settings(BaseModel):
     fashionpedia: Path | None = Field(None, description="folder of Fashionpedia: annotations JSON and images/")
     street: Path | None = Field(None, description="folder with boxes_coco.json and photos/ in the seven classes")
     thumbnails: Path | None = Field(
-        None, description="folder with labels.csv to train the classifier on, instead of the catalog"
+        None, description="folder with labels.csv from which the classifier learns besides the catalog"
     )
     commercial_only: bool = Field(False, description="leave out annotations under non-commercial terms (ModaNet)")
     effort: float = Field(

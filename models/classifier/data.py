@@ -3,8 +3,9 @@
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -42,20 +43,21 @@ class Thumbnails:
         return Thumbnails(self.pixels[chosen], self.labels[chosen], products)
 
 
-def read_thumbnails(data: Path, size: tuple[int, int]) -> tuple[Thumbnails, str]:
+def read_thumbnails(sources: Sequence[Path], size: tuple[int, int]) -> tuple[Thumbnails, str]:
     """All usable thumbnails at (height, width) px, and the fingerprint of what they were read from.
 
-    `data` is a catalog table, or a folder of pictures with `labels.csv` (image, category, group). Rows with a broken
+    A source is a catalog table, or a folder of pictures with `labels.csv` (image, category, group). Rows with a broken
     picture are left out: the catalog's own table says why.
 
     Raises:
         DataError: there is none, or a label has no thumbnail, or an unknown label occurs.
     """
-    rows = _folder_rows(data) if (data / _LABELS_FILE).is_file() else _catalog_rows(data)
+    where = " and ".join(map(str, sources))
+    rows = chain.from_iterable(map(_rows, sources))
     pixels, labels, products, keys = [], [], [], []
     for product, category, image, key in rows:
         if category not in LABELS:
-            raise DataError(f"{data}: product {product} has the unknown category {category!r}")
+            raise DataError(f"{where}: product {product} has the unknown category {category!r}")
         pixels.append(resize(image, *size))
         labels.append(LABELS.index(category))
         products.append(product)
@@ -63,7 +65,7 @@ def read_thumbnails(data: Path, size: tuple[int, int]) -> tuple[Thumbnails, str]
     counts = Counter(labels)
     empty = [name for index, name in enumerate(LABELS) if not counts[index]]
     if empty:
-        raise DataError(f"{data}: no usable thumbnail of {', '.join(empty)}")
+        raise DataError(f"{where}: no usable thumbnail of {', '.join(empty)}")
     return Thumbnails(np.stack(pixels), np.array(labels), products), fingerprint(sorted(keys))
 
 
@@ -87,6 +89,10 @@ def balanced_batches(data: Thumbnails, batch: int, seed: int) -> Iterator[tuple[
     while True:
         rows = torch.multinomial(weights, batch, replacement=True, generator=draw)
         yield pixels[rows], labels[rows]
+
+
+def _rows(source: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
+    return _folder_rows(source) if (source / _LABELS_FILE).is_file() else _catalog_rows(source)
 
 
 def _catalog_rows(root: Path) -> Iterator[tuple[str, str, Image.Image, str]]:

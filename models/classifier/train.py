@@ -41,7 +41,8 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
     model, processor = build(config)
     model.to(device)
     size = input_size(processor)
-    thumbnails, fingerprint = read_thumbnails(data, cache_size(*size))
+    sources = [data, Path(config.also)] if config.also else [data]
+    thumbnails, fingerprint = read_thumbnails(sources, cache_size(*size))
     train, validation = split_by_product(thumbnails, config.validation_share)
     progress("start", train=len(train), validation=len(validation), device=str(device))
     draw = torch.Generator(device).manual_seed(config.seed)

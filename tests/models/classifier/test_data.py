@@ -14,11 +14,11 @@ from tests.models import toys
 
 
 def test_read_thumbnails__catalog(catalog):
-    data, fingerprint = read_thumbnails(catalog, (24, 20))
+    data, fingerprint = read_thumbnails([catalog], (24, 20))
     assert data.pixels.shape == (160, 24, 20, 3)
     assert np.bincount(data.labels).tolist() == [20] * 8
     assert len(set(data.products)) == 160
-    assert fingerprint == read_thumbnails(catalog, (8, 8))[1]
+    assert fingerprint == read_thumbnails([catalog], (8, 8))[1]
 
 
 def test_read_thumbnails__broken_pictures_are_left_out(tmp_path):
@@ -27,14 +27,14 @@ def test_read_thumbnails__broken_pictures_are_left_out(tmp_path):
     rows[0] = {**rows[0], "bytes": rows[0]["bytes"][:100]}
     rows.append({**rows[0], "bytes": None, "sha256": None, "error": "missing"})
     write_shard(tmp_path, table.shards[0].name, CATALOG, [rows_to_batch(rows, CATALOG)], fingerprint="x")
-    assert len(read_thumbnails(tmp_path, (8, 8))[0]) == 15
+    assert len(read_thumbnails([tmp_path], (8, 8))[0]) == 15
 
 
 def test_read_thumbnails__class_without_pictures(tmp_path):
     table = toys.catalog_table(tmp_path, per_class=1)
     next(shard for shard in table.shards if shard.name.endswith("hat")).path.unlink()
     with pytest.raises(DataError, match=r"no usable thumbnail of hat$"):
-        read_thumbnails(tmp_path, (8, 8))
+        read_thumbnails([tmp_path], (8, 8))
 
 
 def test_read_thumbnails__unknown_category(tmp_path):
@@ -42,7 +42,7 @@ def test_read_thumbnails__unknown_category(tmp_path):
     rows = [{**row, "category": "socks"} for row in table.shards[0].table().to_pylist()]
     write_shard(tmp_path, table.shards[0].name, CATALOG, [rows_to_batch(rows, CATALOG)], fingerprint="x")
     with pytest.raises(DataError, match="socks"):
-        read_thumbnails(tmp_path, (8, 8))
+        read_thumbnails([tmp_path], (8, 8))
 
 
 def test_read_thumbnails__labelled_folder(tmp_path):
@@ -52,13 +52,28 @@ def test_read_thumbnails__labelled_folder(tmp_path):
         for index, label in enumerate(LABELS):
             toys.thumbnail(label, index).save(tmp_path / f"{label}.png")
             writer.writerow([f"{label}.png", label, "same-sender"])
-    data, _ = read_thumbnails(tmp_path, (8, 8))
+    data, _ = read_thumbnails([tmp_path], (8, 8))
     assert data.labels.tolist() == list(range(8))
     assert set(data.products) == {"same-sender"}
 
 
+def test_read_thumbnails__a_folder_fills_in_for_a_catalog(tmp_path):
+    catalog = toys.catalog_table(tmp_path / "catalog", per_class=2)
+    next(shard for shard in catalog.shards if shard.name.endswith("hat")).path.unlink()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(toys.catalog_table(tmp_path / "other", 1).shards[0].table()["bytes"][0].as_py())
+    (folder / "labels.csv").write_text("image,category,group\na.png,hat,g1\n")
+    data, both = read_thumbnails([tmp_path / "catalog", folder], (8, 8))
+    assert np.bincount(data.labels)[LABELS.index("hat")] == 1
+    assert len(data) == 15
+    with pytest.raises(DataError, match="hat"):
+        read_thumbnails([tmp_path / "catalog"], (8, 8))
+    assert both != read_thumbnails([tmp_path / "other"], (8, 8))[1]
+
+
 def test_split_by_product__a_product_is_on_one_side(catalog):
-    data, _ = read_thumbnails(catalog, (8, 8))
+    data, _ = read_thumbnails([catalog], (8, 8))
     train, validation = split_by_product(data, 0.3)
     assert not set(train.products) & set(validation.products)
     assert len(train) + len(validation) == 160
@@ -66,19 +81,19 @@ def test_split_by_product__a_product_is_on_one_side(catalog):
 
 
 def test_split_by_product__survives_new_products(catalog):
-    data, _ = read_thumbnails(catalog, (8, 8))
+    data, _ = read_thumbnails([catalog], (8, 8))
     half = data.take(np.arange(160) % 2 == 0)
     assert set(split_by_product(half, 0.3)[1].products) <= set(split_by_product(data, 0.3)[1].products)
 
 
 def test_split_by_product__too_few(tmp_path):
-    data, _ = read_thumbnails(toys.catalog_table(tmp_path, per_class=1).root, (8, 8))
+    data, _ = read_thumbnails([toys.catalog_table(tmp_path, per_class=1).root], (8, 8))
     with pytest.raises(DataError, match="too few"):
         split_by_product(data, 0.9)
 
 
 def test_balanced_batches__rare_classes_come_as_often(catalog):
-    data, _ = read_thumbnails(catalog, (8, 8))
+    data, _ = read_thumbnails([catalog], (8, 8))
     rare = data.take((data.labels != 2) | (np.arange(160) % 20 == 0))
     batches = balanced_batches(rare, 64, 0)
     labels = np.concatenate([next(batches)[1].numpy() for _ in range(50)])
