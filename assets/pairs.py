@@ -7,6 +7,7 @@ from assets.pictures import picture_metadata, sheet
 from assets.resources import DataFolder, Engine
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.dataset import leak_keys, write_pair_dataset
+from curation.pairing import PairingRules
 from curation.splits import SplitShares, crossing_keys
 from curation.tables import ShardedTable
 
@@ -20,6 +21,13 @@ class Splits(dg.Config):
     test: float = SplitShares().test
 
 
+class Rules(dg.Config):
+    """When a post is ambiguous and when a pair is not believed; see `curation.pairing.PairingRules`."""
+
+    dominance: float = PairingRules.dominance
+    least_agreement: float = PairingRules.least_agreement
+
+
 @stage(
     "pairs",
     kinds={"parquet"},
@@ -29,6 +37,7 @@ def candidate_pairs(
     context: dg.AssetExecutionContext,
     data: DataFolder,
     engine: Engine,
+    config: Rules,
     onthelook_posts: ShardedTable,
     kream_posts: ShardedTable,
     post_crops: ShardedTable,
@@ -44,6 +53,8 @@ def candidate_pairs(
         data.path / "pairs" / "candidate_pairs",
         clusters=str(duplicate_clusters.root),
         clusters_fingerprint=duplicate_clusters.fingerprint,
+        dominance=config.dominance,
+        least_agreement=config.least_agreement,
     )
     kept = report.counts.get("kept", 0)
     checks = {"no_failed_shard": no_failed_shard(report), "not_empty": Check(kept > 0, f"{kept} pairs kept")}
