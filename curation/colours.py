@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Colours = NDArray[np.float64]
-"""Root of a colour histogram, unit length, (200,): `colour_agreement` of two of them is their inner product."""
+"""Root of a colour histogram, unit length, (320,): `colour_agreement` of two of them is their inner product."""
 
 _SIDE: Final = 32  # px: colours do not need more
 _BINS: Final = (3, 6, 6)  # of luma and of the two chroma channels; coarse, since light and lens move colours

@@ -106,7 +106,7 @@ _ENCODER_TINY: Final = {
     "width": 64,
     "steps": 1300,
     "batch": 96,
-    "optimiser": "muon",  # 400 steps with it are worth 800 with AdamW
+    "optimiser": "muon",  # after 400 steps R@1 0.685 against 0.567 with AdamW
     "learning_rate": 2e-3,
     "weight_decay": 0.05,
     "same_category": 0.7,

@@ -111,7 +111,7 @@ _TWO_PIECE: Final = ("block", "bands", "fade")
 """Patterns that would make one dress look like a top and a skirt."""
 _PRINT_WIDTH: Final = (0.85, 1.15)  # head heights on a torso; smaller things scale it down where they draw it
 _MIN_CONTRAST: Final = 110.0  # RGB distance under which a colour cast could pass for a sibling's colour
-_RETRIES: Final = 60  # draws of a family before an equal-looking one is accepted: reached by very large catalogues only
+_RETRIES: Final = 60  # draws of a family before an equal-looking one is accepted
 
 
 @dataclass(frozen=True)
