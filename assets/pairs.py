@@ -44,7 +44,7 @@ def candidate_pairs(
     thumbnail_categories: ShardedTable,
     duplicate_clusters: ShardedTable,
 ) -> Outcome:
-    """Every tagged product with the crop that shows it, or the reason why none does."""
+    """Every tagged product with the crops that show it, or the reason why none does."""
     posts = all_posts(data, onthelook_posts, kream_posts)
     report = engine.map(
         context,

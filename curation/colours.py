@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from curation.images import foreground
+
 Colours = NDArray[np.float64]
 """Root of a colour histogram, unit length, (320,): `colour_agreement` of two of them is their inner product."""
 
@@ -14,9 +16,8 @@ _BINS: Final = (3, 6, 6)  # of luma and of the two chroma channels; coarse, sinc
 _LOW: Final = (0.0, 64.0, 64.0)  # colours of cloth lie within, of YCbCr (BT.601), 0-255
 _HIGH: Final = (256.0, 192.0, 192.0)
 _MARGIN: Final = 0.2  # share of a crop left out on each side: there, other things show
-_GROUND_TOLERANCE: Final = 20  # largest channel difference at which a pixel still is background
-_PLAIN_SHARE: Final = 0.6  # share of the border that must be of one colour to count as background
-_LEAST_PIXELS: Final = 30  # of cloth; with fewer the background was misjudged
+_PLAIN_SHARE: Final = 0.6  # of the border: a product may fill much of it
+_LEAST_PIXELS: Final = 30  # of cloth; with fewer the ground was misjudged
 
 
 def crop_colours(crop: Image.Image) -> Colours:
@@ -29,11 +30,10 @@ def crop_colours(crop: Image.Image) -> Colours:
 def thumbnail_colours(thumbnail: Image.Image) -> Colours:
     """Colours of a product without the plain ground that shops put behind it."""
     pixels = _pixels(thumbnail)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    ground = np.median(border, axis=0)
-    plain = (np.abs(border - ground).max(1) <= _GROUND_TOLERANCE).mean() > _PLAIN_SHARE
-    cloth = pixels[np.abs(pixels - ground).max(2) > _GROUND_TOLERANCE]
-    return _histogram(cloth if plain and len(cloth) >= _LEAST_PIXELS else pixels.reshape(-1, 3))
+    cloth = foreground(pixels, _PLAIN_SHARE)
+    if cloth is None or cloth.sum() < _LEAST_PIXELS:
+        return _histogram(pixels.reshape(-1, 3))
+    return _histogram(pixels[cloth])
 
 
 def colour_agreement(crop: Colours, thumbnail: Colours) -> float:

@@ -4,8 +4,10 @@ import hashlib
 import io
 import warnings
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from curation.errors import ImageError
@@ -16,6 +18,7 @@ MAX_PIXELS: Final = 40_000_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
 TILE_COLOUR: Final = (244, 244, 244)
 """Ground on which the shop shows transparent thumbnails; dropping alpha instead leaves black or streaked grounds."""
+_GROUND_TOLERANCE: Final = 20  # largest channel difference, 0-255, at which a pixel still is ground: soft shadows are
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,25 @@ def inspect(data: bytes) -> ImageInfo:
     """Decode fully (so that truncation is noticed) and describe. Raises `ImageError` as `decode` does."""
     image, name, has_alpha = _decode(data, TILE_COLOUR)
     return ImageInfo(name, image.width, image.height, has_alpha, hashlib.sha256(data).hexdigest())
+
+
+def foreground(pixels: NDArray[Any], least_plain: float) -> NDArray[np.bool_] | None:
+    """What stands before the plain ground that shops photograph on, or None when the ground is not plain.
+
+    The ground is the colour of most of the border.
+
+    Args:
+        pixels: (height, width, 3), channels in 0-255, of any signed type.
+        least_plain: share of the border that must be ground; the rest may be legs that leave the picture.
+
+    Returns:
+        Mask, (height, width).
+    """
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    ground = np.median(border, axis=0)
+    if (np.abs(border - ground).max(1) <= _GROUND_TOLERANCE).mean() < least_plain:
+        return None
+    return np.asarray(np.abs(pixels - ground).max(2) > _GROUND_TOLERANCE)
 
 
 def encode_jpeg(image: Image.Image, quality: int = 92) -> bytes:

@@ -1,8 +1,8 @@
 """Pairing rules: which crop of a post shows which tagged product.
 
 The baseline is the rule of the field's prior work: a post photo and its tagged thumbnails pair by class, unless a class
-is ambiguous on either side. Users tag wrong products, so a pair must also agree in colour. Every tagged product leaves
-with a pair or with one reason.
+is ambiguous on either side. A product pairs with every photo of its post that shows it: more views of it to learn from.
+Users tag wrong products, so a pair must also agree in colour. Every tagged product leaves with pairs or with reasons.
 """
 
 from collections import Counter, defaultdict
@@ -64,7 +64,8 @@ def usable_crops(crops: Iterable[Row], rules: PairingRules) -> tuple[dict[str, R
 def pair_post(
     photos: Mapping[int, list[Row]], thumbnails: Sequence[Row], reposts: set[int], rules: PairingRules
 ) -> Iterator[tuple[Row, Row | None, PairDrop | None]]:
-    """Decide every tagged product of one post: (thumbnail, crop or None, reason or None).
+    """Decide every tagged product of one post: one (thumbnail, crop, None) for each photo that shows its class, the
+    surest first, or one (thumbnail, None, reason).
 
     Args:
         photos: kept crops by photo position.
@@ -89,8 +90,10 @@ def pair_post(
             reason = PairDrop.AMBIGUOUS_BOXES
         else:
             reason = PairDrop.NO_BOX
-        crop = None if reason else max(crops, key=lambda found: found["score"])
-        yield thumbnail, crop, reason
+        if reason:
+            yield thumbnail, None, reason
+        else:
+            yield from ((thumbnail, crop, None) for crop in sorted(crops, key=itemgetter("score"), reverse=True))
 
 
 class PairCandidates:
@@ -103,7 +106,7 @@ class PairCandidates:
         least_agreement: see `PairingRules`.
     """
 
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     schema: ClassVar[pa.Schema] = CANDIDATES
 
     def __init__(
@@ -136,11 +139,11 @@ class PairCandidates:
             if crop["kept"]:
                 photos[crop["position"]].append(crop)
         reposts = {position for position in photos if self._is_repost(pictures["photo", position])}
-        for thumbnail, best, reason in pair_post(photos, thumbnails, reposts, self._rules):
+        for thumbnail, crop, reason in pair_post(photos, thumbnails, reposts, self._rules):
             product = pictures["product", thumbnail["position"]]
-            photo = pictures["photo", best["position"]] if best else None
-            agreement = self._agreement(best, product) if best else None
-            pair = self._row(product, photo, thumbnail, best, agreement)
+            photo = pictures["photo", crop["position"]] if crop else None
+            agreement = self._agreement(crop, product) if crop else None
+            pair = self._row(product, photo, thumbnail, crop, agreement)
             if agreement is not None:
                 key = (pair["photo_cluster_id"], pair["product_cluster_id"])
                 reason = PairDrop.DUPLICATE_PAIR if key in seen else None
@@ -152,7 +155,7 @@ class PairCandidates:
                 **pair,
                 "kept": kept,
                 "reason": reason,
-                "anchor_bytes": best["bytes"] if best and kept else None,
+                "anchor_bytes": crop["bytes"] if crop and kept else None,
                 "positive_bytes": product["bytes"] if kept else None,
             }
 

@@ -184,7 +184,8 @@ CANDIDATES: Final = pa.schema(
         _optional("positive_bytes", pa.large_binary(), "original thumbnail; null when not kept"),
     ]
 )
-"""One row per tagged product of a post. Shards as the posts."""
+"""One row per tagged product of a post and photo that may show it; one alone with a reason where none does. Shards as
+the posts."""
 
 _IMAGE_FEATURE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 

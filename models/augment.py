@@ -14,6 +14,9 @@ CACHE_SCALE: Final = 1.125
 
 _LUMA: Final = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _GROUND_TOLERANCE: Final = 0.05  # largest channel difference, 0-1, at which a pixel still is background
+_SPLICE: Final = (0.3, 0.7)
+"""Where a pair is cut to be joined with another, share of the height or width."""
+_SPLICE_ACROSS: Final = 0.7  # share of the cuts that are horizontal: many garments have a left and a right alike
 _PLAIN_SHARE: Final = 0.6  # share of the border that must be of one colour before it counts as background
 
 
@@ -53,6 +56,33 @@ def recolour(first: Tensor, second: Tensor, chance: float, draw: torch.Generator
     order = torch.where(chosen, order, torch.arange(3, device=first.device))
     result = [side.gather(3, order[:, None, None, :].expand(side.shape)) for side in (first, second)]
     return result[0], result[1]
+
+
+def splice(first: Tensor, second: Tensor, chance: float, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Let some pairs go on, below or beside a cut, as another pair of the batch: a product that was never sold.
+
+    Crop and thumbnail are cut at the same place, so that what was sewn together in one is so in the other. It is
+    CutMix (Yun et al. 2019) of pairs, whose label is not mixed but new.
+
+    Args:
+        first, second: (n, height, width, 3).
+        chance: of a pair.
+        draw: source of randomness, on their device.
+
+    Returns:
+        Both sides, and which pairs are new, bool, (n,).
+    """
+    n, height, width, _ = first.shape
+    device = first.device
+    partner = torch.randperm(n, device=device, generator=draw)
+    chosen = (torch.rand(n, device=device, generator=draw) < chance) & (partner != torch.arange(n, device=device))
+    cut = _SPLICE[0] + (_SPLICE[1] - _SPLICE[0]) * torch.rand(n, 1, 1, device=device, generator=draw)
+    across = torch.rand(n, 1, 1, device=device, generator=draw) < _SPLICE_ACROSS
+    rows = (torch.arange(height, device=device) / height).view(1, -1, 1)
+    columns = (torch.arange(width, device=device) / width).view(1, 1, -1)
+    mask = (torch.where(across, rows, columns) >= cut) & chosen.view(n, 1, 1)
+    result = [torch.where(mask.unsqueeze(3), side[partner], side) for side in (first, second)]
+    return result[0], result[1], chosen
 
 
 def warp(images: Tensor, config: PictureConfig, draw: torch.Generator, size: tuple[int, int]) -> Tensor:

@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor  # noqa: TID253
 
+from curation.images import foreground
 from models.augment import CACHE_SCALE
 from models.errors import CheckpointError
 
 _TRIM_SIDE: Final = 128  # px: the background is looked for in a picture reduced to about this
-_GROUND_TOLERANCE: Final = (
-    20  # largest channel difference, 0-255, at which a pixel still is background: soft shadows are
-)
 _PLAIN_SHARE: Final = 0.75  # share of the border that must be background; the rest may be legs that leave the picture
 _TRIM_LEAST: Final = 0.1  # share of the smaller side; what is smaller than this is a speck, not a garment
 
@@ -29,15 +27,14 @@ def resize(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
 def trim_ground(image: Image.Image) -> Image.Image:
     """Cut off a plain background around a garment, so that a thumbnail fills the input as a crop of a photo does.
 
-    The background is the colour of most of the border. A picture whose border is not plain comes back as it is.
+    A picture whose border is not plain comes back as it is.
     """
     scale = max(1, max(image.size) // _TRIM_SIDE)
     pixels = np.asarray(image.convert("RGB").reduce(scale), np.int16)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    ground = np.median(border, axis=0)
-    if (np.abs(border - ground).max(1) <= _GROUND_TOLERANCE).mean() < _PLAIN_SHARE:
+    cloth = foreground(pixels, _PLAIN_SHARE)
+    if cloth is None:
         return image
-    rows, columns = np.nonzero(np.abs(pixels - ground).max(2) > _GROUND_TOLERANCE)
+    rows, columns = np.nonzero(cloth)
     if not len(rows):
         return image
     x0, y0, x1, y1 = (int(n) for n in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))

@@ -35,7 +35,7 @@ FASHIONPEDIA: Final = (
 """Fashionpedia's 46 categories; ids start at 0."""
 BAD_BOX_RATE: Final = 0.01
 """Boxes without area, as real annotations have them."""
-CROWD_RATE: Final = 0.05
+CROWD_RATE: Final = 0.12
 """Pictures with a second person."""
 
 _WEAR: Final[Mapping[str, float]] = {"dress": 0.22, "outer": 0.3, "shoes": 0.92, "bag": 0.5, "hat": 0.42}

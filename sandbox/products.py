@@ -144,7 +144,7 @@ def draw_style(rng: np.random.Generator, category: str) -> GarmentStyle:
     printed = bool(rng.random() < _PRINT_CHANCE.get(cut, 0.0))
     plain = rng.random() < (0.65 if printed else 0.22)
     patterns = [name for name in PATTERNS[1:] if category != "dress" or name not in _TWO_PIECE]
-    count = int(rng.choice([0, 1, 2], p=[0.25, 0.5, 0.25]))
+    count = int(rng.choice([0, 1, 2, 3], p=[0.1, 0.4, 0.35, 0.15]))
     return GarmentStyle(
         category=category,
         cut=cut,
@@ -153,7 +153,7 @@ def draw_style(rng: np.random.Generator, category: str) -> GarmentStyle:
         sleeve=str(rng.choice(_SLEEVES.get(cut, ("long",)))) if category in ("top", "outer", "dress") else "",
         neck=str(rng.choice(_NECKS[cut])) if cut in _NECKS else "",
         pattern="plain" if plain else str(rng.choice(patterns)),
-        pattern_scale=float(rng.choice([0.26, 0.36, 0.5])),
+        pattern_scale=float(rng.choice([0.4, 0.5, 0.65])),
         print_=str(rng.choice(PRINTS[1:])) if printed else "none",
         print_seed=int(rng.integers(2**31)),
         print_size=float(rng.uniform(*_PRINT_WIDTH)),

@@ -20,6 +20,9 @@ class EncoderConfig(PictureConfig):
     recolour: float = Field(
         0.5, ge=0, le=1, description="chance that a pair's colour channels change places, in both pictures alike"
     )
+    splice: float = Field(
+        0.0, ge=0, le=1, description="chance that a pair goes on as another one below or beside a cut, in both pictures"
+    )
     same_category: float = Field(
         0.5, ge=0, le=1, description="share of batches drawn from one category: search filters by category too"
     )

@@ -8,7 +8,7 @@ import torch  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, ViTImageProcessor  # noqa: TID253
 
-from models.augment import augment, recolour
+from models.augment import augment, recolour, splice
 from models.checkpoint import Manifest, save_checkpoint
 from models.device import pick_device, set_threads
 from models.encoder.config import EncoderConfig
@@ -54,6 +54,8 @@ def train_encoder(config: EncoderConfig, data: Path, out: Path, progress: Progre
     def loss(batch: list[Tensor]) -> Tensor:
         anchors, positives, labels = (tensor.to(device) for tensor in batch)
         anchors, positives = recolour(anchors, positives, config.recolour, draw)
+        anchors, positives, new = splice(anchors, positives, config.splice, draw)
+        labels = torch.where(new, -1 - torch.arange(len(labels), device=device), labels)
         images = [normalise(augment(side, config, draw, size), processor) for side in (anchors, positives)]
         vectors = encoder(torch.cat(images))
         value: Tensor = learner.loss(vectors[: len(labels)], vectors[len(labels) :], labels)

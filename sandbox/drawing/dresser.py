@@ -45,9 +45,9 @@ def draw_figure(rng: np.random.Generator, person: Person, view: View, *, phone: 
         pose=pose,
         view=View(view.x, view.y, view.scale, pose.lean),
         opening=opening,
-        tucked=bool(rng.random() < 0.3),
+        tucked=bool(rng.random() < 0.45),
         glasses=bool(rng.random() < 0.15),
-        carry=str(rng.choice(["hand", "crook", "shoulder", "cross"], p=[0.5, 0.2, 0.2, 0.1])),
+        carry=str(rng.choice(["hand", "crook", "shoulder", "cross"], p=[0.7, 0.12, 0.12, 0.06])),
         phone=phone,
         cup=bool(rng.random() < 0.12),
     )

@@ -12,7 +12,7 @@ from sandbox.drawing.canvas import DrawnPhoto, Scene
 from sandbox.drawing.dresser import Look, draw_figure, dress_up
 from sandbox.posts import Photo
 
-_OPENING: Final = (0.2, 0.3)  # of outerwear, head heights: wide enough to tell the top under it
+_OPENING: Final = (0.1, 0.2)  # of outerwear, head heights: a strip of what is under it
 _FOREGROUND_RATE: Final = 0.1  # photos with leaves before the lens
 
 
@@ -32,11 +32,11 @@ def _view(photo: Photo, rng: np.random.Generator) -> View:
 
 
 def _bystander(scene: Scene, look: Look, rng: np.random.Generator) -> None:
-    """Draw somebody else: smaller, behind, half out of the photo."""
+    """Draw somebody else: smaller, behind, at a side of the photo."""
     width, height = scene.image.size
-    scale = height / float(rng.uniform(9.0, 11.5))
-    x = float(rng.choice([rng.uniform(0.0, 0.12), rng.uniform(0.88, 1.0)])) * width
-    view = View(x, height * float(rng.uniform(0.28, 0.36)), scale)
+    scale = height / float(rng.uniform(8.5, 10.0))
+    x = float(rng.choice([rng.uniform(0.08, 0.16), rng.uniform(0.84, 0.92)])) * width
+    view = View(x, height * float(rng.uniform(0.26, 0.32)), scale)
     dress_up(scene, look, draw_figure(rng, draw_person(rng), view, phone=False, opening=0.3))
 
 

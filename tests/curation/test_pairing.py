@@ -1,4 +1,4 @@
-"""Pairing: every tagged product leaves with a pair or with one reason."""
+"""Pairing: every tagged product leaves with pairs or with reasons."""
 
 from collections import Counter
 from pathlib import Path
@@ -47,11 +47,19 @@ def test_usable_crops__small_background_box_is_ignored_unless_prior_rule() -> No
         ({0: [_crop("top", 0.9, 50)]}, ["top"], {0}, ["repost"]),
         ({0: [_crop("top", 0.9, 50)] * 2, 1: [_crop("top", 0.7, 50)]}, ["top"], set(), [None]),
         ({}, ["top"], set(), ["no_box_of_category"]),
+        ({0: [_crop("top", 0.7, 50)], 1: [_crop("top", 0.9, 50)]}, ["top"], set(), [None, None]),
+        ({0: [_crop("top", 0.7, 50)], 1: [_crop("top", 0.9, 50)]}, ["top"], {1}, [None]),
     ],
 )
 def test_pair_post__reason(photos: Any, tags: list[str], reposts: set[int], reasons: list[str | None]) -> None:
     thumbnails = [{"category": tag, "kept": True} for tag in tags]
     assert [reason for _, _, reason in pair_post(photos, thumbnails, reposts, RULES)] == reasons
+
+
+def test_pair_post__every_photo_that_shows_it_surest_first() -> None:
+    photos = {0: [_crop("top", 0.7, 50)], 1: [_crop("hat", 0.9, 50)], 2: [_crop("top", 0.8, 50)]}
+    pairs = list(pair_post(photos, [{"category": "top", "kept": True}], set(), RULES))
+    assert [crop and crop["score"] for _, crop, _ in pairs] == [0.8, 0.7]
 
 
 def test_pair_post__dropped_thumbnail_does_not_make_its_class_ambiguous() -> None:
