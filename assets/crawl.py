@@ -19,6 +19,7 @@ MOST_FAILED = 0.2
 _CHECKS = {
     "not_empty": "The crawl kept at least one picture.",
     "few_failures": f"At most {MOST_FAILED:.0%} of what was asked for failed.",
+    "no_drift": "Pages yield every field as often as in the crawls before: the site's markup is as we know it.",
 }
 
 
@@ -27,7 +28,8 @@ class PostCrawl(dg.Config):
 
     blocks: str = Field("auto", description="id blocks such as 0-3 or 0,7; auto finds the newest id by probing")
     max_posts: int = Field(0, ge=0, description="stop after so many posts; 0 is no limit")
-    retry_failed: bool = Field(False, description="try the failed ids again, and only those")
+    max_minutes: float = Field(0, ge=0, description="stop after so long, and fail: the next run resumes; 0 is no limit")
+    retry_failed: bool = Field(False, description="besides what is new, try again what failed and has waited its time")
 
 
 class CatalogCrawl(dg.Config):
@@ -69,7 +71,7 @@ def kream_catalog(
     config: CatalogCrawl,
 ) -> Outcome:
     """The shop's thumbnails by its own category: labels of the classifier, and what people search in."""
-    _crawl(context, data, sites, children, "kream-catalog", ["--refresh"] if config.refresh else [])
+    stats = _crawl(context, data, sites, children, "kream-catalog", ["--refresh"] if config.refresh else [])
     table = data.table("crawl/catalog", "kream")
     columns = table.table(["category", "error"])
     errors = Counter(error for error in columns["error"].to_pylist() if error)
@@ -77,12 +79,13 @@ def kream_catalog(
     categories = Counter(columns["category"].to_pylist())
     pictures = sheet_metadata(table, caption="category")
     facts = {"categories": reasons_table(categories), "errors": reasons_table(errors), "thumbnails": pictures}
-    return Outcome(table, rows, facts, _checks(rows))
+    return Outcome(table, rows, facts, _checks(rows, stats))
 
 
 def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, config: PostCrawl, site: str) -> Outcome:
     options = ["--blocks", config.blocks]
     options += ["--max-posts", str(config.max_posts)] if config.max_posts else []
+    options += ["--max-seconds", str(60 * config.max_minutes)] if config.max_minutes else []
     options += ["--retry-failed"] if config.retry_failed else []
     stats = _crawl(context, data, sites, children, site, options)
     table = data.table("crawl/posts", site)
@@ -96,7 +99,7 @@ def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, co
         "crawl": dg.MetadataValue.json(stats),
         "pictures": sheet_metadata(table, caption="role"),
     }
-    return Outcome(table, rows, facts, _checks(rows))
+    return Outcome(table, rows, facts, _checks(rows, stats))
 
 
 def _crawl(
@@ -111,10 +114,11 @@ def _crawl(
     return dict(json.loads((out / f"stats-{spider}.json").read_text()))
 
 
-def _checks(rows: Rows) -> dict[str, Check]:
+def _checks(rows: Rows, stats: dict[str, Any]) -> dict[str, Check]:
     return {
         "not_empty": Check(rows.kept > 0, f"{rows.kept} kept of {rows.entered}"),
         "few_failures": Check(rows.failed <= MOST_FAILED * rows.entered, f"{rows.failed} failed of {rows.entered}"),
+        "no_drift": Check(not stats["drift"], "; ".join(stats["drift"]) or f"{len(stats['found'])} fields as before"),
     }
 
 

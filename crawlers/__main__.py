@@ -1,47 +1,94 @@
-"""Command line of the crawlers: `python -m crawlers kream --blocks 0-3 --out DIR`."""
+"""Command line of the crawlers: `python -m crawlers kream --blocks 0-3 --out DIR`, and what belongs to running it."""
 
 import argparse
 import json
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from crawlers.config import CrawlConfig, Kind, make_config
-from crawlers.errors import CrawlError
+from crawlers import exclusions
+from crawlers.config import CrawlConfig, make_config
+from crawlers.errors import ConfigError, CrawlError
+from crawlers.sites import CATALOG_SITES, KINDS, POST_SITES, site_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Crawl and return the exit code: 0 only when the work is done and something was kept."""
+    """Run a command and return the exit code: 2 for a wrong argument, 1 when the work could not be done."""
     options = vars(_parser().parse_args(arguments))
-    try:
-        config = make_config(**{name: value for name, value in options.items() if value is not None})
-    except CrawlError as error:
-        print(f"crawlers: {error}", file=sys.stderr)
-        return 2
+    run = options.pop("run")
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     logging.getLogger("crawlers").setLevel(logging.INFO)
-    from crawlers.process import die_with_parent, run  # after the options are known to be good
-
-    die_with_parent()
     try:
-        stats = run(config)
+        print(json.dumps(run(options), ensure_ascii=False))
+    except ConfigError as error:
+        print(f"crawlers: {error}", file=sys.stderr)
+        return 2
     except CrawlError as error:
         print(f"crawlers: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(stats, ensure_ascii=False))
     return 0
+
+
+def _crawl(options: dict[str, Any]) -> dict[str, Any]:
+    config = _config(options)
+    from crawlers.process import die_with_parent, run  # after the options are known to be good
+
+    die_with_parent()
+    return run(config)
+
+
+def _fixture(options: dict[str, Any]) -> dict[str, Any]:
+    url = options.pop("url")
+    pages = site_of(url, options["base_url"])
+    config = _config({**options, "kind": pages.site, "delay": 0.0})
+    from crawlers.process import save_fixture
+
+    return save_fixture(config, url)
+
+
+def _exclude(options: dict[str, Any]) -> dict[str, Any]:
+    wanted = {kind: options[kind] for kind in get_args(exclusions.Kind) if options[kind]}
+    if not wanted:
+        raise ConfigError("exclude: name at least one --post, --product or --image-url")
+    return {
+        kind: exclusions.exclude(options["out"], options["site"], kind, values, options["reason"])
+        for kind, values in wanted.items()
+    }
+
+
+def _config(options: dict[str, Any]) -> CrawlConfig:
+    return make_config(**{name: value for name, value in options.items() if value is not None})
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m crawlers", description=__doc__)
-    parser.add_argument("kind", choices=get_args(Kind))
-    for name, field in CrawlConfig.model_fields.items():
-        if name != "kind":
-            parser.add_argument(f"--{name.replace('_', '-')}", **_argument(field))
+    commands = parser.add_subparsers(dest="kind", required=True, metavar="COMMAND")
+    for kind in KINDS:
+        crawl = commands.add_parser(kind, help=f"crawl {kind.replace('-', ' ')}")
+        _add_options(crawl, [name for name in CrawlConfig.model_fields if name != "kind"])
+        crawl.set_defaults(run=_crawl)
+    fixture = commands.add_parser("fixture", help="save a post's page and what is read from it, as a test")
+    fixture.add_argument("url", help="address of a post")
+    _add_options(fixture, ["out", "base_url", "allow_private", "user_agent", "browser", "timeout"])
+    fixture.set_defaults(run=_fixture)
+    exclude = commands.add_parser("exclude", help="record a take-down: what is named is never crawled again")
+    exclude.add_argument("--out", type=Path, required=True, help="folder of the crawl's tables")
+    exclude.add_argument("--site", choices=sorted({*POST_SITES, *CATALOG_SITES}), required=True)
+    exclude.add_argument("--reason", required=True, help="who asked, when, by which right")
+    exclude.add_argument("--post", action="append", metavar="ID")
+    exclude.add_argument("--product", action="append", metavar="ID")
+    exclude.add_argument("--image-url", dest="image", action="append", metavar="URL")
+    exclude.set_defaults(run=_exclude)
     return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    for name in names:
+        parser.add_argument(f"--{name.replace('_', '-')}", **_argument(CrawlConfig.model_fields[name]))
 
 
 def _argument(field: FieldInfo) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Error as PlaywrightError  # noqa: TID253 - only spiders that need a browser import this file
 from scrapy.settings.default_settings import RETRY_EXCEPTIONS  # noqa: TID253
 from scrapy_playwright.page import PageMethod
+from scrapy_playwright.provider import PlaywrightBrowserProvider
 
 from crawlers.config import CrawlConfig
 from curation.images import MAX_BYTES
@@ -49,6 +50,7 @@ def settings(config: CrawlConfig, hosts: frozenset[str]) -> dict[str, Any]:
     return {
         "DOWNLOAD_HANDLERS": {"http": handler, "https": handler},
         "PLAYWRIGHT_BROWSER_TYPE": "chromium",
+        "PLAYWRIGHT_BROWSER_PROVIDER": LateBrowser,
         "PLAYWRIGHT_LAUNCH_OPTIONS": {
             "executable_path": str(config.browser),
             "headless": True,
@@ -60,6 +62,19 @@ def settings(config: CrawlConfig, hosts: frozenset[str]) -> dict[str, Any]:
         "RETRY_EXCEPTIONS": [*RETRY_EXCEPTIONS, PlaywrightError],
         "PLAYWRIGHT_ABORT_REQUEST": "crawlers.policy.abort",
     }
+
+
+class LateBrowser(PlaywrightBrowserProvider):  # type: ignore[misc] # ships no types
+    """Starts Playwright when the first page is to be rendered: a crawl that only may need it mostly does not."""
+
+    async def start(self) -> None:
+        """Called when the crawl begins: nothing yet."""
+
+    async def launch_browser(self) -> Any:
+        """Called when a page is rendered and no browser runs."""
+        if self.playwright is None:
+            await super().start()
+        return await super().launch_browser()
 
 
 class Tab:

@@ -1,15 +1,16 @@
 """What a crawl may be told, checked before any work starts."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from crawlers.blocks import parse_blocks
 from crawlers.errors import ConfigError
+from crawlers.pages.base import Rendering
+from crawlers.sites import CATALOG_SITES, CATALOG_SUFFIX, KINDS, POST_SITES
 
-Kind = Literal["kream", "onthelook", "kream-catalog"]
 AUTO: Final = "auto"
 
 
@@ -18,10 +19,10 @@ class CrawlConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Kind = Field(description="posts of a site, or a catalog")
+    kind: str = Field(description="posts of a site, or a catalog")
     out: Path = Field(description="folder of the tables posts/, ledger/, catalog/")
     blocks: str = Field(AUTO, description="blocks of post ids, such as 0-3,7; auto: all up to the newest post")
-    block_size: int = Field(10_000, ge=1, le=1_000_000, description="post ids per shard")
+    block_size: int | None = Field(None, ge=1, le=10**18, description="post ids per shard; by default the site's own")
     max_posts: int | None = Field(None, ge=1, description="post ids to try in this run at most")
     max_seconds: float | None = Field(None, gt=0, description="seconds after which the run stops, resumable")
     base_url: str | None = Field(None, description="crawl this address instead of the real site")
@@ -33,6 +34,10 @@ class CrawlConfig(BaseModel):
     retries: int = Field(3, ge=0, le=20, description="further attempts at a request that failed in passing")
     timeout: float = Field(30.0, gt=0, le=600, description="seconds for one response")
     retry_failed: bool = Field(False, description="try the ids again that failed before")
+    retry_wait: float = Field(
+        3600.0, ge=0, le=10**7, description="seconds before a failed id is due again, doubled with every attempt"
+    )
+    gone_days: float = Field(180.0, ge=0, le=10**5, description="days after which a deleted post is looked for again")
     refresh: bool = Field(False, description="crawl again what is already there")
     frontier_window: int = Field(200, ge=1, le=10_000, description="missing ids in a row that mean: no newer post")
     allow_private: bool = Field(False, description="allow loopback and private addresses (for the sandbox)")
@@ -42,6 +47,13 @@ class CrawlConfig(BaseModel):
     browser: Path = Field(Path("/usr/bin/chromium"), description="Chromium's executable")
     scroll_wait: float = Field(1.0, gt=0, le=60, description="seconds without new cards that end a listing")
     progress_every: int = Field(100, ge=1, description="pages per progress line")
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, value: str) -> str:
+        if value not in KINDS:
+            raise ValueError(f"must be one of {', '.join(KINDS)}")
+        return value
 
     @field_validator("blocks")
     @classmethod
@@ -63,17 +75,20 @@ class CrawlConfig(BaseModel):
     @property
     def site(self) -> str:
         """Site whose pages are read."""
-        return self.kind.removesuffix("-catalog")
+        return self.kind.removesuffix(CATALOG_SUFFIX)
 
     @property
     def is_catalog(self) -> bool:
         """Whether listings are crawled rather than posts."""
-        return self.kind.endswith("-catalog")
+        return self.kind.endswith(CATALOG_SUFFIX)
 
     @property
-    def needs_browser(self) -> bool:
-        """Whether Chromium must be there."""
-        return self.is_catalog or self.site == "onthelook"
+    def rendering(self) -> Rendering:
+        """Whether the pages must be rendered. What may fall back to a browser never does where there is none."""
+        if self.is_catalog:
+            return CATALOG_SITES[self.site].listing_rendering
+        wanted = POST_SITES[self.site].post_rendering
+        return "never" if wanted == "fallback" and not self.browser.is_file() else wanted
 
 
 def make_config(**values: object) -> CrawlConfig:
@@ -90,6 +105,6 @@ def make_config(**values: object) -> CrawlConfig:
             for item in error.errors()
         ]
         raise ConfigError("; ".join(lines)) from error
-    if config.needs_browser and not config.browser.is_file():
+    if config.rendering == "always" and not config.browser.is_file():
         raise ConfigError(f"browser: {config.browser} does not exist; install Debian's chromium or name another")
     return config

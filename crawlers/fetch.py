@@ -30,6 +30,7 @@ class Refused:
     """A request that the policy or robots.txt forbids."""
 
     message: str
+    by_robots: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,12 @@ class Fetcher:
         try:
             response = await engine.download_async(request)
         except IgnoreRequest as error:
-            return Refused(str(error)[:_MESSAGE_LENGTH])
+            message = str(error)[:_MESSAGE_LENGTH]
+            return Refused(message, by_robots="robots.txt" in message)
         except Exception as error:  # Twisted and Playwright raise dozens of unrelated classes
             if engine.spider is None:
                 raise  # the engine stopped: no fault of the site
-            return Broken(type(error).__name__, str(error)[:_MESSAGE_LENGTH])
+            return Broken(type(error).__name__, (str(error) or repr(error))[:_MESSAGE_LENGTH])
         self._progress.bytes += len(response.body)
         return response
 

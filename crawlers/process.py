@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from crawlers.blocks import claim_block_size
 from crawlers.config import CrawlConfig
+from crawlers.drift import record
 from crawlers.errors import EmptyCrawlError, StoppedCrawlError
-from crawlers.pages.kream import KreamPages
-from crawlers.pages.onthelook import OnTheLookPages
 from crawlers.policy import Policy, activate
 from crawlers.progress import Progress
 from crawlers.settings import scrapy_settings
+from crawlers.sites import CATALOG_SITES, POST_SITES
 from curation.reasons import PostState
 from curation.tables import ShardedTable
 
@@ -36,16 +36,39 @@ def run(config: CrawlConfig) -> dict[str, Any]:
         StoppedCrawlError: the crawl ended before its work was done; the next run resumes.
         BlockLockedError: another process crawls the same block.
     """
-    from scrapy.crawler import CrawlerProcess
-
-    from crawlers.spiders.base import robots_of
     from crawlers.spiders.catalog import CatalogSpider
     from crawlers.spiders.posts import PostSpider
 
+    pages: Any = (CATALOG_SITES if config.is_catalog else POST_SITES)[config.site](config.base_url)
     if not config.is_catalog:
-        claim_block_size(config.out, config.site, config.block_size)
-    pages = KreamPages(config.base_url) if config.site == "kream" else OnTheLookPages(config.base_url)
-    kind = CatalogSpider if config.is_catalog else PostSpider
+        claim_block_size(config.out, config.site, config.block_size or pages.block_size)
+    progress = Progress(config.kind, config.progress_every)
+    crawler = _crawled(config, CatalogSpider if config.is_catalog else PostSpider, pages, progress)
+    return _conclude(config, crawler, progress)
+
+
+def save_fixture(config: CrawlConfig, url: str) -> dict[str, Any]:
+    """Save a post's page and what is read from it below `config.out`. Can be called once per process, like `run`.
+
+    Raises:
+        PageError: the page did not come, or nothing can be read from it.
+    """
+    from crawlers.spiders.fixture import FixtureSpider
+
+    pages = POST_SITES[config.site](config.base_url)
+    spider = _crawled(config, FixtureSpider, pages, Progress(config.kind, config.progress_every), url=url).spider
+    if spider is None or spider.error is not None:
+        raise (spider and spider.error) or StoppedCrawlError("not started")
+    saved: dict[str, Any] = spider.saved
+    return saved
+
+
+def _crawled(config: CrawlConfig, kind: type[Any], pages: Any, progress: Progress, **more: Any) -> Any:
+    """Run one spider to its end; returns its crawler."""
+    from scrapy.crawler import CrawlerProcess
+
+    from crawlers.spiders.base import robots_of
+
     policy = Policy(pages.hosts, allow_private=config.allow_private)
     process = CrawlerProcess(scrapy_settings(config, policy))
     for name in ("scrapy", "twisted", "scrapy-playwright", "py.warnings"):
@@ -54,10 +77,9 @@ def run(config: CrawlConfig) -> dict[str, Any]:
     crawler = process.create_crawler(kind)
     policy.ask_robots(robots_of(crawler, config.user_agent))
     activate(policy)
-    progress = Progress(config.kind, config.progress_every)
-    process.crawl(crawler, pages=pages, config=config, progress=progress)
+    process.crawl(crawler, pages=pages, config=config, progress=progress, **more)
     process.start(install_signal_handlers=False)
-    return _conclude(config, crawler, progress)
+    return crawler
 
 
 def _conclude(config: CrawlConfig, crawler: Any, progress: Progress) -> dict[str, Any]:
@@ -68,6 +90,7 @@ def _conclude(config: CrawlConfig, crawler: Any, progress: Progress) -> dict[str
         config.out / f"stats-{config.kind}.json",
         finish_reason=reason,
         kept=kept,
+        drift=record(_table(config).root / config.site, progress.found, progress.read),
         pid=os.getpid(),
     )
     if spider is not None and spider.error is not None:
@@ -82,8 +105,11 @@ def _conclude(config: CrawlConfig, crawler: Any, progress: Progress) -> dict[str
     return stats
 
 
+def _table(config: CrawlConfig) -> ShardedTable:
+    """The table whose shards say what was kept."""
+    return ShardedTable(config.out / ("catalog" if config.is_catalog else "ledger"), config.site)
+
+
 def _kept(config: CrawlConfig) -> int:
     """Posts, or products, that the tables hold after the run."""
-    if config.is_catalog:
-        return ShardedTable(config.out / "catalog", config.site).counts.get("products", 0)
-    return ShardedTable(config.out / "ledger", config.site).counts.get(PostState.DONE.value, 0)
+    return _table(config).counts.get("products" if config.is_catalog else PostState.DONE.value, 0)

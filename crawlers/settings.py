@@ -45,7 +45,7 @@ def scrapy_settings(config: CrawlConfig, policy: Policy) -> dict[str, Any]:
         "LOG_LEVEL": "WARNING",
         "LOG_INSTALL_ROOT_HANDLER": False,
     }
-    if config.needs_browser:
+    if config.rendering != "never":
         from crawlers import browser  # Playwright is not needed for plain HTTP
 
         values |= browser.settings(config, policy.hosts)

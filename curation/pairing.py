@@ -139,11 +139,11 @@ class PairCandidates:
             if crop["kept"]:
                 photos[crop["position"]].append(crop)
         reposts = {position for position in photos if self._is_repost(pictures["photo", position])}
-        for thumbnail, crop, reason in pair_post(photos, thumbnails, reposts, self._rules):
+        for thumbnail, match, reason in pair_post(photos, thumbnails, reposts, self._rules):
             product = pictures["product", thumbnail["position"]]
-            photo = pictures["photo", crop["position"]] if crop else None
-            agreement = self._agreement(crop, product) if crop else None
-            pair = self._row(product, photo, thumbnail, crop, agreement)
+            photo = pictures["photo", match["position"]] if match else None
+            agreement = self._agreement(match, product) if match else None
+            pair = self._row(product, photo, thumbnail, match, agreement)
             if agreement is not None:
                 key = (pair["photo_cluster_id"], pair["product_cluster_id"])
                 reason = PairDrop.DUPLICATE_PAIR if key in seen else None
@@ -155,7 +155,7 @@ class PairCandidates:
                 **pair,
                 "kept": kept,
                 "reason": reason,
-                "anchor_bytes": crop["bytes"] if crop and kept else None,
+                "anchor_bytes": match["bytes"] if match and kept else None,
                 "positive_bytes": product["bytes"] if kept else None,
             }
 

@@ -8,7 +8,7 @@ from assets.resources import DataFolder, DetectionSources, Engine, RealSites, Re
 from pipelines.environments import Settings, read_settings
 from pipelines.jobs import JOBS, SCHEDULES
 
-_SANDBOX_DETECTION_IMAGES = 1600
+_SANDBOX_DETECTION_IMAGES = 1400
 _ANNOTATION_SEED_SHIFT = 1_000_003
 """The detector must not learn on the people and products of the world that it is measured on."""
 _FLOORS = {"detector": 0.3, "classifier": 0.9, "encoder": 0.3}

@@ -21,7 +21,7 @@ BROKEN_THUMBNAIL_RATE: Final = 0.01
 MISSING_THUMBNAIL_RATE: Final = 0.01
 SMALL_THUMBNAIL_RATE: Final = 0.04
 """Thumbnails under 200 px on a side."""
-BYSTANDER_RATE: Final = 0.06
+BYSTANDER_RATE: Final = 0.04
 """Photos with a second person in other clothes."""
 TURNED_RATE: Final = 0.10
 """Photos stored turned, with an EXIF orientation that says so."""

@@ -27,7 +27,7 @@ BEST_SELLER_CHANCE: Final = 0.22
 """How often someone of a mainstream circle wears a best-seller instead of something of the circle's own."""
 CLOSET_SHARE: Final = 0.7
 """Part of the circle's products of a class that one user owns."""
-ZIPF: Final = 0.8
+ZIPF: Final = 0.5
 """Exponent of the popularity of products inside a circle."""
 KREAM_SHARE: Final = 0.75
 """Part of the posts on KREAM; the others are on OnTheLook."""
@@ -100,7 +100,7 @@ def draw_circles(
         budget = round(active * sum(map(len, families)))
         for pool, members in zip(pools, _deal(families, count, budget), strict=True):
             pool[category] = [int(i) for i in rng.permutation(members)]
-    return [_circle(rng, number, pool, mainstream=number % 2 == 0) for number, pool in enumerate(pools)], best
+    return [_circle(rng, number, pool, mainstream=number % 3 == 0) for number, pool in enumerate(pools)], best
 
 
 def _circle(rng: np.random.Generator, number: int, pool: dict[str, list[int]], *, mainstream: bool) -> Circle:

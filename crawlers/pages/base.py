@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 AI_MARK: Final = "AI로 제작"
@@ -39,22 +39,48 @@ class PostPage:
     ai_made: bool
 
 
+Rendering = Literal["never", "fallback", "always"]
+"""Whether a page must be rendered in a browser: `fallback` asks for it plainly, and renders it where that yields
+nothing."""
+
+
 class PostSite(Protocol):
     """A retailer whose posts can be crawled."""
 
     site: str
     base_url: str
     hosts: frozenset[str]
-    needs_browser: bool
+    post_rendering: Rendering
+    block_size: int
+    """Post ids per shard, if the configuration names no other."""
     ready_selector: str
     """CSS selector that a rendered page has once its content, or the message that it has none, is there."""
+
+    def __init__(self, base_url: str | None = None) -> None: ...
 
     def post_url(self, post_id: int) -> str:
         """Address of a post."""
         ...
 
+    def post_id(self, url: str) -> int | None:
+        """Id of the post at an address, None when it is no post of this site."""
+        ...
+
     def parse_post(self, html: str, post_id: int) -> PostPage:
         """Read a post's page. Raises `PageGoneError` or `PageError`."""
+        ...
+
+
+@runtime_checkable
+class FeedSite(PostSite, Protocol):
+    """A retailer whose post ids do not count upwards: a feed names them, newest first."""
+
+    def feed_url(self, page: int) -> str:
+        """Address of a page of the feed, counted from 1."""
+        ...
+
+    def parse_feed(self, html: str) -> Sequence[int]:
+        """Post ids of a page of the feed. Raises `PageError`."""
         ...
 
 
@@ -66,14 +92,17 @@ class CatalogSite(Protocol):
     hosts: frozenset[str]
     categories: Mapping[int, str]
     """Shop category id → one of the seven classes or etc."""
+    listing_rendering: Rendering
     card_selector: str
+
+    def __init__(self, base_url: str | None = None) -> None: ...
 
     def listing_url(self, shop_category_id: int, page: int) -> str:
         """Address of a listing page, counted from 1."""
         ...
 
     def parse_listing(self, html: str) -> Sequence[ShopItem]:
-        """Read the cards of a rendered listing. Raises `PageError`."""
+        """Read the products of a listing. Raises `PageError`."""
         ...
 
 
@@ -94,6 +123,16 @@ def original(base_url: str, address: str | None) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.lower().endswith(_VIDEO):
         return None
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def post_id_in(base_url: str, pattern: re.Pattern[str], url: str) -> int | None:
+    """The id in an address of `base_url`'s host whose path matches `pattern` (its first group); None otherwise."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    match = pattern.fullmatch(parts.path)
+    return int(match[1]) if match and parts.netloc == urlsplit(base_url).netloc else None
 
 
 def link(base_url: str, address: str | None) -> str | None:

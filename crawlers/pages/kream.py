@@ -15,12 +15,14 @@ from crawlers.pages.base import (
     AI_MARK,
     MAX_PICTURES,
     PostPage,
+    Rendering,
     ShopItem,
     clean,
     hosts_of,
     link,
     moment,
     original,
+    post_id_in,
     price,
     unique,
 )
@@ -29,6 +31,7 @@ from crawlers.pages.nuxt import decode, find
 _HOME: Final = "https://kream.co.kr"
 _IMAGE_HOSTS: Final = ("kream-phinf.pstatic.net",)
 _PRODUCT: Final = re.compile(r"/products/(\d{1,15})(?:[/?#]|$)")
+_POST: Final = re.compile(r"/social/posts/(\d{1,18})")
 _BY_LABEL: Final = {
     "top": (27, 26, 75, 28, 23, 74, 24, 76, 78),
     "outer": (63,),
@@ -46,7 +49,9 @@ class KreamPages:
     """Addresses and markup of KREAM."""
 
     site: str = "kream"
-    needs_browser: bool = False
+    post_rendering: Rendering = "fallback"
+    listing_rendering: Rendering = "always"
+    block_size: int = 10_000
     ready_selector: str = ".social_post_detail, .error_page"
     card_selector: str = ".product_card, .item_inner"
     categories: Mapping[int, str] = MappingProxyType(
@@ -60,6 +65,10 @@ class KreamPages:
     def post_url(self, post_id: int) -> str:
         """Address of a post."""
         return f"{self.base_url}/social/posts/{post_id}"
+
+    def post_id(self, url: str) -> int | None:
+        """Id of the post at an address."""
+        return post_id_in(self.base_url, _POST, url)
 
     def listing_url(self, shop_category_id: int, page: int) -> str:
         """Address of a listing page, counted from 1."""

@@ -1,5 +1,6 @@
 """OnTheLook (onthelook.co.kr): JavaScript fills the page; only `#post-image` and `.product-item` are stable."""
 
+import re
 from typing import Any, Final
 
 from parsel import Selector
@@ -9,18 +10,21 @@ from crawlers.pages.base import (
     AI_MARK,
     MAX_PICTURES,
     PostPage,
+    Rendering,
     ShopItem,
     clean,
     hosts_of,
     link,
     moment,
     original,
+    post_id_in,
     price,
     unique,
 )
 
 _HOME: Final = "https://onthelook.co.kr"
 _IMAGE_HOSTS: Final = ("images.onthelook.co.kr",)
+_POST: Final = re.compile(r"/post/(\d{1,18})")
 _GONE_TEXT: Final = "존재하지 않는"
 
 
@@ -28,7 +32,8 @@ class OnTheLookPages:
     """Addresses and markup of OnTheLook."""
 
     site: str = "onthelook"
-    needs_browser: bool = True
+    post_rendering: Rendering = "always"
+    block_size: int = 10_000
     ready_selector: str = "#post-image, .product-item, .not-found"
 
     def __init__(self, base_url: str | None = None) -> None:
@@ -38,6 +43,10 @@ class OnTheLookPages:
     def post_url(self, post_id: int) -> str:
         """Address of a post."""
         return f"{self.base_url}/post/{post_id}"
+
+    def post_id(self, url: str) -> int | None:
+        """Id of the post at an address."""
+        return post_id_in(self.base_url, _POST, url)
 
     def parse_post(self, html: str, post_id: int) -> PostPage:
         """Read a rendered post.

@@ -1,18 +1,19 @@
-"""Catalogs by category: listings rendered and scrolled to their end, page after page, one shard per category."""
+"""Catalogs by category: listings page after page, scrolled to their end where they grow, one shard per category."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from scrapy.http import Response, TextResponse  # noqa: TID253 - imported only when a crawl runs
 
 from crawlers.blocks import locked
-from crawlers.browser import Tab, Tabs
 from crawlers.config import CrawlConfig
+from crawlers.drift import listing_fields
 from crawlers.errors import PageError
+from crawlers.exclusions import Exclusions
 from crawlers.fetch import OK, Broken, Fetcher
 from crawlers.pages.base import CatalogSite, ShopItem
 from crawlers.progress import Progress
@@ -20,6 +21,9 @@ from crawlers.rows import PRODUCT, Row, item_values
 from crawlers.shards import export_catalog
 from crawlers.spiders.base import WorkSpider
 from crawlers.staging import Staging
+
+if TYPE_CHECKING:
+    from crawlers.browser import Tab, Tabs
 
 log = logging.getLogger(__name__)
 _MAX_PAGES: Final = 300  # of one listing, as many as the shop shows
@@ -44,7 +48,12 @@ class CatalogSpider(WorkSpider):
     def __init__(self, pages: CatalogSite, config: CrawlConfig, progress: Progress, **kwargs: Any) -> None:
         super().__init__(config, progress, **kwargs)
         self._pages = pages
-        self._tabs = Tabs(config.pages)
+        self._exclusions = Exclusions.read(config.out, config.site)
+        self._tabs: Tabs | None = None
+        if config.rendering != "never":
+            from crawlers import browser  # Playwright is not needed for plain HTTP
+
+            self._tabs = browser.Tabs(config.pages)
 
     async def work(self) -> None:
         """Crawl all categories, as many listings at one time as there are browser pages."""
@@ -78,26 +87,36 @@ class CatalogSpider(WorkSpider):
             if self.stopped is not None:
                 return
             try:
-                url = self._pages.listing_url(number, page)
-                if page > 1 and not await self._read(category, url, None):
-                    return  # plain HTTP tells cheaply that there is no such page
-                async with self._tabs.one() as tab:
-                    items = await self._read(category, url, tab)
+                items = await self._items(category, self._pages.listing_url(number, page), first=page == 1)
             except PageError as error:
                 log.warning("listing failed: %s", error)
                 self.progress.count_page("failed", type(error).__name__)
                 category.failed = True
                 return
             self.progress.count_page("done", None)
-            fresh = {
-                item.product_id: item for item in items if item.product_id and item.product_id not in category.seen
-            }
+            fresh = {str(item.product_id): item for item in items if item.product_id not in category.seen}
             if not fresh:
                 return
             category.seen.update(fresh)
-            await asyncio.gather(*(self._item(category, number, item) for item in fresh.values()))
+            self.progress.count_fields(listing_fields(fresh.values()))
+            allowed = [item for item in fresh.values() if not self._is_excluded(item)]
+            await asyncio.gather(*(self._item(category, number, item) for item in allowed))
 
-    async def _read(self, category: _Category, url: str, tab: Tab | None) -> Sequence[ShopItem]:
+    def _is_excluded(self, item: ShopItem) -> bool:
+        return self._exclusions.product(item.product_id) or self._exclusions.image(item.image_url)
+
+    async def _items(self, category: _Category, url: str, *, first: bool) -> Sequence[ShopItem]:
+        """The products of one page, those without an id left out."""
+        if self._tabs is None:
+            items = await self._read(category, url, None)
+        elif not first and not await self._read(category, url, None):
+            items = []  # plain HTTP tells cheaply that there is no such page
+        else:
+            async with self._tabs.one() as tab:
+                items = await self._read(category, url, tab)
+        return [item for item in items if item.product_id]
+
+    async def _read(self, category: _Category, url: str, tab: "Tab | None") -> Sequence[ShopItem]:
         meta = {} if tab is None else tab.listing(self._pages.card_selector, self.config.scroll_wait)
         answer = await category.fetcher.page(url, meta)
         if tab is not None:

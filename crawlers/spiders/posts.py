@@ -1,29 +1,40 @@
 """Posts by id: block after block, each id into exactly one state of the ledger."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from scrapy.http import Response, TextResponse  # noqa: TID253 - imported only when a crawl runs
 
 from crawlers.blocks import block_ids, block_name, find_frontier, locked, parse_blocks
 from crawlers.config import AUTO, CrawlConfig
+from crawlers.drift import post_fields
+from crawlers.due import is_due
 from crawlers.errors import PageError, PageGoneError, StoppedCrawlError
+from crawlers.exclusions import REASON as TAKE_DOWN
+from crawlers.exclusions import Exclusions
 from crawlers.fetch import GONE, OK, Broken, Fetcher, Refused
-from crawlers.pages.base import PostPage, PostSite
+from crawlers.pages.base import FeedSite, PostPage, PostSite
 from crawlers.progress import Progress
 from crawlers.rows import PHOTO, PRODUCT, LedgerEntry, Picture, PostResult, Row, item_values, now
 from crawlers.shards import export_posts, read_ledger
 from crawlers.spiders.base import WorkSpider
 from crawlers.staging import Staging
 from curation.reasons import PostState
+from curation.tables import write_json
 
 if TYPE_CHECKING:
     from crawlers.browser import Tabs
 
 log = logging.getLogger(__name__)
 _REFUSALS: Final = frozenset({403, 429, 503})
+_PAGE_SHAPE: Final = "page_shape"
+_MAX_BARE: Final = 5  # in a row: plain pages carry no data any more
+_MAX_FEED_PAGES: Final = 500
 _MAX_REFUSALS: Final = 20  # in a row: the site does not want us now, and asking on would be hammering
 
 
@@ -35,36 +46,93 @@ class PostSpider(WorkSpider):
     def __init__(self, pages: PostSite, config: CrawlConfig, progress: Progress, **kwargs: Any) -> None:
         super().__init__(config, progress, **kwargs)
         self._pages = pages
+        self._size = config.block_size or pages.block_size
+        self._exclusions = Exclusions.read(config.out, config.site)
         self._staging: Staging | None = None
         self._known: dict[int, LedgerEntry] = {}
         self._left = config.max_posts
         self._refusals = 0
         self._tabs: Tabs | None = None
+        self._rendering = config.rendering == "always"
+        self._ledgers: dict[str, frozenset[int]] = {}  # ids that are known, by block
+        self._bare = 0  # pages in a row that yielded nothing until they were rendered
 
     async def work(self) -> None:
-        """Find out which blocks there are, then crawl them in order."""
+        """Find out which posts there are, then crawl them block after block."""
         self.fetcher = Fetcher(self.crawler, self._known_picture, self.progress)
-        if self._pages.needs_browser:
-            from crawlers.browser import Tabs  # Playwright is not needed for plain HTTP
+        if self.config.rendering != "never":
+            from crawlers import browser  # Playwright is not needed for plain HTTP
 
-            self._tabs = Tabs(self.config.pages)
+            self._tabs = browser.Tabs(self.config.pages)
+        by_feed = isinstance(self._pages, FeedSite)
+        blocks = await (self._blocks_of_feed() if by_feed else self._blocks_to_frontier())
+        for number, ids in blocks.items():
+            if self.stopped is not None or self._left == 0:
+                return
+            await self._block(number, ids)
+        if by_feed:
+            self._feed_file.unlink(missing_ok=True)
+
+    async def _blocks_to_frontier(self) -> dict[int, Sequence[int]]:
+        """Blocks up to the newest id, and all their ids."""
         frontier = await self._frontier()
         if self.config.blocks == AUTO:
-            numbers = list(range(frontier // self.config.block_size + 1)) if frontier else []
+            numbers = list(range(frontier // self._size + 1)) if frontier else []
         else:
             numbers = parse_blocks(self.config.blocks)
-        for number in numbers:
-            if self.stopped is not None or self._left == 0:
+        return {number: _up_to(block_ids(number, self._size), frontier) for number in numbers}
+
+    async def _blocks_of_feed(self) -> dict[int, Sequence[int]]:
+        """Blocks of what the feed names, and of what an earlier run has in its ledger, with those ids."""
+        found = await self._walk_feed()
+        blocks: dict[int, list[int]] = {int(name.partition("/")[2]): [] for name in self._shards()}
+        for post_id in found:
+            blocks.setdefault(post_id // self._size, []).append(post_id)
+        wanted = None if self.config.blocks == AUTO else set(parse_blocks(self.config.blocks))
+        return {
+            number: sorted({*ids, *read_ledger(self.config.out, block_name(self.config.site, number))})
+            for number, ids in sorted(blocks.items())
+            if wanted is None or number in wanted
+        }
+
+    async def _walk_feed(self) -> set[int]:
+        """Ids of the feed down to a page that names nothing new; kept until they are crawled, for a run that is cut."""
+        feed = cast("FeedSite", self._pages)
+        waiting = set(json.loads(self._feed_file.read_text())) if self._feed_file.exists() else set()
+        for number in range(1, _MAX_FEED_PAGES + 1):
+            answer = await self.fetcher.page(feed.feed_url(number))
+            if not isinstance(answer, TextResponse) or answer.status != OK:
+                raise StoppedCrawlError(f"cannot read the feed: {feed.feed_url(number)}: {_said(answer)}")
+            ids = set(await asyncio.to_thread(feed.parse_feed, answer.text))
+            fresh = {post_id for post_id in ids - waiting if not self._is_known(post_id)}
+            waiting |= fresh
+            if not fresh or self.stopped is not None:
                 break
-            await self._block(number, frontier)
+        write_json(self._feed_file, sorted(waiting))
+        log.info("%s: %d posts in the feed are not crawled yet", self.config.site, len(waiting))
+        return waiting
+
+    @property
+    def _feed_file(self) -> Path:
+        return self.config.out / "staging" / self.config.site / "feed.json"
+
+    def _is_known(self, post_id: int) -> bool:
+        name = block_name(self.config.site, post_id // self._size)
+        if name not in self._ledgers:
+            self._ledgers[name] = frozenset(read_ledger(self.config.out, name))
+        return post_id in self._ledgers[name]
+
+    def _shards(self) -> list[str]:
+        """Names of the blocks that the ledger has."""
+        folder = self.config.out / "ledger" / self.config.site
+        return [f"{self.config.site}/{path.stem}" for path in sorted(folder.glob("*.parquet"))]
 
     async def _frontier(self) -> int:
         """Newest id of the site, or of the wanted blocks; ids beyond it stay out of the ledger and are tried later."""
         limit = None
         if self.config.blocks != AUTO:
-            limit = block_ids(parse_blocks(self.config.blocks)[-1], self.config.block_size)[-1]
-        folder = self.config.out / "ledger" / self.config.site
-        names = [f"{self.config.site}/{path.stem}" for path in sorted(folder.glob("*.parquet"))]
+            limit = block_ids(parse_blocks(self.config.blocks)[-1], self._size)[-1]
+        names = self._shards()
         tried = read_ledger(self.config.out, names[-1]) if names else {}
         seen = [post_id for post_id, entry in tried.items() if entry.state is not PostState.GONE]
         known = min(max(seen, default=0), limit) if limit is not None else max(seen, default=0)
@@ -77,20 +145,16 @@ class PostSpider(WorkSpider):
         step = self.config.concurrency
         for end in range(len(ids), 0, -step):
             chunk = ids[max(0, end - step) : end]
-            statuses = await asyncio.gather(*(self._status(post_id) for post_id in chunk))
-            found = [post_id for post_id, exists in zip(chunk, statuses, strict=True) if exists]
-            if found:
-                return found[-1]
+            answers = await asyncio.gather(*(self.fetcher.page(self._pages.post_url(post_id)) for post_id in chunk))
+            exist = [_exists(answer) for answer in answers]
+            if True in exist:
+                return max(post_id for post_id, found in zip(chunk, exist, strict=True) if found)
+            if not any(found is False for found in exist):  # one post may be broken; a site that answers none is down
+                url = self._pages.post_url(chunk[-1])
+                raise StoppedCrawlError(f"cannot find the newest post: {url}: {_said(answers[-1])}")
         return None
 
-    async def _status(self, post_id: int) -> bool:
-        answer = await self.fetcher.page(self._pages.post_url(post_id))
-        if isinstance(answer, Response) and (answer.status == OK or answer.status in GONE):
-            return answer.status == OK
-        reason = f"HTTP {answer.status}" if isinstance(answer, Response) else answer.message
-        raise StoppedCrawlError(f"cannot find the newest post: {self._pages.post_url(post_id)}: {reason}")
-
-    async def _block(self, number: int, frontier: int) -> None:
+    async def _block(self, number: int, ids: Sequence[int]) -> None:
         name = block_name(self.config.site, number)
         path = self.config.out / "staging" / f"{name}.sqlite"
         with locked(path.with_suffix(".lock")):
@@ -99,7 +163,7 @@ class PostSpider(WorkSpider):
             staging = Staging(path)
             self._staging = staging
             try:
-                pending = self._pending(number, frontier, staging)
+                pending = self._pending(ids, staging)
                 if not pending and not resuming:
                     staging.remove()
                     self.progress.blocks[name] = "skipped"
@@ -115,21 +179,14 @@ class PostSpider(WorkSpider):
                 self._staging = None
                 staging.close()
 
-    def _pending(self, number: int, frontier: int, staging: Staging) -> list[int]:
-        """Ids of the block that still have to be tried."""
-        done = staging.entries()
-        ids = [post_id for post_id in block_ids(number, self.config.block_size) if post_id <= frontier]
-        wanted = [post_id for post_id in ids if post_id not in done and self._is_due(post_id)]
+    def _pending(self, ids: Sequence[int], staging: Staging) -> list[int]:
+        """Those of a block's ids that still have to be tried."""
+        done, at = staging.entries(), now()
+        wanted = [i for i in ids if i not in done and is_due(self._known.get(i), self.config, at)]
         if self._left is not None:
             wanted = wanted[: self._left]
             self._left -= len(wanted)
         return wanted
-
-    def _is_due(self, post_id: int) -> bool:
-        before = self._known.get(post_id)
-        if before is None or self.config.refresh:
-            return True
-        return self.config.retry_failed and before.state is PostState.FAILED
 
     def _known_picture(self, url: str) -> Picture | None:
         return None if self._staging is None else self._staging.picture(url)
@@ -149,50 +206,121 @@ class PostSpider(WorkSpider):
         self.progress.count_page(entry.state.value, entry.reason)
 
     async def _visit(self, post_id: int) -> PostResult:
+        if self._exclusions.post(post_id):
+            return PostResult(LedgerEntry(post_id, PostState.EXCLUDED, TAKE_DOWN))
+        read = await self._read(post_id, rendered=self._rendering)
+        if not self._rendering and self._tabs is not None:
+            read = await self._fall_back(post_id, read)
+        if isinstance(read, LedgerEntry):
+            if read.reason == _PAGE_SHAPE:
+                self.progress.count_fields(())
+            return PostResult(read)
+        self.progress.count_fields(post_fields(read.page))
+        return await self._collect(post_id, read)
+
+    async def _fall_back(self, post_id: int, plain: "_Read | LedgerEntry") -> "_Read | LedgerEntry":
+        """Render a page that yielded nothing; after some in a row, do so from the start."""
+        if not _is_bare(plain):
+            self._bare = 0
+            return plain
+        rendered = await self._read(post_id, rendered=True)
+        if _is_bare(rendered):
+            return plain
+        self._bare += 1
+        self.progress.fallbacks += 1
+        if self._bare == _MAX_BARE:
+            self._rendering = True
+            log.warning("%s: %d pages in a row had to be rendered; rendering all", self.config.site, _MAX_BARE)
+        return rendered
+
+    async def _read(self, post_id: int, *, rendered: bool) -> "_Read | LedgerEntry":
+        """Ask for a post's page and parse it, or say how it ended."""
         url = self._pages.post_url(post_id)
-        answer, captured = await self._ask(url)
+        answer, captured = await self._ask(url, rendered=rendered)
         if isinstance(answer, Refused):
-            return PostResult(LedgerEntry(post_id, PostState.EXCLUDED, "refused", answer.message))
+            ended = (PostState.EXCLUDED, "robots") if answer.by_robots else (PostState.FAILED, "refused")
+            return LedgerEntry(post_id, *ended, answer.message)
         if isinstance(answer, Broken):
-            return PostResult(LedgerEntry(post_id, PostState.FAILED, answer.kind, answer.message))
+            return LedgerEntry(post_id, PostState.FAILED, answer.kind, answer.message)
         self._count_refusal(answer.status)
         if answer.status in GONE:
-            return PostResult(LedgerEntry(post_id, PostState.GONE, f"http_{answer.status}"))
+            return LedgerEntry(post_id, PostState.GONE, f"http_{answer.status}")
         if answer.status != OK or not isinstance(answer, TextResponse):
             kind = f"http_{answer.status}" if answer.status != OK else "not_html"
-            return PostResult(LedgerEntry(post_id, PostState.FAILED, kind, f"{url}: no page"))
+            return LedgerEntry(post_id, PostState.FAILED, kind, f"{url}: no page")
         try:
             page = await asyncio.to_thread(self._pages.parse_post, answer.text, post_id)
         except PageGoneError as error:
-            return PostResult(LedgerEntry(post_id, PostState.GONE, "said_by_page", str(error)))
+            return LedgerEntry(post_id, PostState.GONE, "said_by_page", str(error))
         except PageError as error:
-            return PostResult(LedgerEntry(post_id, PostState.FAILED, "page_shape", str(error)))
-        return await self._collect(post_id, page, captured)
+            return LedgerEntry(post_id, PostState.FAILED, _PAGE_SHAPE, str(error))
+        return _Read(page, captured)
 
-    async def _ask(self, url: str) -> tuple[Response | Refused | Broken, Mapping[str, bytes]]:
+    async def _ask(self, url: str, *, rendered: bool) -> tuple[Response | Refused | Broken, Mapping[str, bytes]]:
         """The page, rendered where it must be, and the original pictures that it loaded by itself."""
-        if self._tabs is None:
+        if not rendered or self._tabs is None:
             return await self.fetcher.page(url), {}
         async with self._tabs.one() as tab:
             answer = await self.fetcher.page(url, tab.post(self._pages.ready_selector))
             await tab.end(failed=isinstance(answer, Broken))
             return answer, tab.pictures
 
-    async def _collect(self, post_id: int, page: PostPage, captured: Mapping[str, bytes]) -> PostResult:
+    async def _collect(self, post_id: int, read: "_Read") -> PostResult:
+        page = read.page
         if page.ai_made:
             return PostResult(LedgerEntry(post_id, PostState.EXCLUDED, "ai_made"))
         if not page.images or not page.products:
             return PostResult(LedgerEntry(post_id, PostState.EMPTY, "no_tag" if page.images else "no_photo"))
+        page = self._allowed(page)
+        if not page.images or not page.products:
+            return PostResult(LedgerEntry(post_id, PostState.EXCLUDED, TAKE_DOWN))
         urls = [*page.images, *(item.image_url for item in page.products)]
-        pictures = await asyncio.gather(*(self.fetcher.picture(url, captured) for url in urls))
+        pictures = await asyncio.gather(*(self.fetcher.picture(url, read.captured) for url in urls))
         photos, thumbnails = pictures[: len(page.images)], pictures[len(page.images) :]
         rows = _rows(post_id, self._pages.post_url(post_id), page, pictures)
         return PostResult(_outcome(post_id, photos, thumbnails), rows, tuple(pictures))
+
+    def _allowed(self, page: PostPage) -> PostPage:
+        """The page without what was taken down."""
+        banned = self._exclusions
+        images = tuple(url for url in page.images if not banned.image(url))
+        products = tuple(p for p in page.products if not (banned.product(p.product_id) or banned.image(p.image_url)))
+        return replace(page, images=images, products=products)
 
     def _count_refusal(self, status: int) -> None:
         self._refusals = self._refusals + 1 if status in _REFUSALS else 0
         if self._refusals >= _MAX_REFUSALS:
             self.stop(f"blocked: {_MAX_REFUSALS} refusals in a row, the last with HTTP {status}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A page that was parsed, and the original pictures that a browser captured with it."""
+
+    page: PostPage
+    captured: Mapping[str, bytes]
+
+
+def _is_bare(read: _Read | LedgerEntry) -> bool:
+    """Whether a page came but yielded nothing: its markup changed, or JavaScript fills it."""
+    if isinstance(read, LedgerEntry):
+        return read.reason == _PAGE_SHAPE
+    return not read.page.images and not read.page.products
+
+
+def _exists(answer: Response | Refused | Broken) -> bool | None:
+    """Whether the answer to a post's address says that there is such a post; None when it says neither."""
+    if not isinstance(answer, Response) or not (answer.status == OK or answer.status in GONE):
+        return None
+    return answer.status == OK
+
+
+def _said(answer: Response | Refused | Broken) -> str:
+    return f"HTTP {answer.status}" if isinstance(answer, Response) else answer.message
+
+
+def _up_to(ids: range, last: int) -> range:
+    return range(ids.start, min(ids.stop, last + 1))
 
 
 def _rows(post_id: int, post_url: str, page: PostPage, pictures: list[Picture]) -> tuple[Row, ...]:

@@ -47,7 +47,7 @@ def draw_figure(rng: np.random.Generator, person: Person, view: View, *, phone: 
         opening=opening,
         tucked=bool(rng.random() < 0.45),
         glasses=bool(rng.random() < 0.15),
-        carry=str(rng.choice(["hand", "crook", "shoulder", "cross"], p=[0.7, 0.12, 0.12, 0.06])),
+        carry=str(rng.choice(["hand", "crook", "shoulder", "cross"], p=[0.8, 0.08, 0.08, 0.04])),
         phone=phone,
         cup=bool(rng.random() < 0.12),
     )

@@ -20,7 +20,7 @@ _LEG_WIDTHS: Final = {  # half widths at the knee and the end of the leg
     "jogger": (0.34, 0.2),
     "shorts": (0.43, 0.45),
 }
-_FULL_LEG: Final = 3.05
+_FULL_LEG: Final = 2.97
 """From the hip joint to just above the sole."""
 
 

@@ -10,10 +10,10 @@ SLEEVE_LENGTHS: Final = {"none": 0.0, "short": 0.62, "elbow": 1.2, "long": 2.42}
 """From the shoulder, in head heights."""
 ARMS: Final = ("arm_l", "arm_r")
 HEMS: Final = {
-    "tank": (1.75, 0.35), "tee": (1.85, 0.4), "shirt": (1.9, 0.4), "hoodie": (1.85, 0.35), "knit": (1.7, 0.5),
-    "polo": (1.9, 0.3), "blouse": (1.6, 0.4), "sweatshirt": (1.75, 0.4), "blazer": (2.7, 0.4), "bomber": (2.4, 0.3),
-    "coat": (3.4, 1.2), "puffer": (2.45, 0.6), "cardigan": (2.6, 0.8), "parka": (3.0, 0.7), "denim": (2.4, 0.3),
-    "vest": (2.45, 0.6),
+    "tank": (1.65, 0.3), "tee": (1.7, 0.35), "shirt": (1.75, 0.35), "hoodie": (1.7, 0.3), "knit": (1.6, 0.4),
+    "polo": (1.75, 0.3), "blouse": (1.55, 0.35), "sweatshirt": (1.65, 0.35), "blazer": (2.5, 0.4),
+    "bomber": (2.15, 0.3), "coat": (3.4, 1.2), "puffer": (2.2, 0.6), "cardigan": (2.3, 0.8), "parka": (2.9, 0.7),
+    "denim": (2.15, 0.3), "vest": (2.2, 0.5),
 }  # fmt: skip
 """Hem below the neck: of the shortest of a cut, and how much longer the longest is."""
 

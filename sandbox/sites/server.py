@@ -31,6 +31,7 @@ class ServeOptions:
     faults: Mapping[str, float] = field(default_factory=dict)  # kind → share of requests
     retry_after: int = 1  # s
     idle_exit: float | None = None  # s without a request after which the sites end; None: never
+    paths: Mapping[str, str] = field(default_factory=dict)  # path → kind of fault
 
 
 class Server:
@@ -49,6 +50,7 @@ class Server:
                         app,
                         seed=source.seed,
                         rates=self._options.faults,
+                        paths=self._options.paths,
                         delay=self._options.delay,
                         retry_after=self._options.retry_after,
                     ),

@@ -16,8 +16,10 @@ def test_make_config__defaults_are_polite(tmp_path: Path) -> None:
     assert config.delay >= 1
     assert not config.allow_private
     assert config.blocks == "auto"
-    assert (config.site, config.is_catalog, config.needs_browser) == ("kream", False, False)
-    assert make_config(kind="onthelook", out=tmp_path).needs_browser
+    assert (config.site, config.is_catalog, config.rendering) == ("kream", False, "fallback")
+    assert make_config(kind="onthelook", out=tmp_path).rendering == "always"
+    assert make_config(kind="kream", out=tmp_path, browser=tmp_path / "none").rendering == "never"
+    assert make_config(kind="29cm-catalog", out=tmp_path).rendering == "never"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,8 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -14,12 +12,14 @@ import pytest
 
 from crawlers.blocks import locked
 from curation.tables import ShardedTable
-from sandbox.sites.server import ServeOptions, Server, serving
+from sandbox.sites.server import ServeOptions, serving
 from sandbox.world import World
+from tests.crawlers.commands import command, content, crawl, hits, ledger
 from tests.crawlers.processes import alive, descendants
 from tests.sandbox.tiny import TinyProduct, post, tiny_world, troubled_world
 
-FAST = ("--delay", "0", "--allow-private", "--block-size", "10", "--frontier-window", "8", "--scroll-wait", "0.3")
+NO_BROWSER = ("--browser", "/none")
+_KILLS = 20
 TROUBLE = {
     1: "done",
     2: "gone",
@@ -34,34 +34,8 @@ TROUBLE = {
 }
 
 
-def command(kind: str, url: str, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "crawlers", kind, "--base-url", url, "--out", str(out), *FAST, *more]
-
-
-def crawl(kind: str, url: str, out: Path, *more: str, code: int = 0) -> dict[str, Any]:
-    """Run a crawl, check its exit code, and return its stats; on failure `{"error": text}`."""
-    done = subprocess.run(command(kind, url, out, *more), capture_output=True, text=True, timeout=90, check=False)
-    assert done.returncode == code, done.stderr[-3000:]
-    assert "Traceback" not in done.stderr, done.stderr[-3000:]
-    return {"error": done.stderr} if code else json.loads(done.stdout)
-
-
-def ledger(out: Path, site: str) -> dict[int, str]:
-    rows = ShardedTable(out / "ledger", site).table().to_pylist()
-    assert len({row["post_id"] for row in rows}) == len(rows)
-    return {row["post_id"]: row["state"] + (f":{row['reason']}" if row["reason"] else "") for row in rows}
-
-
 def states(out: Path, site: str) -> dict[int, str]:
     return {n: state.removesuffix(":http_404") for n, state in ledger(out, site).items()}
-
-
-def content(out: Path, site: str) -> str:
-    return ShardedTable(out / "posts", site).fingerprint
-
-
-def hits(server: Server, site: str) -> dict[str, int]:
-    return dict(server.sites[site].hits)
 
 
 def test_kream__every_trouble_ends_in_its_state(tmp_path: Path) -> None:
@@ -134,21 +108,24 @@ def test_kream__max_posts_goes_on_next_time(tmp_path: Path) -> None:
     assert content(tmp_path, "kream") == content(tmp_path / "whole", "kream")
 
 
-def test_kream__killed_crawl_resumes_to_the_same_result(tmp_path: Path) -> None:
+def test_kream__killed_again_and_again_it_ends_as_if_it_never_was(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
-    with serving(tiny_world(25), ServeOptions(delay=0.03)) as server:
+    with serving(tiny_world(90), ServeOptions(delay=0.01)) as server:
         url = server.urls["kream"]
-        crawl("kream", url, tmp_path / "whole")
-        for _ in range(3):
-            begun, enough = hits(server, "kream")["original"], int(random.integers(3, 12))
+        crawl("kream", url, tmp_path / "whole", *NO_BROWSER)
+        for _ in range(_KILLS):
+            begun, enough = hits(server, "kream")["original"], int(random.integers(1, 6))
             with subprocess.Popen(
-                command("kream", url, tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                command("kream", url, tmp_path / "cut", *NO_BROWSER, "--concurrency", "2"),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             ) as child:
                 while child.poll() is None and hits(server, "kream")["original"] < begun + enough:
-                    time.sleep(0.01)
+                    time.sleep(0.002)
+                time.sleep(float(random.uniform(0, 0.02)))
                 child.kill()
             assert child.returncode == -signal.SIGKILL
-        crawl("kream", url, tmp_path / "cut")
+        crawl("kream", url, tmp_path / "cut", *NO_BROWSER)
     assert states(tmp_path / "cut", "kream") == states(tmp_path / "whole", "kream")
     assert content(tmp_path / "cut", "kream") == content(tmp_path / "whole", "kream")
 
@@ -202,7 +179,7 @@ def test_kream__failed_posts_and_only_they_are_retried(tmp_path: Path) -> None:
         assert ledger(tmp_path, "kream")[4] == "failed:photo_http_error"
         del world.photo  # the site is well again
         assert crawl("kream", url, tmp_path)["pages"] == 0
-        assert crawl("kream", url, tmp_path, "--retry-failed")["pages"] == 1
+        assert crawl("kream", url, tmp_path, "--retry-failed", "--retry-wait", "0")["pages"] == 1
     entry = ShardedTable(tmp_path / "ledger").table().to_pylist()[3]
     assert (entry["post_id"], entry["state"], entry["attempts"]) == (4, "done", 2)
     assert entry["first_tried_at"] < entry["last_tried_at"]

@@ -3,7 +3,7 @@
 import pytest
 import torch  # noqa: TID253
 
-from models.augment import augment, change_ground, erase, recolour, warp
+from models.augment import augment, change_ground, erase, recolour, splice, warp
 from models.config import PictureConfig
 
 STILL = {"flip": 0.0, "rotation": 0.0, "zoom": 0.0, "jitter": 0.0, "cast": 0.0, "erase": 0.0}
@@ -89,3 +89,24 @@ def test_recolour__never():
     first, second = recolour(pictures(), pictures(), 0.0, draw())
     assert torch.equal(first, pictures())
     assert torch.equal(second, pictures())
+
+
+def test_splice__both_pictures_are_sewn_at_the_same_place():
+    number = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 16, 16, 3)
+    first, second, new = splice(number, number, 0.5, draw())
+    assert torch.equal(first, second)
+    assert new.float().mean().item() == pytest.approx(0.5, abs=0.1)
+    for row in range(200):
+        shown = set(first[row].unique().tolist())
+        assert row in shown
+        assert len(shown) == 1 + new[row]
+    assert torch.equal(first[~new], number[~new])
+    share = (first == number).float().mean((1, 2, 3))[new]
+    assert 0.3 <= share.min() <= share.max() <= 0.7 + 1 / 16
+
+
+def test_splice__never():
+    first, second, new = splice(pictures(), pictures(), 0.0, draw())
+    assert torch.equal(first, pictures())
+    assert torch.equal(second, pictures())
+    assert not new.any()

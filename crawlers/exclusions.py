@@ -1,0 +1,111 @@
+"""What must not be crawled again: posts, products and pictures that somebody asked to have taken down.
+
+One JSON line each in `exclusions.jsonl` beside the tables; lines are only ever added. A crawl reads it when it begins.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from crawlers.errors import ConfigError
+
+FILE_NAME: Final = "exclusions.jsonl"
+REASON: Final = "take_down"
+"""Reason in the ledger of a post that is excluded."""
+Kind = Literal["post", "product", "image"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """One thing that is left alone."""
+
+    kind: Kind
+    site: str
+    value: str  # id of a post or product; address of an image, query removed
+    reason: str  # for people: who asked, when, by which right
+    at: str  # ISO 8601, UTC
+
+
+class Exclusions:
+    """The exclusions of one site."""
+
+    def __init__(self, site: str, entries: Iterable[Exclusion]) -> None:
+        self._known = {(entry.kind, entry.value) for entry in entries if entry.site == site}
+
+    @classmethod
+    def read(cls, out: Path, site: str) -> "Exclusions":
+        """Read those of a crawl's folder. Raises `ConfigError` for a broken line: better no crawl than a breach."""
+        return cls(site, read_exclusions(out))
+
+    def post(self, post_id: int) -> bool:
+        """Whether a post must not be visited."""
+        return ("post", str(post_id)) in self._known
+
+    def product(self, product_id: str | None) -> bool:
+        """Whether a product must not be kept."""
+        return ("product", product_id) in self._known
+
+    def image(self, url: str | None) -> bool:
+        """Whether a picture must not be fetched."""
+        return url is not None and ("image", _without_query(url)) in self._known
+
+
+def exclude(out: Path, site: str, kind: Kind, values: Iterable[str], reason: str) -> int:
+    """Record exclusions that are not recorded yet; returns how many were new.
+
+    Raises:
+        ConfigError: an empty reason, a post id that is no number, or an address that is none.
+    """
+    if not reason.strip():
+        raise ConfigError("reason: must say who asked for the take-down")
+    known = Exclusions.read(out, site)._known
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    wanted = dict.fromkeys(_checked(kind, value) for value in values)
+    fresh = [Exclusion(kind, site, value, reason.strip(), at) for value in wanted if (kind, value) not in known]
+    out.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in fresh)
+    with (out / FILE_NAME).open("a", encoding="utf-8") as file:  # one write: lines of two writers do not mix
+        file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    return len(fresh)
+
+
+def read_exclusions(out: Path) -> list[Exclusion]:
+    """Every exclusion of a crawl's folder, oldest first. Raises `ConfigError` for a line that is none."""
+    path = out / FILE_NAME
+    if not path.exists():
+        return []
+    entries = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            entries.append(Exclusion(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{path}:{number} is no exclusion: {error}") from error
+    return entries
+
+
+def _checked(kind: Kind, value: str) -> str:
+    if kind == "image":
+        address = _without_query(value)
+        if urlsplit(address).scheme not in ("http", "https"):
+            raise ConfigError(f"image-url: must be an http or https address, got {value!r}")
+        return address
+    if kind == "post" and not (value.isascii() and value.isdigit()):
+        raise ConfigError(f"post: must be a post id, got {value!r}")
+    if not value.strip():
+        raise ConfigError(f"{kind}: must not be empty")
+    return value.lstrip("0") if kind == "post" else value.strip()
+
+
+def _without_query(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))

@@ -1,0 +1,50 @@
+"""Take-downs: recorded once, checked, never half read."""
+
+from pathlib import Path
+
+import pytest
+
+from crawlers.errors import ConfigError
+from crawlers.exclusions import FILE_NAME, Exclusions, Kind, exclude, read_exclusions
+
+
+def test_exclude__posts_products_and_images_of_a_site(tmp_path: Path) -> None:
+    assert exclude(tmp_path, "kream", "post", ["12", "012", "13"], "mail of 1 May") == 2
+    assert exclude(tmp_path, "kream", "post", ["13", "14"], "mail of 2 May") == 1
+    exclude(tmp_path, "kream", "product", ["77"], "brand")
+    exclude(tmp_path, "kream", "image", ["https://a.kr/x.jpg?type=l"], "photographer")
+    known = Exclusions.read(tmp_path, "kream")
+    assert [known.post(n) for n in (12, 13, 14, 15)] == [True, True, True, False]
+    assert (known.product("77"), known.product("7"), known.product(None)) == (True, False, False)
+    assert known.image("https://a.kr/x.jpg")
+    assert known.image("https://a.kr/x.jpg?type=s")
+    assert not known.image("https://a.kr/y.jpg")
+    assert not known.image(None)
+    assert not Exclusions.read(tmp_path, "onthelook").post(12)
+    reasons = [entry.reason for entry in read_exclusions(tmp_path)]
+    assert reasons == ["mail of 1 May", "mail of 1 May", "mail of 2 May", "brand", "photographer"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason", "message"),
+    [
+        ("post", "abc", "x", "must be a post id, got 'abc'"),
+        ("post", "١٢", "x", "must be a post id"),
+        ("image", "file:///etc/passwd", "x", "must be an http or https address"),
+        ("image", "http://[", "x", "must be an http or https address"),
+        ("product", " ", "x", "must not be empty"),
+        ("product", "1", " ", "must say who asked"),
+    ],
+)
+def test_exclude__wrong_value(tmp_path: Path, kind: Kind, value: str, reason: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+        exclude(tmp_path, "kream", kind, [value], reason)
+    assert read_exclusions(tmp_path) == []
+
+
+def test_read_exclusions__broken_line_is_refused(tmp_path: Path) -> None:
+    exclude(tmp_path, "kream", "post", ["1"], "x")
+    with (tmp_path / FILE_NAME).open("a") as file:
+        file.write('{"kind": "post", "val')
+    with pytest.raises(ConfigError, match=r"exclusions\.jsonl:2 is no exclusion"):
+        Exclusions.read(tmp_path, "kream")

@@ -1,0 +1,58 @@
+"""Retailers that are one page object and one line: Musinsa's snaps by their feed, 29CM's catalog without a browser."""
+
+from pathlib import Path
+
+from curation.tables import ShardedTable
+from tests.crawlers.commands import content, crawl, ledger
+from tests.crawlers.shops import FIRST_SNAP, Shops, open_shops
+
+SNAPS = [FIRST_SNAP + n * 10**14 for n in range(1, 9)]
+BLOCKS = ("--block-size", str(10**15), "--browser", "/none")
+
+
+def test_musinsa__feed_is_walked_to_what_is_known(tmp_path: Path) -> None:
+    shops = Shops(snaps=SNAPS[:5])
+    with open_shops(shops) as url:
+        first = crawl("musinsa", url, tmp_path, *BLOCKS)
+        assert (first["kept"], shops.hits["snap"], shops.hits["feed"]) == (5, 5, 3)
+        shops.snaps += SNAPS[5:6]
+        again = crawl("musinsa", url, tmp_path, *BLOCKS)
+        assert (again["kept"], again["pages"], shops.hits["snap"], shops.hits["feed"]) == (6, 1, 6, 5)
+    assert ledger(tmp_path, "musinsa") == dict.fromkeys(SNAPS[:6], "done")
+    rows = ShardedTable(tmp_path / "posts", "musinsa").table().to_pylist()
+    products = {row["post_id"]: (row["product_id"], row["brand"]) for row in rows if row["role"] == "product"}
+    assert products == {snap: (str(snap % 100), "Hanbit") for snap in SNAPS[:6]}
+    assert not list((tmp_path / "staging").rglob("feed.json"))
+
+
+def test_musinsa__what_a_cut_run_left_is_crawled_though_the_feed_has_gone_on(tmp_path: Path) -> None:
+    shops = Shops(snaps=SNAPS[:6])
+    with open_shops(shops) as url:
+        assert crawl("musinsa", url, tmp_path, *BLOCKS, "--max-posts", "2")["kept"] == 2
+        shops.snaps = [SNAPS[0], *SNAPS[1:6], *SNAPS[6:8]]
+        assert crawl("musinsa", url, tmp_path, *BLOCKS)["kept"] == 8
+        crawl("musinsa", url, tmp_path / "whole", *BLOCKS)
+    assert content(tmp_path, "musinsa") == content(tmp_path / "whole", "musinsa")
+
+
+def test_musinsa__snaps_of_several_blocks_and_one_that_vanished(tmp_path: Path) -> None:
+    snaps = [FIRST_SNAP + n * 10**15 for n in range(3)]
+    shops = Shops(snaps=list(snaps))
+    with open_shops(shops) as url:
+        stats = crawl("musinsa", url, tmp_path, *BLOCKS)
+        assert sorted(stats["blocks"]) == ["musinsa/001400", "musinsa/001401", "musinsa/001402"]
+        del shops.snaps[1]
+        crawl("musinsa", url, tmp_path, *BLOCKS, "--refresh")
+    assert ledger(tmp_path, "musinsa") == {snaps[0]: "done", snaps[1]: "gone:http_404", snaps[2]: "done"}
+
+
+def test_29cm_catalog__pages_until_one_is_empty_without_a_browser(tmp_path: Path) -> None:
+    shops = Shops(products={"272103100": [1, 2, 3], "270100100": [4], "274100100": [5]})
+    with open_shops(shops) as url:
+        stats = crawl("29cm-catalog", url, tmp_path, "--browser", "/none")
+    assert stats["kept"] == 5
+    rows = ShardedTable(tmp_path / "catalog").table().to_pylist()
+    assert {row["product_id"]: row["category"] for row in rows} == {
+        "1": "top", "2": "top", "3": "top", "4": "shoes", "5": "shoes"
+    }  # fmt: skip
+    assert {row["brand"] for row in rows} == {"노박"}

@@ -1,0 +1,99 @@
+"""What an operator does around a crawl: take-downs, drift, fixtures; and pages that need a browser after all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawlers.sites import POST_SITES
+from crawlers.spiders.fixture import expectation
+from curation.tables import ShardedTable
+from sandbox.sites.server import ServeOptions, serving
+from tests.crawlers.commands import crawl, hits, ledger, run
+from tests.crawlers.fixtures import FOLDER
+from tests.sandbox.tiny import tiny_world
+
+NO_BROWSER = ("--browser", "/none")
+
+
+def rows(out: Path, site: str = "kream") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ShardedTable(out / "posts", site).table().to_pylist()
+    return found
+
+
+def test_exclude__post_product_and_image_are_never_asked_for(tmp_path: Path) -> None:
+    world = tiny_world(9)
+    with serving(world) as server:
+        url = server.urls["kream"]
+        crawl("kream", url, tmp_path)
+        photo = next(row["image_url"] for row in rows(tmp_path) if row["post_id"] == 4 and row["role"] == "photo")
+        product = next(row["product_id"] for row in rows(tmp_path) if row["role"] == "product")
+        options = ("exclude", "--out", str(tmp_path), "--site", "kream", "--reason", "a letter")
+        named = ("--post", "2", "--product", product, "--image-url", photo)
+        assert run(*options, *named) == {"post": 1, "product": 1, "image": 1}
+        assert run(*options, *named) == {"post": 0, "product": 0, "image": 0}
+        before = hits(server, "kream")["post"]
+        crawl("kream", url, tmp_path, "--refresh", "--blocks", "0")
+        assert hits(server, "kream")["post"] - before < 9 + 8  # post 2 is not even looked at
+    assert ledger(tmp_path, "kream")[2] == "excluded:take_down"
+    left = rows(tmp_path)
+    assert not [row for row in left if row["post_id"] == 2 or row["product_id"] == product]
+    assert photo not in {row["image_url"] for row in left}
+
+
+def test_exclude__nothing_named(tmp_path: Path) -> None:
+    answer = run("exclude", "--out", str(tmp_path), "--site", "kream", "--reason", "x", code=2)
+    assert "name at least one" in answer["error"]
+
+
+def test_drift__vanished_field_is_named_until_it_is_back(tmp_path: Path) -> None:
+    world = tiny_world(40)
+    with serving(world) as server:
+        url = server.urls["kream"]
+        options = ("--block-size", "100", *NO_BROWSER)
+        assert crawl("kream", url, tmp_path, *options)["drift"] == []
+        for number, product in world.products.items():
+            world.products[number] = type(product)(**{**vars(product), "brand": ""})
+        drift = ["brand on 0% of pages, before 100%"]
+        assert crawl("kream", url, tmp_path, *options, "--refresh")["drift"] == drift
+        assert crawl("kream", url, tmp_path, *options)["drift"] == drift
+
+
+def test_fixture__is_a_test(tmp_path: Path) -> None:
+    with serving(tiny_world(3)) as server:
+        url = server.urls["kream"]
+        options = ("--base-url", url, "--out", str(tmp_path), "--allow-private")
+        saved = run("fixture", f"{url}/social/posts/2", *options)
+        assert Path(saved["html"]).name == "kream_2.html"
+        assert len(saved["post"]["products"]) == 2
+        assert "no post of kream" in run("fixture", f"{url}/products/2", *options, code=2)["error"]
+        assert run("fixture", f"{url}/social/posts/77", *options, code=1)["error"]
+    check_fixture(tmp_path / "kream_2.json")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*_[0-9]*.json")), ids=lambda path: path.stem)
+def test_fixture__page_object_reads_what_it_read(path: Path) -> None:
+    check_fixture(path)
+
+
+def check_fixture(path: Path) -> None:
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    pages = POST_SITES[path.stem.rpartition("_")[0]](saved["base_url"])
+    page = pages.parse_post(path.with_suffix(".html").read_text(encoding="utf-8"), saved["post_id"])
+    assert expectation(page) == saved["post"]
+
+
+@pytest.mark.browser
+def test_kream__falls_back_to_the_browser_where_plain_pages_are_empty(tmp_path: Path) -> None:
+    world = tiny_world(9)
+    with serving(world) as server:
+        crawl("kream", server.urls["kream"], tmp_path / "plain", *NO_BROWSER)
+    with serving(world, ServeOptions(faults={"shell": 1.0})) as server:
+        url = server.urls["kream"]
+        lost = crawl("kream", url, tmp_path / "without", *NO_BROWSER, code=1)
+        assert "nothing was kept" in lost["error"]
+        stats = crawl("kream", url, tmp_path / "with", "--concurrency", "1")
+    assert ledger(tmp_path / "with", "kream") == ledger(tmp_path / "plain", "kream")
+    assert stats["fallbacks"] == 5  # after as many in a row, all pages are rendered from the start
+    assert stats["drift"] == []
