@@ -45,6 +45,8 @@ def scrapy_settings(config: CrawlConfig, policy: Policy) -> dict[str, Any]:
         "LOG_LEVEL": "WARNING",
         "LOG_INSTALL_ROOT_HANDLER": False,
     }
+    if not config.allow_private:
+        values["DNS_RESOLVER"] = "crawlers.resolver.PublicResolver"
     if config.rendering != "never":
         from crawlers import browser  # Playwright is not needed for plain HTTP
 

@@ -21,8 +21,8 @@ GIANT_SHARE: Final = 0.10
 class SplitShares:
     """Shares of the *non-giant* groups, 0-1 each; the rest trains."""
 
-    validation: float = 0.15
-    test: float = 0.25
+    validation: float = 0.1
+    test: float = 0.2
 
 
 def assign_splits(rows: Sequence[Iterable[str]], shares: SplitShares = SplitShares()) -> list[Split]:

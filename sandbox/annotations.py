@@ -38,7 +38,7 @@ BAD_BOX_RATE: Final = 0.01
 CROWD_RATE: Final = 0.12
 """Pictures with a second person."""
 
-_WEAR: Final[Mapping[str, float]] = {"dress": 0.22, "outer": 0.3, "shoes": 0.92, "bag": 0.5, "hat": 0.42}
+_WEAR: Final[Mapping[str, float]] = {"dress": 0.3, "outer": 0.3, "shoes": 0.92, "bag": 0.5, "hat": 0.42}
 _FRAMING_SHARE: Final = (0.6, 0.23, 0.08, 0.05, 0.04)
 _SIZES: Final = ((360, 480), (360, 540), (376, 520))
 _PANTS: Final = ("straight", "wide", "skinny", "cargo", "flared", "jogger")

@@ -23,17 +23,17 @@ GARMENTS_PER_POST: Final = 0.7
 POSTS_PER_CIRCLE: Final = 20
 USERS_PER_CIRCLE: Final = (5, 8)
 BEST_SELLERS_PER_CLASS: Final = 2
-BEST_SELLER_CHANCE: Final = 0.22
+BEST_SELLER_CHANCE: Final = 0.18
 """How often someone of a mainstream circle wears a best-seller instead of something of the circle's own."""
 CLOSET_SHARE: Final = 0.7
 """Part of the circle's products of a class that one user owns."""
-ZIPF: Final = 0.5
+ZIPF: Final = 0.3
 """Exponent of the popularity of products inside a circle."""
 KREAM_SHARE: Final = 0.75
 """Part of the posts on KREAM; the others are on OnTheLook."""
 FIRST_POST: Final = datetime(2024, 1, 1, 9, tzinfo=UTC)
 
-_WEAR: Final[Mapping[str, float]] = {"dress": 0.2, "outer": 0.2, "shoes": 0.92, "bag": 0.45, "hat": 0.36}
+_WEAR: Final[Mapping[str, float]] = {"dress": 0.3, "outer": 0.3, "shoes": 0.92, "bag": 0.45, "hat": 0.36}
 """How often a slot is worn; without a dress, a top and a bottom are."""
 _MAX_WORN: Final = 5
 _LEAST: Final = 2  # products of a class in a circle, so that a wrong tag has something to show

@@ -1,31 +1,29 @@
 """Posts by id: block after block, each id into exactly one state of the ledger."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from scrapy.http import Response, TextResponse  # noqa: TID253 - imported only when a crawl runs
 
-from crawlers.blocks import block_ids, block_name, find_frontier, locked, parse_blocks
-from crawlers.config import AUTO, CrawlConfig
+from crawlers.blocks import block_name, locked
+from crawlers.config import CrawlConfig
+from crawlers.discovery import discovery
 from crawlers.drift import post_fields
 from crawlers.due import is_due
-from crawlers.errors import PageError, PageGoneError, StoppedCrawlError
+from crawlers.errors import PageError, PageGoneError
 from crawlers.exclusions import REASON as TAKE_DOWN
 from crawlers.exclusions import Exclusions
 from crawlers.fetch import GONE, OK, Broken, Fetcher, Refused
-from crawlers.pages.base import FeedSite, PostPage, PostSite
+from crawlers.pages.base import PostPage, PostSite
 from crawlers.progress import Progress
 from crawlers.rows import PHOTO, PRODUCT, LedgerEntry, Picture, PostResult, Row, item_values, now
 from crawlers.shards import export_posts, read_ledger
 from crawlers.spiders.base import WorkSpider
 from crawlers.staging import Staging
 from curation.reasons import PostState
-from curation.tables import write_json
 
 if TYPE_CHECKING:
     from crawlers.browser import Tabs
@@ -34,7 +32,6 @@ log = logging.getLogger(__name__)
 _REFUSALS: Final = frozenset({403, 429, 503})
 _PAGE_SHAPE: Final = "page_shape"
 _MAX_BARE: Final = 5  # in a row: plain pages carry no data any more
-_MAX_FEED_PAGES: Final = 500
 _MAX_REFUSALS: Final = 20  # in a row: the site does not want us now, and asking on would be hammering
 
 
@@ -46,7 +43,6 @@ class PostSpider(WorkSpider):
     def __init__(self, pages: PostSite, config: CrawlConfig, progress: Progress, **kwargs: Any) -> None:
         super().__init__(config, progress, **kwargs)
         self._pages = pages
-        self._size = config.block_size or pages.block_size
         self._exclusions = Exclusions.read(config.out, config.site)
         self._staging: Staging | None = None
         self._known: dict[int, LedgerEntry] = {}
@@ -54,7 +50,6 @@ class PostSpider(WorkSpider):
         self._refusals = 0
         self._tabs: Tabs | None = None
         self._rendering = config.rendering == "always"
-        self._ledgers: dict[str, frozenset[int]] = {}  # ids that are known, by block
         self._bare = 0  # pages in a row that yielded nothing until they were rendered
 
     async def work(self) -> None:
@@ -64,95 +59,12 @@ class PostSpider(WorkSpider):
             from crawlers import browser  # Playwright is not needed for plain HTTP
 
             self._tabs = browser.Tabs(self.config.pages)
-        by_feed = isinstance(self._pages, FeedSite)
-        blocks = await (self._blocks_of_feed() if by_feed else self._blocks_to_frontier())
-        for number, ids in blocks.items():
-            if self.stopped is not None or self._left == 0:
-                return
-            await self._block(number, ids)
-        if by_feed:
-            self._feed_file.unlink(missing_ok=True)
-
-    async def _blocks_to_frontier(self) -> dict[int, Sequence[int]]:
-        """Blocks up to the newest id, and all their ids."""
-        frontier = await self._frontier()
-        if self.config.blocks == AUTO:
-            numbers = list(range(frontier // self._size + 1)) if frontier else []
-        else:
-            numbers = parse_blocks(self.config.blocks)
-        return {number: _up_to(block_ids(number, self._size), frontier) for number in numbers}
-
-    async def _blocks_of_feed(self) -> dict[int, Sequence[int]]:
-        """Blocks of what the feed names, and of what an earlier run has in its ledger, with those ids."""
-        found = await self._walk_feed()
-        blocks: dict[int, list[int]] = {int(name.partition("/")[2]): [] for name in self._shards()}
-        for post_id in found:
-            blocks.setdefault(post_id // self._size, []).append(post_id)
-        wanted = None if self.config.blocks == AUTO else set(parse_blocks(self.config.blocks))
-        return {
-            number: sorted({*ids, *read_ledger(self.config.out, block_name(self.config.site, number))})
-            for number, ids in sorted(blocks.items())
-            if wanted is None or number in wanted
-        }
-
-    async def _walk_feed(self) -> set[int]:
-        """Ids of the feed down to a page that names nothing new; kept until they are crawled, for a run that is cut."""
-        feed = cast("FeedSite", self._pages)
-        waiting = set(json.loads(self._feed_file.read_text())) if self._feed_file.exists() else set()
-        for number in range(1, _MAX_FEED_PAGES + 1):
-            answer = await self.fetcher.page(feed.feed_url(number))
-            if not isinstance(answer, TextResponse) or answer.status != OK:
-                raise StoppedCrawlError(f"cannot read the feed: {feed.feed_url(number)}: {_said(answer)}")
-            ids = set(await asyncio.to_thread(feed.parse_feed, answer.text))
-            fresh = {post_id for post_id in ids - waiting if not self._is_known(post_id)}
-            waiting |= fresh
-            if not fresh or self.stopped is not None:
-                break
-        write_json(self._feed_file, sorted(waiting))
-        log.info("%s: %d posts in the feed are not crawled yet", self.config.site, len(waiting))
-        return waiting
-
-    @property
-    def _feed_file(self) -> Path:
-        return self.config.out / "staging" / self.config.site / "feed.json"
-
-    def _is_known(self, post_id: int) -> bool:
-        name = block_name(self.config.site, post_id // self._size)
-        if name not in self._ledgers:
-            self._ledgers[name] = frozenset(read_ledger(self.config.out, name))
-        return post_id in self._ledgers[name]
-
-    def _shards(self) -> list[str]:
-        """Names of the blocks that the ledger has."""
-        folder = self.config.out / "ledger" / self.config.site
-        return [f"{self.config.site}/{path.stem}" for path in sorted(folder.glob("*.parquet"))]
-
-    async def _frontier(self) -> int:
-        """Newest id of the site, or of the wanted blocks; ids beyond it stay out of the ledger and are tried later."""
-        limit = None
-        if self.config.blocks != AUTO:
-            limit = block_ids(parse_blocks(self.config.blocks)[-1], self._size)[-1]
-        names = self._shards()
-        tried = read_ledger(self.config.out, names[-1]) if names else {}
-        seen = [post_id for post_id, entry in tried.items() if entry.state is not PostState.GONE]
-        known = min(max(seen, default=0), limit) if limit is not None else max(seen, default=0)
-        frontier = await find_frontier(self._newest, known, self.config.frontier_window, limit)
-        log.info("%s: newest post id %d", self.config.site, frontier)
-        return frontier
-
-    async def _newest(self, ids: range) -> int | None:
-        """Highest existing id among some, asked from the top; plain HTTP tells whether a post exists."""
-        step = self.config.concurrency
-        for end in range(len(ids), 0, -step):
-            chunk = ids[max(0, end - step) : end]
-            answers = await asyncio.gather(*(self.fetcher.page(self._pages.post_url(post_id)) for post_id in chunk))
-            exist = [_exists(answer) for answer in answers]
-            if True in exist:
-                return max(post_id for post_id, found in zip(chunk, exist, strict=True) if found)
-            if not any(found is False for found in exist):  # one post may be broken; a site that answers none is down
-                url = self._pages.post_url(chunk[-1])
-                raise StoppedCrawlError(f"cannot find the newest post: {url}: {_said(answers[-1])}")
-        return None
+        known = discovery(self._pages, self.config, self.fetcher)
+        for number, ids in (await known.blocks()).items():
+            if self.stopped is None and self._left != 0:
+                await self._block(number, ids)
+        if self.stopped is None and self._left != 0:
+            known.forget()
 
     async def _block(self, number: int, ids: Sequence[int]) -> None:
         name = block_name(self.config.site, number)
@@ -306,21 +218,6 @@ def _is_bare(read: _Read | LedgerEntry) -> bool:
     if isinstance(read, LedgerEntry):
         return read.reason == _PAGE_SHAPE
     return not read.page.images and not read.page.products
-
-
-def _exists(answer: Response | Refused | Broken) -> bool | None:
-    """Whether the answer to a post's address says that there is such a post; None when it says neither."""
-    if not isinstance(answer, Response) or not (answer.status == OK or answer.status in GONE):
-        return None
-    return answer.status == OK
-
-
-def _said(answer: Response | Refused | Broken) -> str:
-    return f"HTTP {answer.status}" if isinstance(answer, Response) else answer.message
-
-
-def _up_to(ids: range, last: int) -> range:
-    return range(ids.start, min(ids.stop, last + 1))
 
 
 def _rows(post_id: int, post_url: str, page: PostPage, pictures: list[Picture]) -> tuple[Row, ...]:

@@ -10,7 +10,7 @@ FEET: Final = ("foot_l", "foot_r")
 SOLE: Final = 0.42
 """How far below the ankle a thin sole ends."""
 _FINE: Final = 150  # px per head height: shops show a shoe large
-_SHAFTS: Final = {"high_top": 0.28, "ankle_boot": 0.42, "tall_boot": 1.15}
+_SHAFTS: Final = {"high_top": 0.28, "ankle_boot": 0.42, "tall_boot": 0.85}
 
 
 def _upper(style: GarmentStyle, sole: float) -> list[Point]:

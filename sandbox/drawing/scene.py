@@ -32,11 +32,11 @@ def _view(photo: Photo, rng: np.random.Generator) -> View:
 
 
 def _bystander(scene: Scene, look: Look, rng: np.random.Generator) -> None:
-    """Draw somebody else: smaller, behind, at a side of the photo."""
+    """Draw somebody else: smaller, at a side of the photo, whose lower edge cuts the legs."""
     width, height = scene.image.size
     scale = height / float(rng.uniform(8.5, 10.0))
     x = float(rng.choice([rng.uniform(0.08, 0.16), rng.uniform(0.84, 0.92)])) * width
-    view = View(x, height * float(rng.uniform(0.26, 0.32)), scale)
+    view = View(x, height * float(rng.uniform(0.4, 0.48)), scale)
     dress_up(scene, look, draw_figure(rng, draw_person(rng), view, phone=False, opening=0.3))
 
 

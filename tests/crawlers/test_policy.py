@@ -10,6 +10,7 @@ from scrapy.http import Response  # noqa: TID253 - a test of a Scrapy middleware
 
 from crawlers.middlewares import retry_after
 from crawlers.policy import Policy, abort, activate
+from crawlers.resolver import PublicResolver
 
 
 def refusal(url: str, *hosts: str, allow_private: bool = False) -> str | None:
@@ -33,6 +34,23 @@ def refusal(url: str, *hosts: str, allow_private: bool = False) -> str | None:
 def test_refusal__private_and_foreign_addresses(url: str, message: str) -> None:
     hosts = ("127.0.0.1", "169.254.169.254", "10.1.2.3", "::1", "localhost", "0", "2130706433")
     assert message in (refusal(url, *hosts) or "")
+
+
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [("93.184.216.34", False), ("127.0.0.1", True), ("169.254.169.254", True), ("10.0.0.8", True)],
+)
+def test_resolver__name_that_turned_private_is_not_connected_to(
+    monkeypatch: pytest.MonkeyPatch, address: str, private: bool
+) -> None:
+    monkeypatch.setattr("scrapy.resolver.dnscache", {"shop.example": address})
+    answers: list[object] = []
+    resolver = PublicResolver.__new__(PublicResolver)  # the cache answers: no reactor is needed
+    resolver.getHostByName("shop.example").addBoth(answers.append)
+    if private:
+        assert "shop.example is the private address" in str(answers[0])
+    else:
+        assert answers == [address]
 
 
 def test_refusal__allowed_host_and_private_on_request() -> None:

@@ -1,0 +1,158 @@
+"""Which posts there are: ids that count upwards to a frontier, or ids that a feed names."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from scrapy.http import Response, TextResponse  # noqa: TID253 - only spiders import this file
+
+from crawlers.blocks import block_ids, block_name, find_frontier, parse_blocks
+from crawlers.config import AUTO, CrawlConfig
+from crawlers.errors import StoppedCrawlError
+from crawlers.fetch import GONE, OK, Broken, Fetcher, Refused
+from crawlers.pages.base import FeedSite, PostSite
+from crawlers.shards import read_ledger
+from curation.reasons import PostState
+from curation.tables import write_json
+
+log = logging.getLogger(__name__)
+_MAX_FEED_PAGES: Final = 500
+
+Blocks = dict[int, Sequence[int]]
+"""Number of a block → ids in it that exist, or may."""
+
+
+class Discovery(Protocol):
+    """Finds the posts of a site."""
+
+    async def blocks(self) -> Blocks:
+        """Wanted blocks in order. Raises `StoppedCrawlError` when the site does not say."""
+        ...
+
+    def forget(self) -> None:
+        """Called when all blocks are done."""
+        ...
+
+
+def discovery(pages: PostSite, config: CrawlConfig, fetcher: Fetcher) -> Discovery:
+    """How the posts of this site are found."""
+    size = config.block_size or pages.block_size
+    return _Feed(pages, config, fetcher, size) if isinstance(pages, FeedSite) else _Count(pages, config, fetcher, size)
+
+
+class _Count:
+    """Ids count upwards: probing finds the newest."""
+
+    def __init__(self, pages: PostSite, config: CrawlConfig, fetcher: Fetcher, size: int) -> None:
+        self._pages = pages
+        self._config = config
+        self._fetcher = fetcher
+        self._size = size
+        self._wanted = None if config.blocks == AUTO else parse_blocks(config.blocks)
+
+    async def blocks(self) -> Blocks:
+        frontier = await self._frontier()
+        if self._wanted is not None:
+            numbers = self._wanted
+        else:
+            numbers = list(range(frontier // self._size + 1)) if frontier else []
+        blocks = {number: block_ids(number, self._size) for number in numbers}
+        return {number: range(ids.start, min(ids.stop, frontier + 1)) for number, ids in blocks.items()}
+
+    def forget(self) -> None:
+        pass
+
+    async def _frontier(self) -> int:
+        """Newest id of the site, or of the wanted blocks; ids beyond it stay out of the ledger and are tried later."""
+        limit = None if self._wanted is None else block_ids(self._wanted[-1], self._size)[-1]
+        names = _shards(self._config)
+        tried = read_ledger(self._config.out, names[-1]) if names else {}
+        seen = [post_id for post_id, entry in tried.items() if entry.state is not PostState.GONE]
+        known = min(max(seen, default=0), limit) if limit is not None else max(seen, default=0)
+        frontier = await find_frontier(self._newest, known, self._config.frontier_window, limit)
+        log.info("%s: newest post id %d", self._config.site, frontier)
+        return frontier
+
+    async def _newest(self, ids: range) -> int | None:
+        """Highest existing id among some, asked from the top; plain HTTP tells whether a post exists."""
+        step = self._config.concurrency
+        for end in range(len(ids), 0, -step):
+            chunk = ids[max(0, end - step) : end]
+            urls = [self._pages.post_url(post_id) for post_id in chunk]
+            answers = await asyncio.gather(*map(self._fetcher.page, urls))
+            exist = [_exists(answer) for answer in answers]
+            if True in exist:
+                return max(post_id for post_id, found in zip(chunk, exist, strict=True) if found)
+            if False not in exist:  # one post may be broken; a site that answers for none is down
+                raise StoppedCrawlError(f"cannot find the newest post: {urls[-1]}: {_said(answers[-1])}")
+        return None
+
+
+class _Feed:
+    """A feed names the posts, newest first."""
+
+    def __init__(self, pages: FeedSite, config: CrawlConfig, fetcher: Fetcher, size: int) -> None:
+        self._pages = pages
+        self._config = config
+        self._fetcher = fetcher
+        self._size = size
+        self._file = config.out / "staging" / config.site / "feed.json"
+        self._ledgers: dict[int, frozenset[int]] = {}
+
+    async def blocks(self) -> Blocks:
+        """Blocks of what the feed names, and of what an earlier run has in its ledger, with those ids."""
+        wanted = None if self._config.blocks == AUTO else set(parse_blocks(self._config.blocks))
+        blocks: dict[int, set[int]] = {int(name.partition("/")[2]): set() for name in _shards(self._config)}
+        for post_id in await self._walk():
+            blocks.setdefault(post_id // self._size, set()).add(post_id)
+        return {
+            number: sorted(ids | self._known(number))
+            for number, ids in sorted(blocks.items())
+            if wanted is None or number in wanted
+        }
+
+    def forget(self) -> None:
+        self._file.unlink(missing_ok=True)
+
+    async def _walk(self) -> set[int]:
+        """Ids down to a page that names nothing new; kept until they are crawled, for a run that is cut."""
+        waiting = set(json.loads(self._file.read_text())) if self._file.exists() else set()
+        for number in range(1, _MAX_FEED_PAGES + 1):
+            url = self._pages.feed_url(number)
+            answer = await self._fetcher.page(url)
+            if not isinstance(answer, TextResponse) or answer.status != OK:
+                raise StoppedCrawlError(f"cannot read the feed: {url}: {_said(answer)}")
+            ids = set(await asyncio.to_thread(self._pages.parse_feed, answer.text))
+            fresh = {post_id for post_id in ids - waiting if post_id not in self._known(post_id // self._size)}
+            if not fresh:
+                break
+            waiting |= fresh
+        write_json(self._file, sorted(waiting))
+        log.info("%s: %d posts of the feed are not crawled yet", self._config.site, len(waiting))
+        return waiting
+
+    def _known(self, number: int) -> frozenset[int]:
+        """Ids that the ledger has in a block."""
+        if number not in self._ledgers:
+            name = block_name(self._config.site, number)
+            self._ledgers[number] = frozenset(read_ledger(self._config.out, name))
+        return self._ledgers[number]
+
+
+def _shards(config: CrawlConfig) -> list[str]:
+    """Names of the blocks that the ledger has."""
+    folder = config.out / "ledger" / config.site
+    return [f"{config.site}/{path.stem}" for path in sorted(folder.glob("*.parquet"))]
+
+
+def _exists(answer: Response | Refused | Broken) -> bool | None:
+    """Whether the answer to a post's address says that there is such a post; None when it says neither."""
+    if not isinstance(answer, Response) or not (answer.status == OK or answer.status in GONE):
+        return None
+    return answer.status == OK
+
+
+def _said(answer: Response | Refused | Broken) -> str:
+    return f"HTTP {answer.status}" if isinstance(answer, Response) else answer.message
