@@ -11,6 +11,7 @@ from crawlers.blocks import claim_block_size
 from crawlers.config import CrawlConfig
 from crawlers.drift import record
 from crawlers.errors import EmptyCrawlError, StoppedCrawlError
+from crawlers.exclusions import Exclusions
 from crawlers.policy import Policy, activate
 from crawlers.progress import Progress
 from crawlers.settings import scrapy_settings
@@ -32,6 +33,7 @@ def run(config: CrawlConfig) -> dict[str, Any]:
     """Crawl, write the tables and `stats.json`, and return the stats. Can be called once per process.
 
     Raises:
+        ConfigError: another block size than before, or a list of exclusions that cannot be read.
         EmptyCrawlError: nothing was kept, now or before.
         StoppedCrawlError: the crawl ended before its work was done; the next run resumes.
         BlockLockedError: another process crawls the same block.
@@ -42,8 +44,10 @@ def run(config: CrawlConfig) -> dict[str, Any]:
     pages: Any = (CATALOG_SITES if config.is_catalog else POST_SITES)[config.site](config.base_url)
     if not config.is_catalog:
         claim_block_size(config.out, config.site, config.block_size or pages.block_size)
+    exclusions = Exclusions.read(config.out, config.site)
     progress = Progress(config.kind, config.progress_every)
-    crawler = _crawled(config, CatalogSpider if config.is_catalog else PostSpider, pages, progress)
+    kind = CatalogSpider if config.is_catalog else PostSpider
+    crawler = _crawled(config, kind, pages, progress, exclusions=exclusions)
     return _conclude(config, crawler, progress)
 
 

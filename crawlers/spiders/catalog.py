@@ -45,10 +45,12 @@ class CatalogSpider(WorkSpider):
 
     name: ClassVar[str] = "catalog"  # type: ignore[misc]
 
-    def __init__(self, pages: CatalogSite, config: CrawlConfig, progress: Progress, **kwargs: Any) -> None:
+    def __init__(
+        self, pages: CatalogSite, config: CrawlConfig, progress: Progress, exclusions: Exclusions, **kwargs: Any
+    ) -> None:
         super().__init__(config, progress, **kwargs)
         self._pages = pages
-        self._exclusions = Exclusions.read(config.out, config.site)
+        self._exclusions = exclusions
         self._tabs: Tabs | None = None
         if config.rendering != "never":
             from crawlers import browser  # Playwright is not needed for plain HTTP

@@ -40,10 +40,12 @@ class PostSpider(WorkSpider):
 
     name: ClassVar[str] = "posts"  # type: ignore[misc]
 
-    def __init__(self, pages: PostSite, config: CrawlConfig, progress: Progress, **kwargs: Any) -> None:
+    def __init__(
+        self, pages: PostSite, config: CrawlConfig, progress: Progress, exclusions: Exclusions, **kwargs: Any
+    ) -> None:
         super().__init__(config, progress, **kwargs)
         self._pages = pages
-        self._exclusions = Exclusions.read(config.out, config.site)
+        self._exclusions = exclusions
         self._staging: Staging | None = None
         self._known: dict[int, LedgerEntry] = {}
         self._left = config.max_posts

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from crawlers.exclusions import FILE_NAME
 from crawlers.sites import POST_SITES
 from crawlers.spiders.fixture import expectation
 from curation.tables import ShardedTable
@@ -45,6 +46,12 @@ def test_exclude__post_product_and_image_are_never_asked_for(tmp_path: Path) -> 
 def test_exclude__nothing_named(tmp_path: Path) -> None:
     answer = run("exclude", "--out", str(tmp_path), "--site", "kream", "--reason", "x", code=2)
     assert "name at least one" in answer["error"]
+
+
+def test_exclude__a_list_that_cannot_be_read_stops_the_crawl(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text("12\n")
+    answer = crawl("kream", "http://127.0.0.1:9", tmp_path, *NO_BROWSER, code=2)
+    assert "exclusions.jsonl:1 is no exclusion" in answer["error"]
 
 
 def test_drift__vanished_field_is_named_until_it_is_back(tmp_path: Path) -> None:
