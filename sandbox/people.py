@@ -140,13 +140,14 @@ def _tags(
     if rng.random() < flaws.UNTAGGED_POST_RATE:
         return ()
     shown: list[tuple[int, bool]] = []
+    wrong_rate = _wrong_rate(circle)
     absent = [c for c in (*CATEGORIES, ETC, ETC) if c not in outfit and circle.pool[c]]
     for category, product_id in outfit.items():
         draws = rng.random(3)
         others = [i for i in circle.pool[category] if i != product_id]
         others = others or [i for i in best[category] if circle.mainstream and i != product_id]
         if draws[0] >= flaws.MISSING_TAG_RATE:
-            wrong = draws[1] < flaws.WRONG_TAG_RATE and bool(others)
+            wrong = draws[1] < wrong_rate and bool(others)
             shown.append((int(rng.choice(others)) if wrong else product_id, not wrong))
         if draws[2] < flaws.SURPLUS_TAG_RATE and absent:
             category = absent.pop(int(rng.integers(len(absent))))
@@ -154,6 +155,13 @@ def _tags(
             shown.append((_pick(rng, circle.pool[category]), True))
     order = rng.permutation(len(shown))
     return tuple(Tag(position, *shown[int(i)]) for position, i in enumerate(order))
+
+
+def _wrong_rate(circle: Circle) -> float:
+    """Rate of wrong tags where the circle has another product to show, so that the rate of all tags is as named."""
+    wear = {"top": 1 - _WEAR["dress"], "bottom": 1 - _WEAR["dress"], **_WEAR}
+    possible = sum(share for category, share in wear.items() if circle.mainstream or len(circle.pool[category]) > 1)
+    return flaws.WRONG_TAG_RATE * sum(wear.values()) / possible if possible else 0.0
 
 
 def _photos(rng: np.random.Generator) -> tuple[Photo, ...]:

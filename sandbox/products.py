@@ -15,12 +15,12 @@ from sandbox.drawing.style import GarmentStyle
 ETC_SHARE: Final = 0.12
 """Part of the catalogue that is none of the seven classes."""
 CLASS_SHARE: Final[Mapping[str, float]] = {
-    "top": 0.19,
-    "bottom": 0.17,
-    "shoes": 0.17,
+    "top": 0.18,
+    "bottom": 0.16,
+    "shoes": 0.16,
     "outer": 0.15,
-    "bag": 0.12,
-    "dress": 0.10,
+    "bag": 0.11,
+    "dress": 0.14,
     "hat": 0.10,
 }
 """Parts of the garments of the catalogue by class."""
