@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from crawlers.errors import ConfigError
+from crawlers.pages.base import original
 
 FILE_NAME: Final = "exclusions.jsonl"
 REASON: Final = "take_down"
@@ -52,7 +52,7 @@ class Exclusions:
 
     def image(self, url: str | None) -> bool:
         """Whether a picture must not be fetched."""
-        return url is not None and ("image", _without_query(url)) in self._known
+        return ("image", original("", url)) in self._known
 
 
 def exclude(out: Path, site: str, kind: Kind, values: Iterable[str], reason: str) -> int:
@@ -92,20 +92,12 @@ def read_exclusions(out: Path) -> list[Exclusion]:
 
 def _checked(kind: Kind, value: str) -> str:
     if kind == "image":
-        address = _without_query(value)
-        if urlsplit(address).scheme not in ("http", "https"):
+        address = original("", value)
+        if address is None:
             raise ConfigError(f"image-url: must be an http or https address, got {value!r}")
         return address
     if kind == "post" and not (value.isascii() and value.isdigit()):
         raise ConfigError(f"post: must be a post id, got {value!r}")
     if not value.strip():
         raise ConfigError(f"{kind}: must not be empty")
-    return value.lstrip("0") if kind == "post" else value.strip()
-
-
-def _without_query(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    return str(int(value)) if kind == "post" else value.strip()
