@@ -106,6 +106,32 @@ class CatalogSite(Protocol):
         ...
 
 
+class Shop:
+    """What page objects of posts share: where the site is, and which of its addresses are posts.
+
+    Args:
+        base_url: the site's address, if it is not its own.
+    """
+
+    home: str
+    image_hosts: Sequence[str]
+    post_path: re.Pattern[str]
+    """Path of a post; the first group is its id."""
+
+    def __init__(self, base_url: str | None = None) -> None:
+        self.base_url = (base_url or self.home).rstrip("/")
+        self.hosts = hosts_of(self.base_url, self.home, self.image_hosts)
+
+    def post_id(self, url: str) -> int | None:
+        """Id of the post at an address, None when it is no post of this site."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return None
+        match = self.post_path.fullmatch(parts.path)
+        return int(match[1]) if match and parts.netloc == urlsplit(self.base_url).netloc else None
+
+
 def hosts_of(base_url: str, default: str, others: Sequence[str]) -> frozenset[str]:
     """Hosts that a crawl may talk to: that of `base_url`, and the retailer's own others if it is the real site."""
     host = urlsplit(base_url).hostname or ""
@@ -123,16 +149,6 @@ def original(base_url: str, address: str | None) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.lower().endswith(_VIDEO):
         return None
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
-
-
-def post_id_in(base_url: str, pattern: re.Pattern[str], url: str) -> int | None:
-    """The id in an address of `base_url`'s host whose path matches `pattern` (its first group); None otherwise."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    match = pattern.fullmatch(parts.path)
-    return int(match[1]) if match and parts.netloc == urlsplit(base_url).netloc else None
 
 
 def link(base_url: str, address: str | None) -> str | None:

@@ -16,13 +16,12 @@ from crawlers.pages.base import (
     MAX_PICTURES,
     PostPage,
     Rendering,
+    Shop,
     ShopItem,
     clean,
-    hosts_of,
     link,
     moment,
     original,
-    post_id_in,
     price,
     unique,
 )
@@ -45,30 +44,25 @@ _BY_LABEL: Final = {
 }
 
 
-class KreamPages:
+class KreamPages(Shop):
     """Addresses and markup of KREAM."""
 
     site: str = "kream"
     post_rendering: Rendering = "fallback"
     listing_rendering: Rendering = "always"
     block_size: int = 10_000
+    home: str = _HOME
+    image_hosts: Sequence[str] = _IMAGE_HOSTS
+    post_path: re.Pattern[str] = _POST
     ready_selector: str = ".social_post_detail, .error_page"
     card_selector: str = ".product_card, .item_inner"
     categories: Mapping[int, str] = MappingProxyType(
         {number: label for label, ids in _BY_LABEL.items() for number in ids}
     )
 
-    def __init__(self, base_url: str | None = None) -> None:
-        self.base_url = (base_url or _HOME).rstrip("/")
-        self.hosts = hosts_of(self.base_url, _HOME, _IMAGE_HOSTS)
-
     def post_url(self, post_id: int) -> str:
         """Address of a post."""
         return f"{self.base_url}/social/posts/{post_id}"
-
-    def post_id(self, url: str) -> int | None:
-        """Id of the post at an address."""
-        return post_id_in(self.base_url, _POST, url)
 
     def listing_url(self, shop_category_id: int, page: int) -> str:
         """Address of a listing page, counted from 1."""

@@ -18,12 +18,11 @@ from crawlers.pages.base import (
     MAX_PICTURES,
     PostPage,
     Rendering,
+    Shop,
     ShopItem,
     clean,
-    hosts_of,
     moment,
     original,
-    post_id_in,
     price,
     unique,
 )
@@ -36,25 +35,20 @@ _GONE_TEXT: Final = "존재하지 않는"
 _MAX_ID: Final = 2**63 - 1  # tables keep ids as signed 64-bit numbers
 
 
-class MusinsaPages:
+class MusinsaPages(Shop):
     """Addresses and markup of Musinsa's snaps."""
 
     site: str = "musinsa"
     post_rendering: Rendering = "fallback"
     block_size: int = 10**15  # ids carry their time: a block holds the snaps of a few days
+    home: str = _HOME
+    image_hosts: Sequence[str] = _IMAGE_HOSTS
+    post_path: re.Pattern[str] = _POST
     ready_selector: str = "[data-item-id], .not-found"
-
-    def __init__(self, base_url: str | None = None) -> None:
-        self.base_url = (base_url or _HOME).rstrip("/")
-        self.hosts = hosts_of(self.base_url, _HOME, _IMAGE_HOSTS)
 
     def post_url(self, post_id: int) -> str:
         """Address of a snap."""
         return f"{self.base_url}/snap/{post_id}"
-
-    def post_id(self, url: str) -> int | None:
-        """Id of the snap at an address."""
-        return post_id_in(self.base_url, _POST, url)
 
     def feed_url(self, page: int) -> str:
         """Address of a page of the feed of newest snaps."""

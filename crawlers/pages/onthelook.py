@@ -1,6 +1,7 @@
 """OnTheLook (onthelook.co.kr): JavaScript fills the page; only `#post-image` and `.product-item` are stable."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from parsel import Selector
@@ -11,13 +12,12 @@ from crawlers.pages.base import (
     MAX_PICTURES,
     PostPage,
     Rendering,
+    Shop,
     ShopItem,
     clean,
-    hosts_of,
     link,
     moment,
     original,
-    post_id_in,
     price,
     unique,
 )
@@ -28,25 +28,20 @@ _POST: Final = re.compile(r"/post/(\d{1,18})")
 _GONE_TEXT: Final = "존재하지 않는"
 
 
-class OnTheLookPages:
+class OnTheLookPages(Shop):
     """Addresses and markup of OnTheLook."""
 
     site: str = "onthelook"
     post_rendering: Rendering = "always"
     block_size: int = 10_000
+    home: str = _HOME
+    image_hosts: Sequence[str] = _IMAGE_HOSTS
+    post_path: re.Pattern[str] = _POST
     ready_selector: str = "#post-image, .product-item, .not-found"
-
-    def __init__(self, base_url: str | None = None) -> None:
-        self.base_url = (base_url or _HOME).rstrip("/")
-        self.hosts = hosts_of(self.base_url, _HOME, _IMAGE_HOSTS)
 
     def post_url(self, post_id: int) -> str:
         """Address of a post."""
         return f"{self.base_url}/post/{post_id}"
-
-    def post_id(self, url: str) -> int | None:
-        """Id of the post at an address."""
-        return post_id_in(self.base_url, _POST, url)
 
     def parse_post(self, html: str, post_id: int) -> PostPage:
         """Read a rendered post.
