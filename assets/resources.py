@@ -103,6 +103,7 @@ class DetectionSources(dg.ConfigurableResource[Any]):
     coco: str = ""  # a folder with boxes_coco.json and photos/
     drawn: int = 0
     seed: int = 0
+    workers: int = 1  # processes that draw
     commercial_only: bool = False
 
     def build(self, out: Path) -> dict[str, Any]:
@@ -124,7 +125,7 @@ class DetectionSources(dg.ConfigurableResource[Any]):
 
     def _draw(self, out: Path) -> None:
         options = ["--seed", str(self.seed), "--images", str(self.drawn), "--out", str(out)]
-        command = [sys.executable, "-m", "sandbox", "annotations", *options]
+        command = [sys.executable, "-m", "sandbox", "annotations", *options, "--workers", str(self.workers)]
         once(out, options, lambda: subprocess.run(command, check=True))
 
 

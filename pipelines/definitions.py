@@ -50,6 +50,7 @@ def _resources(settings: Settings) -> dict[str, object]:
             coco=_path(settings.street),
             drawn=_SANDBOX_DETECTION_IMAGES if sandbox else 0,
             seed=settings.seed + _ANNOTATION_SEED_SHIFT,
+            workers=settings.concurrency,
             commercial_only=settings.commercial_only,
         ),
         "recipes": Recipes(

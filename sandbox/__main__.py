@@ -43,7 +43,7 @@ def _truth(options: argparse.Namespace) -> int:
 def _annotations(options: argparse.Namespace) -> int:
     from sandbox.annotations import write_annotations  # draws people: not needed to serve photos
 
-    write_annotations(options.out, options.seed, options.images)
+    write_annotations(options.out, options.seed, options.images, options.workers)
     return 0
 
 
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     annotations.add_argument("--seed", type=_whole(0, 2**63 - 1), default=1)
     annotations.add_argument("--images", type=_whole(1, 1_000_000), default=400)
+    annotations.add_argument("--workers", type=_whole(1, 256), default=1, help="processes that draw")
     annotations.add_argument("--out", type=Path, required=True)
     annotations.set_defaults(run=_annotations)
     return parser

@@ -5,8 +5,12 @@ sets, some boxes are bad and some pictures show two people.
 """
 
 import json
+import multiprocessing
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +41,7 @@ BAD_BOX_RATE: Final = 0.01
 """Boxes without area, as real annotations have them."""
 CROWD_RATE: Final = 0.12
 """Pictures with a second person."""
+_CHUNK: Final = 16  # pictures that a worker draws before it asks for more
 
 _WEAR: Final[Mapping[str, float]] = {"dress": 0.3, "outer": 0.3, "shoes": 0.92, "bag": 0.5, "hat": 0.42}
 _FRAMING_SHARE: Final = (0.6, 0.23, 0.08, 0.05, 0.04)
@@ -84,35 +89,44 @@ STANDARDS: Final = (
 )
 
 
-def write_annotations(out: Path, seed: int, images: int) -> None:
+def write_annotations(out: Path, seed: int, images: int, workers: int = 1) -> None:
     """Write `out/modanet` and `out/fashionpedia`: `annotations.json` (COCO) and `images/*.jpg`, half the pictures each.
 
-    Raises ValueError when `images` is less than 2.
+    The same for any number of `workers` (processes that draw). Raises ValueError when `images` is less than 2.
     """
     if images < len(STANDARDS):
         raise ValueError(f"images: must be at least {len(STANDARDS)}, is {images}")
-    for number, standard in enumerate(STANDARDS):
-        count = images // 2 + (images % 2 if number == 0 else 0)
-        _write(out / standard.folder, standard, seed, number, count)
+    context = multiprocessing.get_context("spawn")  # a fork would inherit the threads of whoever called
+    with ProcessPoolExecutor(workers, context) if workers > 1 else nullcontext() as pool:
+        spread = partial(pool.map, chunksize=_CHUNK) if pool else map
+        for number, standard in enumerate(STANDARDS):
+            count = images // 2 + (images % 2 if number == 0 else 0)
+            (out / standard.folder / "images").mkdir(parents=True, exist_ok=True)
+            made = spread(partial(_picture, out, seed, number), range(1, count + 1))
+            _write(out / standard.folder, standard, seed, list(made))
 
 
-def _write(folder: Path, standard: _Standard, seed: int, number: int, count: int) -> None:
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    pictures: list[dict[str, Any]] = []
-    notes: list[dict[str, Any]] = []
-    for image_id in range(1, count + 1):
-        rng = stream(seed, "annotation", number, image_id)
-        photo = _photo(rng)
-        drawn = _draw(rng, photo)
-        name = f"{image_id:06d}.jpg"
-        (folder / "images" / name).write_bytes(encoding.jpeg(drawn.image, photo.quality))
-        pictures.append({"id": image_id, "file_name": name, "width": photo.width, "height": photo.height, "license": 1})
-        notes += [_note(standard, box, image_id, len(notes) + k, rng) for k, box in enumerate(drawn.boxes, 1)]
+def _picture(out: Path, seed: int, number: int, image_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Draw one picture of a standard; its rows of `images` and `annotations`, the latter without their ids."""
+    standard = STANDARDS[number]
+    rng = stream(seed, "annotation", number, image_id)
+    photo = _photo(rng)
+    drawn = _draw(rng, photo)
+    name = f"{image_id:06d}.jpg"
+    (out / standard.folder / "images" / name).write_bytes(encoding.jpeg(drawn.image, photo.quality))
+    row = {"id": image_id, "file_name": name, "width": photo.width, "height": photo.height, "license": 1}
+    return row, [_note(standard, box, image_id, rng) for box in drawn.boxes]
+
+
+def _write(
+    folder: Path, standard: _Standard, seed: int, made: list[tuple[dict[str, Any], list[dict[str, Any]]]]
+) -> None:
+    notes = [note for _, of_picture in made for note in of_picture]
     data = {
         "info": {"description": f"{standard.folder}, drawn", "version": str(seed)},
         "licenses": [{"id": 1, "name": standard.licence, "url": ""}],
-        "images": pictures,
-        "annotations": notes,
+        "images": [picture for picture, _ in made],
+        "annotations": [{"id": note_id, **note} for note_id, note in enumerate(notes, 1)],
         "categories": [
             {"id": i, "name": n, "supercategory": "fashion"} for i, n in enumerate(standard.names, standard.first_id)
         ],
@@ -120,11 +134,10 @@ def _write(folder: Path, standard: _Standard, seed: int, number: int, count: int
     (folder / "annotations.json").write_text(json.dumps(data), encoding="utf-8")
 
 
-def _note(standard: _Standard, box: DrawnBox, image_id: int, note_id: int, rng: np.random.Generator) -> dict[str, Any]:
+def _note(standard: _Standard, box: DrawnBox, image_id: int, rng: np.random.Generator) -> dict[str, Any]:
     x0, y0, x1, y1 = box.box
     width, height = (0.0, 0.0) if rng.random() < BAD_BOX_RATE else (x1 - x0, y1 - y0)
     return {
-        "id": note_id,
         "image_id": image_id,
         "category_id": standard.category_id(box),
         "bbox": [x0, y0, width, height],
