@@ -33,39 +33,66 @@ def sandbox_truth(data: DataFolder, sites: SandboxSites) -> Outcome:
 
 
 @stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
-def sandbox_scores(
+def detector_score(
     data: DataFolder,
     sites: SandboxSites,
     sandbox_truth: Path,
     detector: Path,
-    category_classifier: Path,
-    encoder: Path,
     onthelook_posts: ShardedTable,
     kream_posts: ShardedTable,
-    kream_catalog: ShardedTable,
     post_crops: ShardedTable,
-    candidate_pairs: ShardedTable,
-    pair_dataset: Path,
 ) -> Outcome:
-    """How near the truth detector, classifier, pairs and encoder came, beside baselines that learn nothing."""
-    from assets.scores import Made, score_run
+    """How near the true boxes of the crawled photos the detector came, beside the mean box of each class."""
+    from assets.scores import detector_scores
 
     posts = all_posts(data, onthelook_posts, kream_posts)
-    made = Made(detector, category_classifier, encoder, posts, kream_catalog, post_crops, candidate_pairs, pair_dataset)
-    scores = score_run(sites, sandbox_truth, made)
-    out = data.path / "report" / "scores"
+    return _scored(data, "detector", detector_scores(sites, sandbox_truth, detector, post_crops, posts))
+
+
+@stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
+def classifier_score(data: DataFolder, sites: SandboxSites, category_classifier: Path) -> Outcome:
+    """How often the classifier is right on thumbnails of a world that it never saw."""
+    from assets.scores import classifier_scores
+
+    return _scored(data, "classifier", classifier_scores(sites, category_classifier))
+
+
+@stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
+def pair_score(data: DataFolder, sandbox_truth: Path, candidate_pairs: ShardedTable) -> Outcome:
+    """How many of the pairs are right, and how many of the right ones were found."""
+    from assets.scores import pairs_scores
+
+    return _scored(data, "pair", pairs_scores(sandbox_truth, candidate_pairs))
+
+
+@stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
+def encoder_score(
+    data: DataFolder, sandbox_truth: Path, encoder: Path, kream_catalog: ShardedTable, pair_dataset: Path
+) -> Outcome:
+    """How often the encoder finds the product that a test crop truly shows, beside baselines that learn nothing."""
+    from assets.scores import encoder_scores
+
+    return _scored(data, "encoder", encoder_scores(sandbox_truth, encoder, pair_dataset, kream_catalog))
+
+
+def _scored(data: DataFolder, name: str, scores: dict[str, float]) -> Outcome:
+    out = data.path / "report" / f"{name}_score"
     write_json(out / "manifest.json", scores)
-    facts = {**scores, "shares": bars_metadata(scores, "against the truth")}
     check = Check(all(0 <= value <= 1 for value in scores.values()), f"{len(scores)} metrics")
+    facts = {**scores, "shares": bars_metadata(scores, "against the truth")}
     return Outcome(out, Rows(len(scores), len(scores)), facts, {"measured": check})
 
 
 @stage("report", kinds={"json"}, checks=_REPORT_CHECKS, after=["search_report", "encoder_report"])
-def run_report(data: DataFolder, sandbox_scores: Path) -> Outcome:
+def run_report(
+    data: DataFolder, detector_score: Path, classifier_score: Path, pair_score: Path, encoder_score: Path
+) -> Outcome:
     """`report.json`: what every stage cost, and how near the truth the run came."""
     stages = [json.loads(path.read_text()) for path in (data.path / "stages").glob("*.json")]
     stages.sort(key=lambda row: row["finished"])
-    metrics = {**manifest_of(sandbox_scores), "peak_rss_gib": max(row["peak_rss_gib"] for row in stages)}
+    scores = [manifest_of(score) for score in (detector_score, classifier_score, pair_score, encoder_score)]
+    metrics = {name: value for part in scores for name, value in part.items()}
+    metrics["peak_rss_gib"] = max(row["peak_rss_gib"] for row in stages)
     write_json(data.path / "report.json", {"stages": stages, "metrics": metrics})
     total = sum(row["seconds"] for row in stages)
     facts = {

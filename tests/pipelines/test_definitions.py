@@ -41,7 +41,8 @@ def test_graph__is_as_frozen() -> None:
 
 def test_graph__full_profile_differs_only_by_the_truth() -> None:
     sandbox, full = (set(_graph(build(Settings(profile=name)))["assets"]) for name in ("sandbox", "full"))
-    assert sandbox - full == {"sandbox_truth", "sandbox_scores", "run_report"}
+    scores = {"detector_score", "classifier_score", "pair_score", "encoder_score"}
+    assert sandbox - full == {"sandbox_truth", "run_report", *scores}
     assert not full - sandbox
 
 
