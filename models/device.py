@@ -12,9 +12,12 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is CUDA where there is a device, else the CPU; any other name is torch's own."""
+    """`auto` is CUDA where there is a device (each process that trains takes its own), else the CPU; other names are
+    torch's."""
+    if name == "auto" and torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     return torch.device(name)
 
 

@@ -1,6 +1,7 @@
 """One training by name: strict configuration first, then the trainer, with its progress beside the checkpoint."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from models.progress import FILE_NAME, Progress
 log = logging.getLogger(__name__)
 
 
-def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest:
+def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest | None:
     """Train a `detector`, `classifier` or `encoder` on `data` and write its checkpoint directory `out`.
+
+    Of processes that `torchrun` started, the first writes and gets the manifest.
 
     Raises:
         ConfigError: `kind` is unknown or `values` are no valid configuration; nothing was started.
@@ -21,14 +24,18 @@ def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest:
         TrainingError: training could not go on; a checkpoint that was in `out` before is still there.
     """
     config, trainer = _trainer(kind, values)
+    rank = int(os.environ.get("RANK", "0"))  # torchrun's
+    if rank and not hasattr(config, "processes"):
+        raise ConfigError(f"a {kind} trains in one process, RANK says that this is another: {rank}")
     if not data.is_dir():
         raise ConfigError(f"data: {data} is no directory")
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    with Progress(out / FILE_NAME) as progress:
-        manifest: Manifest = trainer(config, data, out, progress)
-    log.info("%s version %s written to %s", kind, manifest.version, out)
+    with Progress(Path(os.devnull) if rank else out / FILE_NAME) as progress:
+        manifest: Manifest | None = trainer(config, data, out, progress)
+    if manifest:
+        log.info("%s version %s written to %s", kind, manifest.version, out)
     return manifest
 
 

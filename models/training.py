@@ -13,7 +13,7 @@ from torch import Tensor, nn  # noqa: TID253
 from models.config import TrainerConfig
 from models.device import autocast, pick_device
 from models.errors import TrainingError
-from models.progress import Progress
+from models.ranks import ALONE, Ranks
 
 _LOG_EVERY: Final = 20  # steps: a point of the loss curve
 _FLOOR: Final = 0.01  # share of the peak learning rate with which the one-cycle schedule starts and ends
@@ -26,7 +26,8 @@ def fit(
     loss: Callable[[Any], Tensor],
     evaluate: Callable[[], dict[str, Any]],
     select: str,
-    progress: Progress,
+    progress: Callable[..., None],
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Train in place and leave the weights of the best evaluation in `model`.
 
@@ -38,6 +39,7 @@ def fit(
         evaluate: metrics on the validation set, called with the model in evaluation mode, without gradients.
         select: name of the metric by which the best weights are chosen; higher is better.
         progress: gets the events `step` (loss, learning rate) and `evaluation` (the metrics).
+        ranks: of the processes that train together; `loss` is then of the whole batch (`Ranks.gather`).
 
     Returns:
         The metrics of the weights that were kept, with `step`.
@@ -61,6 +63,7 @@ def fit(
         _check(value, step)
         model.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
+        ranks.average_gradients(model)
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         for optimiser, schedule in zip(optimisers, schedules, strict=True):
             optimiser.step()
@@ -68,7 +71,7 @@ def fit(
         if step % _LOG_EVERY == 0 or step == 1:
             progress("step", step=step, loss=value.item(), learning_rate=schedules[0].get_last_lr()[0])
         if step in marks:
-            metrics = {"step": step, **_evaluated(model, evaluate)}
+            metrics = {"step": step, **ranks.agreed(lambda: _evaluated(model, evaluate))}
             progress("evaluation", **metrics)
             if not best or metrics[select] >= best[select]:  # of equals the later one: it is surer
                 best, weights = metrics, copy.deepcopy(model.state_dict())

@@ -26,6 +26,9 @@ class EncoderConfig(PictureConfig):
     same_category: float = Field(
         0.5, ge=0, le=1, description="share of batches drawn from one category: search filters by category too"
     )
+    processes: int = Field(
+        1, ge=1, description="on this machine, which share each batch; with torchrun its own number counts"
+    )
     categories: list[str] = Field(default_factory=list, description="train on these categories only; empty: on all")
     cache_dir: str = Field("", description="where `datasets` keeps its Arrow copy when pictures are streamed")
 

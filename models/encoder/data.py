@@ -1,5 +1,6 @@
 """Pairs as the encoder reads them: a pair dataset's Parquet shards → arrays in memory, or a stream from disk."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from curation.tables import file_fingerprint, fingerprint
 from models.encoder.config import EncoderConfig
 from models.errors import DataError
 from models.pixels import prepare, resize
+from models.ranks import ALONE, Ranks
 
 _ROWS_DECODED: Final = 64  # rows whose original bytes are held at once
 _KEYS: Final = ("site", "post_id", "product_id", "product_cluster_id", "category", "anchor_sha256", "positive_sha256")
@@ -82,9 +84,14 @@ class PairPictures(Dataset[tuple[Tensor, Tensor, int]]):
         self.keys = keys
         self.anchors = np.empty((len(keys), *size, 3), np.uint8)
         self.positives = np.empty((len(keys), *size, 3), np.uint8)
+        known: dict[bytes, int] = {}  # digest of a thumbnail → the first row that has it: most come again and again
         for place, (anchor, positive) in enumerate(_stream(keys)):
             self.anchors[place] = resize(prepare(decode(anchor), processor), *size)
-            self.positives[place] = resize(prepare(decode(positive), processor), *size)
+            first = known.setdefault(hashlib.blake2b(positive).digest(), place)
+            if first < place:
+                self.positives[place] = self.positives[first]
+            else:
+                self.positives[place] = resize(prepare(decode(positive), processor), *size)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -132,10 +139,12 @@ class PairBatches:
 
     Products are drawn, then one row of each: a batch has as many different products as it can, since rows of one
     product are no negatives of each other, and best-sellers do not crowd out the rest. Only when a category has fewer
-    products than a batch needs does a product come twice. The rows of a product take turns.
+    products than a batch needs does a product come twice. The rows of a product take turns. Processes that train
+    together draw the same batches and take a share of each.
     """
 
-    def __init__(self, keys: PairKeys, batch: int, same_category: float, seed: int) -> None:
+    def __init__(self, keys: PairKeys, batch: int, same_category: float, seed: int, ranks: Ranks = ALONE) -> None:
+        self._ranks = ranks
         self._batch = batch
         self._share = same_category
         self._draw = np.random.default_rng(seed)
@@ -151,7 +160,8 @@ class PairBatches:
     def __iter__(self) -> Iterator[list[int]]:
         while True:
             name = str(self._draw.choice(self._names, p=self._weights)) if self._draw.random() < self._share else ""
-            yield self._take(self._products[name])
+            if own := self._ranks.share(self._take(self._products[name])):  # else fewer rows than processes
+                yield own
 
     def _take(self, products: Rows) -> list[int]:
         taken: list[int] = []
@@ -173,10 +183,10 @@ class PairBatches:
 
 
 def training_batches(
-    keys: PairKeys, config: EncoderConfig, size: tuple[int, int], processor: Any = None
+    keys: PairKeys, config: EncoderConfig, size: tuple[int, int], processor: Any = None, ranks: Ranks = ALONE
 ) -> Iterator[list[Tensor]]:
-    """Endless batches: anchors and positives (n, height, width, 3) uint8, labels (n,)."""
-    sampler = PairBatches(keys, config.batch, config.same_category, config.seed)
+    """Endless batches, or this process's shares: anchors and positives (n, height, width, 3) uint8, labels (n,)."""
+    sampler = PairBatches(keys, config.batch, config.same_category, config.seed, ranks)
     if config.in_memory:
         pictures = PairPictures(keys, size, processor)
         for rows in sampler:

@@ -18,7 +18,7 @@ from models.pixels import model_input, normalise, to_unit
 
 
 class Encoder:
-    """Embeds garments. `version` names its weights, `dimension` the length of its vectors."""
+    """Embeds garments. `version` names its weights, `dimension` its vectors' length, `processor` its preprocessing."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Encoder:
         self.version = version
         self.dimension = int(model.embedding_layer.out_features)
         self._model = model.to(device).eval()
-        self._processor = processor
+        self.processor = processor
         self._device = device
         self._precision: Precision = precision
 
@@ -45,12 +45,12 @@ class Encoder:
     def embed(self, images: Sequence[Image.Image], batch: int = 64) -> NDArray[np.float32]:
         """Unit vectors of RGB pictures of any size; float32, (n, dimension)."""
         chunks = (images[start : start + batch] for start in range(0, len(images), batch))
-        return self._join(model_input(chunk, self._processor) for chunk in chunks)
+        return self._join(model_input(chunk, self.processor) for chunk in chunks)
 
     def embed_pixels(self, pixels: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
         """Unit vectors of pictures that were prepared and resized before; uint8, (n, height, width, 3)."""
         chunks = (pixels[start : start + batch] for start in range(0, len(pixels), batch))
-        return self._join(normalise(to_unit(chunk), self._processor) for chunk in chunks)
+        return self._join(normalise(to_unit(chunk), self.processor) for chunk in chunks)
 
     def _join(self, inputs: Iterable[Tensor]) -> NDArray[np.float32]:
         empty = np.zeros((0, self.dimension), np.float32)

@@ -1,5 +1,6 @@
 """Training of the encoder by contrast, one for all categories or one for some."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ from models.augment import augment, recolour, splice
 from models.checkpoint import Manifest, save_checkpoint
 from models.device import pick_device, set_threads
 from models.encoder.config import EncoderConfig
-from models.encoder.data import PairPictures, data_fingerprint, first_of_each_product, read_keys, training_batches
+from models.encoder.data import (
+    PairKeys,
+    PairPictures,
+    data_fingerprint,
+    first_of_each_product,
+    read_keys,
+    training_batches,
+)
 from models.encoder.evaluate import Embedded, per_query
 from models.encoder.infer import Encoder
 from models.encoder.loss import ContrastiveLoss
@@ -20,6 +28,7 @@ from models.encoder.model import ImageEncoder, is_encoder
 from models.initialise import fit_to_width
 from models.pixels import cache_size, input_size, normalise
 from models.progress import Progress
+from models.ranks import Ranks, joined
 from models.training import fit, seed_everything
 
 
@@ -32,48 +41,22 @@ class Learner(nn.Module):
         self.loss = loss
 
 
-def train_encoder(config: EncoderConfig, data: Path, out: Path, progress: Progress) -> Manifest:
+def train_encoder(config: EncoderConfig, data: Path, out: Path, progress: Progress) -> Manifest | None:
     """Train on the `train` split of a pair dataset, keep the best R@1 on `validation`, write the checkpoint to `out`.
+
+    Of processes that `torchrun` started, the first measures and writes; the others return None.
 
     Raises:
         DataError: a split has no pair of the chosen categories.
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or another of the processes was lost.
     """
-    set_threads(config.threads)
-    seed_everything(config.seed)
-    device = pick_device(config.device)
-    encoder, processor = build(config)
-    learner = Learner(encoder, ContrastiveLoss(config.temperature, learned=config.learn_temperature)).to(device)
-    size = input_size(processor)
-    keys = read_keys(data, "train", config.categories)
-    validation = PairPictures(read_keys(data, "validation", config.categories), size, processor)
-    distractors = PairPictures(first_of_each_product(keys, config.distractors), size, processor)
-    progress("start", pairs=len(keys), products=len(keys.products), validation=len(validation), device=str(device))
-    draw = torch.Generator(device).manual_seed(config.seed)
-
-    def loss(batch: list[Tensor]) -> Tensor:
-        anchors, positives, labels = (tensor.to(device) for tensor in batch)
-        anchors, positives = recolour(anchors, positives, config.recolour, draw)
-        anchors, positives, new = splice(anchors, positives, config.splice, draw)
-        labels = torch.where(new, -1 - torch.arange(len(labels), device=device), labels)
-        images = [normalise(augment(side, config, draw, size), processor) for side in (anchors, positives)]
-        vectors = encoder(torch.cat(images))
-        value: Tensor = learner.loss(vectors[: len(labels)], vectors[len(labels) :], labels)
-        return value
-
-    metrics = fit(
-        learner,
-        config,
-        training_batches(keys, config, cache_size(*size), processor),
-        loss,
-        lambda: validation_metrics(Encoder(encoder, processor, "", device), validation, distractors),
-        "r@1",
-        progress,
-    )
-    metrics["temperature"] = learner.loss.log_temperature.exp().item()
+    with joined(config.processes, _learn, config, data) as ranks:
+        learner, processor, metrics = _learn(config, data, ranks, progress)
+    if not ranks.first:
+        return None
 
     def write(folder: Path) -> None:
-        encoder.save(folder)
+        learner.encoder.save(folder)
         processor.save_pretrained(folder)
 
     progress("done", **metrics)
@@ -86,6 +69,65 @@ def train_encoder(config: EncoderConfig, data: Path, out: Path, progress: Progre
         labels=list(config.categories),
         metrics=metrics,
     )
+
+
+def _learn(
+    config: EncoderConfig, data: Path, ranks: Ranks, progress: Callable[..., None] = lambda *_, **__: None
+) -> tuple[Learner, Any, dict[str, Any]]:
+    """Train as one of `ranks`: the learner, its image processor and the metrics of the weights that were kept."""
+    set_threads(config.threads)
+    seed_everything(config.seed)
+    device = pick_device(config.device)
+    encoder, processor = build(config)
+    seed_everything(config.seed + ranks.number)  # the same weights, but not the same dropout
+    learner = Learner(encoder, ContrastiveLoss(config.temperature, learned=config.learn_temperature)).to(device)
+    size = input_size(processor)
+    keys = read_keys(data, "train", config.categories)
+    evaluate = _evaluation(config, data, keys, Encoder(encoder, processor, "", device)) if ranks.first else dict
+    progress("start", pairs=len(keys), products=len(keys.products), device=str(device), processes=ranks.count)
+    metrics = fit(
+        learner,
+        config,
+        training_batches(keys, config, cache_size(*size), processor, ranks),
+        _batch_loss(learner, config, processor, ranks),
+        evaluate,
+        "r@1",
+        progress,
+        ranks,
+    )
+    metrics["temperature"] = learner.loss.log_temperature.exp().item()
+    return learner, processor, metrics
+
+
+def _batch_loss(
+    learner: Learner, config: EncoderConfig, processor: Any, ranks: Ranks
+) -> Callable[[list[Tensor]], Tensor]:
+    """Own share of a batch (see `training_batches`) → the loss of the whole batch."""
+    device = pick_device(config.device)
+    draw = torch.Generator(device).manual_seed(config.seed + ranks.number)
+    size = input_size(processor)
+
+    def loss(batch: list[Tensor]) -> Tensor:
+        anchors, positives, labels = (tensor.to(device) for tensor in batch)
+        anchors, positives = recolour(anchors, positives, config.recolour, draw)
+        anchors, positives, new = splice(anchors, positives, config.splice, draw)
+        own = ranks.number * len(labels) + torch.arange(len(labels), device=device)
+        labels = torch.where(new, -1 - own, labels)
+        images = [normalise(augment(side, config, draw, size), processor) for side in (anchors, positives)]
+        vectors = learner.encoder(torch.cat(images))
+        sides = [ranks.gather(side) for side in vectors.split(len(labels))]
+        value: Tensor = learner.loss(*sides, ranks.gather(labels))
+        return value
+
+    return loss
+
+
+def _evaluation(config: EncoderConfig, data: Path, keys: PairKeys, encoder: Encoder) -> Callable[[], dict[str, Any]]:
+    """What measures `encoder` on the validation split."""
+    size = input_size(encoder.processor)
+    validation = PairPictures(read_keys(data, "validation", config.categories), size, encoder.processor)
+    distractors = PairPictures(first_of_each_product(keys, config.distractors), size, encoder.processor)
+    return lambda: validation_metrics(encoder, validation, distractors)
 
 
 def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:

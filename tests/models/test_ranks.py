@@ -1,0 +1,132 @@
+"""Training by several processes: the same steps as by one, and no process left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch  # noqa: TID253
+from torch import nn  # noqa: TID253
+
+from models.checkpoint import open_checkpoint
+from models.encoder.loss import ContrastiveLoss
+from models.errors import ConfigError
+from models.presets import preset
+from models.progress import read_progress
+from models.ranks import ALONE, Ranks, joined
+from models.run import train
+from tests.models.encoder.test_train import SMALL
+
+STILL = {  # nothing is drawn, so that it does not matter which process draws it
+    **SMALL,
+    "architecture": {**SMALL["architecture"], "drop_path_rate": 0.0},
+    "steps": 3,
+    "same_category": 0.0,
+    "recolour": 0.0,
+    "splice": 0.0,
+    "flip": 0.0,
+    "zoom": 0.0,
+    "rotation": 0.0,
+    "jitter": 0.0,
+    "cast": 0.0,
+    "erase": 0.0,
+    "precision": "float32",
+}
+
+
+def values(**changes):
+    return preset("encoder", "tiny", **{**STILL, **changes})
+
+
+def first_loss(folder):
+    return read_progress(folder / "progress.jsonl", "step")[0]["loss"]
+
+
+def gradients(ranks, out=None):
+    """Of a small model on this process's share of one batch."""
+    torch.manual_seed(0)
+    model = nn.Linear(6, 4)
+    contrast = ContrastiveLoss(0.1, learned=True)
+    rows = torch.randn(2, 12, 6)
+    own = torch.tensor(ranks.share(list(range(12))))
+    labels = torch.tensor([0, 0, *range(2, 12)])
+    anchors, positives = (nn.functional.normalize(model(side[own]), dim=1) for side in rows)
+    loss = contrast(ranks.gather(anchors), ranks.gather(positives), ranks.gather(labels[own]))
+    learner = nn.ModuleList([model, contrast])
+    loss.backward()
+    ranks.average_gradients(learner)
+    return [parameter.grad for parameter in learner.parameters()]
+
+
+def follow(ranks):
+    gradients(ranks)
+    ranks.agreed(lambda: pytest.fail("only the first is asked"))
+
+
+def test_share__each_row_once_and_as_many_for_all():
+    shares = [Ranks(number, 3).share(list(range(11))) for number in range(3)]
+    assert shares == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+    assert ALONE.share([1, 2]) == [1, 2]
+    assert Ranks(1, 3).share([1, 2]) == []
+
+
+def test_average_gradients__two_processes_have_the_gradient_of_one():
+    with joined(2, follow) as ranks:
+        together = gradients(ranks)
+        assert ranks.agreed(lambda: "told") == "told"
+    for shared, alone in zip(together, gradients(ALONE), strict=True):
+        assert torch.allclose(shared, alone, atol=1e-6)
+
+
+def test_train_encoder__two_processes_see_the_loss_of_one(pairs, tmp_path):
+    train("encoder", values(processes=1), pairs, tmp_path / "one")
+    manifest = train("encoder", values(processes=2), pairs, tmp_path / "two")
+    assert first_loss(tmp_path / "two") == pytest.approx(first_loss(tmp_path / "one"), abs=1e-4)
+    assert manifest.metrics["step"] == STILL["steps"]
+
+
+def test_train_encoder__torchrun_sees_the_loss_of_one(pairs, tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(values(processes=1)))
+    command = ["-m", "models", "encoder", "--config", config, "--data", pairs, "--out", tmp_path / "two"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([sys.executable, *launcher, *command], check=True, capture_output=True, timeout=240)
+    train("encoder", values(processes=1), pairs, tmp_path / "one")
+    assert first_loss(tmp_path / "two") == pytest.approx(first_loss(tmp_path / "one"), abs=1e-4)
+    assert open_checkpoint(tmp_path / "two", "encoder")[1].metrics["step"] == STILL["steps"]
+
+
+@pytest.mark.parametrize("killed", ["first", "other"])
+def test_train_encoder__a_killed_process_ends_the_training(pairs, tmp_path, killed):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(values(processes=2, steps=100_000)))
+    command = [sys.executable, "-m", "models", "encoder", "--config", str(config), "--data", str(pairs)]
+    with subprocess.Popen([*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True) as first:
+        progress = tmp_path / "out" / "progress.jsonl"
+        while not (progress.is_file() and '"step"' in progress.read_text()):
+            assert first.poll() is None
+            time.sleep(0.1)
+        everyone = psutil.Process(first.pid).children(recursive=True)
+        victim = first.pid if killed == "first" else _heaviest(everyone).pid
+        os.kill(victim, signal.SIGKILL)
+        _, text = first.communicate(timeout=60)
+    psutil.wait_procs(everyone, timeout=60)
+    assert not [process for process in everyone if process.is_running()]
+    if killed == "other":
+        assert first.returncode == 1
+        assert "lost another of the processes" in text
+
+
+def test_train__one_process_models_refuse_torchrun(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ConfigError, match="classifier trains in one process"):
+        train("classifier", preset("classifier", "tiny"), tmp_path, tmp_path / "out")
+
+
+def _heaviest(processes):
+    """The one that trains: multiprocessing also starts a small one that watches over its resources."""
+    return max(processes, key=lambda process: process.memory_info().rss)
