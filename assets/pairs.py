@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.crawl import all_posts
 from assets.pictures import picture_metadata, sheet
-from assets.resources import DataFolder, Engine
+from assets.resources import DataFolder, Engine, Recipes
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.dataset import leak_keys, write_pair_dataset
 from curation.pairing import PairingRules
@@ -26,6 +26,7 @@ class Rules(dg.Config):
 
     dominance: float = PairingRules.dominance
     least_agreement: float = PairingRules.least_agreement
+    least_verification: float | None = None  # by default the recipe's
 
 
 @stage(
@@ -37,6 +38,7 @@ def candidate_pairs(
     context: dg.AssetExecutionContext,
     data: DataFolder,
     engine: Engine,
+    recipes: Recipes,
     config: Rules,
     onthelook_posts: ShardedTable,
     kream_posts: ShardedTable,
@@ -46,6 +48,7 @@ def candidate_pairs(
 ) -> Outcome:
     """Every tagged product with the crops that show it, or the reason why none does."""
     posts = all_posts(data, onthelook_posts, kream_posts)
+    least = recipes.least_verification if config.least_verification is None else config.least_verification
     report = engine.map(
         context,
         "curation.pairing:PairCandidates",
@@ -55,6 +58,7 @@ def candidate_pairs(
         clusters_fingerprint=duplicate_clusters.fingerprint,
         dominance=config.dominance,
         least_agreement=config.least_agreement,
+        least_verification=least,
     )
     kept = report.counts.get("kept", 0)
     checks = {"no_failed_shard": no_failed_shard(report), "not_empty": Check(kept > 0, f"{kept} pairs kept")}

@@ -56,5 +56,6 @@ class PairDrop(StrEnum):
     REPOST = "repost"  # the photo is a near-duplicate of one in an earlier post
     BLANK = "blank_image"
     COLOURS_DIFFER = "colours_differ"  # crop and thumbnail share too few colours: a wrong tag, or a wrong crop
+    DOUBTFUL = "doubtful"  # detector, classifier and colours together are not sure enough
     DUPLICATE_PAIR = "duplicate_pair"  # the same photo cluster and product cluster are already paired
     REJECTED = "rejected_by_review"

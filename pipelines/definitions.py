@@ -5,6 +5,7 @@ import dagster as dg
 from assets import crawl, dedup, label, pairs, report, search, train
 from assets.io_manager import ReferenceIOManager
 from assets.resources import DataFolder, DetectionSources, Engine, RealSites, Recipes, SandboxSites
+from curation.pairing import PairingRules
 from pipelines.environments import Settings, read_settings
 from pipelines.jobs import JOBS, SCHEDULES
 
@@ -59,6 +60,8 @@ def _resources(settings: Settings) -> dict[str, object]:
             effort=settings.effort,
             side_by_side=settings.concurrency if sandbox else 1,
             floors=_FLOORS if settings.gates == "on" else {},
+            # a detector that learned from a few real photos is sure of nothing
+            least_verification=PairingRules.least_verification if settings.gates == "on" else 0.0,
             must_beat_baselines=settings.gates == "on",
             thumbnails=_path(settings.thumbnails),
         ),

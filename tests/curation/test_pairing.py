@@ -17,7 +17,7 @@ from curation.tables import ShardedTable, rows_to_batch, write_shard
 from tests.curation.builders import crop_row, picture_row, scene, sha, thumbnail_row
 
 RULES = PairingRules()
-PRIOR = PairingRules(dominance=0.0, least_agreement=0.0)
+PRIOR = PairingRules(dominance=0.0, least_agreement=0.0, least_verification=0.0)
 
 
 def _crop(category: str, score: float, side: float) -> dict[str, Any]:
@@ -127,8 +127,15 @@ def test_pair_candidates__each_tag_has_one_outcome_and_provenance(tmp_path: Path
     assert all(row["anchor_bytes"] is None for row in rows[1:])
 
 
-@pytest.mark.parametrize(("least_agreement", "reason"), [(RULES.least_agreement, "colours_differ"), (0.0, None)])
-def test_pair_candidates__tag_of_another_colour(tmp_path: Path, least_agreement: float, reason: str | None) -> None:
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ({}, "colours_differ"),
+        ({"least_agreement": 0.0}, "doubtful"),
+        ({"least_agreement": 0.0, "least_verification": 0.0}, None),
+    ],
+)
+def test_pair_candidates__tag_of_another_colour(tmp_path: Path, rules: dict[str, float], reason: str | None) -> None:
     red, blue = (encode_jpeg(Image.new("RGB", (210, 210), colour)) for colour in ("firebrick", "navy"))
     rows = {
         "posts": ([picture_row(1, "photo", 0, red), picture_row(1, "product", 0, blue, product_id="h1")], POSTS),
@@ -140,7 +147,7 @@ def test_pair_candidates__tag_of_another_colour(tmp_path: Path, least_agreement:
         write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
         for name, (items, schema) in rows.items()
     ]
-    step = PairCandidates(str(tmp_path / "clusters"), "c", least_agreement=least_agreement)
+    step = PairCandidates(str(tmp_path / "clusters"), "c", **rules)
     (pair,) = [row for batch in step(*shards[:3], counts=Counter()) for row in batch.to_pylist()]
     assert (pair["reason"], pair["kept"]) == (reason, reason is None)
     assert (pair["anchor_bytes"] is None) == (reason is not None)
