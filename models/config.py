@@ -33,6 +33,12 @@ class TrainerConfig(BaseModel):
     optimiser: Literal["adamw", "muon"] = Field(
         "adamw", description="muon: for the weights of linear layers, from scratch; AdamW for all others"
     )
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of an average of the weights, which is what is then measured and kept; 0: none",
+    )
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     evaluations: int = Field(3, ge=1, description="how often the validation set is measured, the last step included")
     seed: int = Field(0, ge=0, description="seeds weights, order and augmentation")

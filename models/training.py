@@ -4,12 +4,14 @@ import copy
 import math
 import random
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, Final
 
 import numpy as np
 import torch  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 
+from models.averaging import WeightAverage
 from models.config import TrainerConfig
 from models.device import autocast, pick_device
 from models.errors import TrainingError
@@ -54,6 +56,7 @@ def fit(
     ]
     device = pick_device(config.device)
     marks = {round(config.steps * (i + 1) / config.evaluations) for i in range(config.evaluations)}
+    average = WeightAverage(model, config.ema) if config.ema else None
     best: dict[str, Any] = {}
     weights: dict[str, Any] = {}
     model.train()
@@ -68,13 +71,16 @@ def fit(
         for optimiser, schedule in zip(optimisers, schedules, strict=True):
             optimiser.step()
             schedule.step()
+        if average:
+            average.update()
         if step % _LOG_EVERY == 0 or step == 1:
             progress("step", step=step, loss=value.item(), learning_rate=schedules[0].get_last_lr()[0])
         if step in marks:
-            metrics = {"step": step, **ranks.agreed(lambda: _evaluated(model, evaluate))}
-            progress("evaluation", **metrics)
-            if not best or metrics[select] >= best[select]:  # of equals the later one: it is surer
-                best, weights = metrics, copy.deepcopy(model.state_dict())
+            with average.in_place() if average else nullcontext():
+                metrics = {"step": step, **ranks.agreed(lambda: _evaluated(model, evaluate))}
+                progress("evaluation", **metrics)
+                if not best or metrics[select] >= best[select]:  # of equals the later one: it is surer
+                    best, weights = metrics, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
     model.eval()
     return best

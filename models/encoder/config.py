@@ -1,6 +1,6 @@
 """Configuration of the encoder's training. Values for tiny and full size are in `models.presets`."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,15 @@ class EncoderConfig(PictureConfig):
     """A backbone, a linear embedding and unit length, trained by contrast of anchors with positives."""
 
     dimension: int = Field(128, ge=2, description="length of an embedding")
+    loss: Literal["contrastive", "triplet", "classification"] = Field(
+        "contrastive", description="with the whole batch, with one negative each, or of product ids (ArcFace)"
+    )
+    both_directions: bool = Field(True, description="let thumbnails look for their crops too")
+    mask_same_product: bool = Field(True, description="a row of the same product is no negative")
+    margin: float = Field(0.2, ge=0, lt=1, description="of triplets: cosine distance; of classification: radians")
+    matryoshka: list[int] = Field(
+        default_factory=list, description="shorter lengths at which the beginning of an embedding must work too"
+    )
     temperature: float = Field(0.07, gt=0, description="of the softmax over similarities; where a learned one starts")
     learn_temperature: bool = Field(True, description="learn the temperature (CLIP, Radford et al. 2021)")
     trim: bool = Field(True, description="cut off the plain background of thumbnails; carried by the checkpoint")
@@ -29,11 +38,21 @@ class EncoderConfig(PictureConfig):
     processes: int = Field(
         1, ge=1, description="on this machine, which share each batch; with torchrun its own number counts"
     )
+    micro_batch: int = Field(
+        0, ge=0, description="pairs whose activations are held at once; the others are computed again; 0: all"
+    )
+    distinct_products: bool = Field(True, description="batches of different products; false: of rows as they come")
+    hard_negatives: float = Field(
+        0.0, ge=0, le=1, description="share of batches that are made of products and their nearest neighbours"
+    )
+    mine_every: int = Field(200, ge=1, description="steps between two searches for the nearest neighbours")
     categories: list[str] = Field(default_factory=list, description="train on these categories only; empty: on all")
     cache_dir: str = Field("", description="where `datasets` keeps its Arrow copy when pictures are streamed")
 
     @model_validator(mode="after")
-    def _square(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.height != self.width:
             raise ValueError(f"an encoder's input is square, got {self.height}×{self.width} px")
+        if any(not 2 <= length < self.dimension for length in self.matryoshka):
+            raise ValueError(f"matryoshka lengths are from 2 to under {self.dimension}, got {self.matryoshka}")
         return self

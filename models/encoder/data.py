@@ -12,14 +12,12 @@ import pyarrow.parquet as pq
 import torch  # noqa: TID253
 from numpy.typing import NDArray
 from torch import Tensor  # noqa: TID253
-from torch.utils.data import DataLoader, Dataset  # noqa: TID253
+from torch.utils.data import Dataset  # noqa: TID253
 
 from curation.images import decode
 from curation.tables import file_fingerprint, fingerprint
-from models.encoder.config import EncoderConfig
 from models.errors import DataError
 from models.pixels import prepare, resize
-from models.ranks import ALONE, Ranks
 
 _ROWS_DECODED: Final = 64  # rows whose original bytes are held at once
 _KEYS: Final = ("site", "post_id", "product_id", "product_cluster_id", "category", "anchor_sha256", "positive_sha256")
@@ -132,69 +130,6 @@ class StreamedPairs(Dataset[tuple[Tensor, Tensor, int]]):
             for name in ("anchor", "positive")
         )
         return anchor, positive, int(self.keys.labels[index])
-
-
-class PairBatches:
-    """Batch sampler: endless lists of row numbers, a share of them within one category.
-
-    Products are drawn, then one row of each: a batch has as many different products as it can, since rows of one
-    product are no negatives of each other, and best-sellers do not crowd out the rest. Only when a category has fewer
-    products than a batch needs does a product come twice. The rows of a product take turns. Processes that train
-    together draw the same batches and take a share of each.
-    """
-
-    def __init__(self, keys: PairKeys, batch: int, same_category: float, seed: int, ranks: Ranks = ALONE) -> None:
-        self._ranks = ranks
-        self._batch = batch
-        self._share = same_category
-        self._draw = np.random.default_rng(seed)
-        order = np.argsort(keys.labels, kind="stable")
-        starts = np.flatnonzero(np.diff(keys.labels[order], prepend=-1))
-        self._rows = [self._draw.permutation(rows).tolist() for rows in np.split(order, starts[1:])]
-        category = keys.categories[[rows[0] for rows in self._rows]]
-        self._names, counts = np.unique(category, return_counts=True)
-        self._weights = counts / counts.sum()
-        self._products = {str(name): np.flatnonzero(category == name) for name in self._names}
-        self._products[""] = np.arange(len(self._rows))
-
-    def __iter__(self) -> Iterator[list[int]]:
-        while True:
-            name = str(self._draw.choice(self._names, p=self._weights)) if self._draw.random() < self._share else ""
-            if own := self._ranks.share(self._take(self._products[name])):  # else fewer rows than processes
-                yield own
-
-    def _take(self, products: Rows) -> list[int]:
-        taken: list[int] = []
-        wanted = self._batch
-        if wanted > len(products):
-            wanted = min(wanted, sum(len(self._rows[product]) for product in products))
-        rounds = 0
-        while len(taken) < wanted:
-            usable = [product for product in products if len(self._rows[product]) > rounds] if rounds else products
-            chosen = self._draw.permutation(usable)[: wanted - len(taken)]
-            taken += [self._turn(int(product)) for product in chosen]
-            rounds += 1
-        return taken
-
-    def _turn(self, product: int) -> int:
-        rows = self._rows[product]
-        rows.append(rows.pop(0))
-        return int(rows[-1])
-
-
-def training_batches(
-    keys: PairKeys, config: EncoderConfig, size: tuple[int, int], processor: Any = None, ranks: Ranks = ALONE
-) -> Iterator[list[Tensor]]:
-    """Endless batches, or this process's shares: anchors and positives (n, height, width, 3) uint8, labels (n,)."""
-    sampler = PairBatches(keys, config.batch, config.same_category, config.seed, ranks)
-    if config.in_memory:
-        pictures = PairPictures(keys, size, processor)
-        for rows in sampler:
-            yield pictures.__getitems__(rows)
-    else:
-        yield from DataLoader(
-            StreamedPairs(keys, size, processor, config.cache_dir), batch_sampler=sampler, num_workers=config.workers
-        )
 
 
 def _stream(keys: PairKeys) -> Iterator[tuple[bytes, bytes]]:

@@ -1,4 +1,4 @@
-"""The contrastive loss: in-batch negatives in both directions, in which the same product is never a negative."""
+"""Losses of pairs: contrast with the rest of the batch, and what it is compared with: triplets, and product ids."""
 
 import math
 from typing import Final
@@ -7,11 +7,21 @@ import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 
+from models.encoder.config import EncoderConfig
+
 _LOWEST_TEMPERATURE: Final = 0.01  # CLIP's bound: below it one pair drowns the others
 
 
-def info_nce(anchors: Tensor, positives: Tensor, labels: Tensor, temperature: Tensor | float) -> Tensor:
-    """Symmetric InfoNCE with a mask (van den Oord et al. 2018; both directions as in CLIP).
+def info_nce(
+    anchors: Tensor,
+    positives: Tensor,
+    labels: Tensor,
+    temperature: Tensor | float,
+    *,
+    both_directions: bool = True,
+    mask: bool = True,
+) -> Tensor:
+    """InfoNCE with a mask (van den Oord et al. 2018; both directions as in CLIP).
 
     Row i of `anchors` belongs to row i of `positives`. A row j ≠ i with the label of i shows the same product: it is
     left out of the denominator, since pushing it away would be wrong.
@@ -21,26 +31,87 @@ def info_nce(anchors: Tensor, positives: Tensor, labels: Tensor, temperature: Te
         positives: unit vectors, (n, d).
         labels: product of each row, integers, (n,).
         temperature: divides the similarities, > 0.
+        both_directions: let positives look for their anchors too.
+        mask: leave out rows of the same product.
 
     Returns:
         Mean over rows and directions, a scalar.
     """
     logits = anchors @ positives.T / temperature
-    same = labels[:, None] == labels[None, :]
-    own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    logits = logits.masked_fill(same & ~own, -math.inf)
+    if mask:
+        same = labels[:, None] == labels[None, :]
+        own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        logits = logits.masked_fill(same & ~own, -math.inf)
     target = torch.arange(len(labels), device=labels.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    forth = F.cross_entropy(logits, target)
+    return (forth + F.cross_entropy(logits.T, target)) / 2 if both_directions else forth
 
 
-class ContrastiveLoss(nn.Module):
-    """`info_nce` with a temperature that may be learned, kept as its logarithm."""
+def triplet(anchors: Tensor, positives: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """One negative for each pair: the next row's thumbnail that shows another product (FaceNet, Schroff et al. 2015).
 
-    def __init__(self, temperature: float, *, learned: bool) -> None:
+    Distances are cosine distances. A batch of one product alone has no negative and a loss of 0.
+    """
+    n = len(labels)
+    after = (torch.arange(n, device=labels.device)[:, None] + torch.arange(1, n + 1, device=labels.device)) % n
+    other = labels[after] != labels[:, None]
+    negatives = positives[after.gather(1, other.int().argmax(1, keepdim=True)).squeeze(1)]
+    loss = F.relu((anchors * negatives).sum(1) - (anchors * positives).sum(1) + margin)
+    return torch.where(other.any(1), loss, loss.new_zeros(())).mean()
+
+
+class PairLoss(nn.Module):
+    """The configured loss. Its temperature is kept as its logarithm, and may be learned.
+
+    With `matryoshka`, prefixes of the vectors are trained too, each brought to unit length (Kusupati et al. 2022).
+    """
+
+    def __init__(self, config: EncoderConfig, products: int) -> None:
+        """`products`: number of labels; rows with a negative label are products of their own."""
         super().__init__()
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)), requires_grad=learned)
+        self._config = config
+        self._lengths = sorted({*config.matryoshka, config.dimension})
+        self.log_temperature = nn.Parameter(
+            torch.tensor(math.log(config.temperature)), requires_grad=config.learn_temperature
+        )
+        classified = config.loss == "classification"
+        self.prototypes = nn.Parameter(torch.randn(products, config.dimension)) if classified else None
+
+    @property
+    def temperature(self) -> Tensor:
+        """What divides the similarities."""
+        return self.log_temperature.exp().clamp(min=_LOWEST_TEMPERATURE)
 
     def forward(self, anchors: Tensor, positives: Tensor, labels: Tensor) -> Tensor:
-        """Loss of a batch; see `info_nce`."""
-        temperature = self.log_temperature.exp().clamp(min=_LOWEST_TEMPERATURE)
-        return info_nce(anchors, positives, labels, temperature)
+        """Mean loss of a batch over the trained lengths; unit vectors (n, d), labels (n,)."""
+        sides = [(shortened(anchors, length), shortened(positives, length)) for length in self._lengths]
+        return torch.stack([self._of(*pair, labels) for pair in sides]).mean()
+
+    def _of(self, anchors: Tensor, positives: Tensor, labels: Tensor) -> Tensor:
+        config = self._config
+        if config.loss == "triplet":
+            return triplet(anchors, positives, labels, config.margin)
+        if self.prototypes is not None:
+            return self._classify(torch.cat([anchors, positives]), torch.cat([labels, labels]), self.prototypes)
+        return info_nce(
+            anchors,
+            positives,
+            labels,
+            self.temperature,
+            both_directions=config.both_directions,
+            mask=config.mask_same_product,
+        )
+
+    def _classify(self, vectors: Tensor, labels: Tensor, prototypes: Tensor) -> Tensor:
+        """Softmax over product ids with an additive angular margin (ArcFace, Deng et al. 2019)."""
+        known = labels >= 0
+        prototypes = F.normalize(prototypes[:, : vectors.shape[1]], dim=1)
+        cosine = (vectors[known] @ prototypes.T).clamp(-1 + 1e-6, 1 - 1e-6)
+        own = F.one_hot(labels[known], len(prototypes)).bool()
+        pushed = torch.where(own, torch.cos(torch.acos(cosine) + self._config.margin), cosine)
+        return F.cross_entropy(pushed / self.temperature, labels[known]) if known.any() else vectors.sum() * 0
+
+
+def shortened(vectors: Tensor, length: int) -> Tensor:
+    """The first `length` numbers of unit vectors, brought to unit length again."""
+    return vectors if length == vectors.shape[1] else F.normalize(vectors[:, :length], dim=1)

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
+import torch.nn.functional as F  # noqa: TID253
+from numpy.typing import NDArray
 from torch import Tensor, nn  # noqa: TID253
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, ViTImageProcessor  # noqa: TID253
 
 from models.augment import augment, recolour, splice
 from models.checkpoint import Manifest, save_checkpoint
 from models.device import pick_device, set_threads
+from models.encoder.batches import Embed, training_batches
+from models.encoder.caching import cached
 from models.encoder.config import EncoderConfig
 from models.encoder.data import (
     PairKeys,
@@ -19,14 +23,13 @@ from models.encoder.data import (
     data_fingerprint,
     first_of_each_product,
     read_keys,
-    training_batches,
 )
 from models.encoder.evaluate import Embedded, per_query
 from models.encoder.infer import Encoder
-from models.encoder.loss import ContrastiveLoss
+from models.encoder.loss import PairLoss
 from models.encoder.model import ImageEncoder, is_encoder
 from models.initialise import fit_to_width
-from models.pixels import cache_size, input_size, normalise
+from models.pixels import cache_size, input_size, normalise, to_unit
 from models.progress import Progress
 from models.ranks import Ranks, joined
 from models.training import fit, seed_everything
@@ -35,7 +38,7 @@ from models.training import fit, seed_everything
 class Learner(nn.Module):
     """Encoder and loss together, so that a learned temperature is optimised and selected with the weights."""
 
-    def __init__(self, encoder: ImageEncoder, loss: ContrastiveLoss) -> None:
+    def __init__(self, encoder: ImageEncoder, loss: PairLoss) -> None:
         super().__init__()
         self.encoder = encoder
         self.loss = loss
@@ -80,22 +83,22 @@ def _learn(
     device = pick_device(config.device)
     encoder, processor = build(config)
     seed_everything(config.seed + ranks.number)  # the same weights, but not the same dropout
-    learner = Learner(encoder, ContrastiveLoss(config.temperature, learned=config.learn_temperature)).to(device)
     size = input_size(processor)
     keys = read_keys(data, "train", config.categories)
+    learner = Learner(encoder, PairLoss(config, len(keys.products))).to(device)
     evaluate = _evaluation(config, data, keys, Encoder(encoder, processor, "", device)) if ranks.first else dict
     progress("start", pairs=len(keys), products=len(keys.products), device=str(device), processes=ranks.count)
     metrics = fit(
         learner,
         config,
-        training_batches(keys, config, cache_size(*size), processor, ranks),
+        training_batches(keys, config, cache_size(*size), _embed_in_training(encoder, processor), processor, ranks),
         _batch_loss(learner, config, processor, ranks),
         evaluate,
         "r@1",
         progress,
         ranks,
     )
-    metrics["temperature"] = learner.loss.log_temperature.exp().item()
+    metrics["temperature"] = learner.loss.temperature.item()
     return learner, processor, metrics
 
 
@@ -107,19 +110,41 @@ def _batch_loss(
     draw = torch.Generator(device).manual_seed(config.seed + ranks.number)
     size = input_size(processor)
 
+    def embed(anchors: Tensor, positives: Tensor, source: torch.Generator) -> Tensor:
+        images = [normalise(augment(side, config, source, size), processor) for side in (anchors, positives)]
+        vectors: Tensor = learner.encoder(torch.cat(images))
+        return vectors.reshape(2, len(anchors), -1)
+
     def loss(batch: list[Tensor]) -> Tensor:
         anchors, positives, labels = (tensor.to(device) for tensor in batch)
         anchors, positives = recolour(anchors, positives, config.recolour, draw)
         anchors, positives, new = splice(anchors, positives, config.splice, draw)
         own = ranks.number * len(labels) + torch.arange(len(labels), device=device)
         labels = torch.where(new, -1 - own, labels)
-        images = [normalise(augment(side, config, draw, size), processor) for side in (anchors, positives)]
-        vectors = learner.encoder(torch.cat(images))
-        sides = [ranks.gather(side) for side in vectors.split(len(labels))]
-        value: Tensor = learner.loss(*sides, ranks.gather(labels))
+        vectors = (
+            cached(embed, anchors, positives, config.micro_batch, draw)
+            if config.micro_batch
+            else embed(anchors, positives, draw)
+        )
+        value: Tensor = learner.loss(*(ranks.gather(side) for side in vectors), ranks.gather(labels))
         return value
 
     return loss
+
+
+def _embed_in_training(encoder: ImageEncoder, processor: Any) -> Embed:
+    """Vectors of thumbnails, however large, from the encoder that is being trained."""
+    device = next(encoder.parameters()).device
+
+    def embed(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        images = F.interpolate(to_unit(pixels), input_size(processor), mode="bilinear", antialias=True)
+        encoder.eval()
+        with torch.no_grad():
+            vectors: NDArray[np.float32] = encoder(normalise(images, processor).to(device)).cpu().numpy()
+        encoder.train()
+        return vectors
+
+    return embed
 
 
 def _evaluation(config: EncoderConfig, data: Path, keys: PairKeys, encoder: Encoder) -> Callable[[], dict[str, Any]]:

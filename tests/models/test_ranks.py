@@ -13,7 +13,9 @@ import torch  # noqa: TID253
 from torch import nn  # noqa: TID253
 
 from models.checkpoint import open_checkpoint
-from models.encoder.loss import ContrastiveLoss
+from models.config import make_config
+from models.encoder.config import EncoderConfig
+from models.encoder.loss import PairLoss
 from models.errors import ConfigError
 from models.presets import preset
 from models.progress import read_progress
@@ -50,7 +52,7 @@ def gradients(ranks, out=None):
     """Of a small model on this process's share of one batch."""
     torch.manual_seed(0)
     model = nn.Linear(6, 4)
-    contrast = ContrastiveLoss(0.1, learned=True)
+    contrast = PairLoss(make_config(EncoderConfig, preset("encoder", "tiny")), 12)
     rows = torch.randn(2, 12, 6)
     own = torch.tensor(ranks.share(list(range(12))))
     labels = torch.tensor([0, 0, *range(2, 12)])

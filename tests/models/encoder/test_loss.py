@@ -6,7 +6,11 @@ import pytest
 import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 
-from models.encoder.loss import ContrastiveLoss, info_nce
+from models.config import make_config
+from models.encoder.config import EncoderConfig
+from models.encoder.loss import PairLoss, info_nce, triplet
+from models.errors import ConfigError
+from models.presets import preset
 
 
 def at(*degrees):
@@ -68,14 +72,75 @@ def test_info_nce__order_of_rows_does_not_matter():
     torch.testing.assert_close(info_nce(anchors[order], positives[order], labels[order], 0.1), expected)
 
 
-def test_contrastive_loss__learned_temperature_falls_when_pairs_fit():
-    loss = ContrastiveLoss(0.5, learned=True)
+def loss_of(products=3, **changes):
+    values = preset("encoder", "tiny", dimension=2, **changes)
+    return PairLoss(make_config(EncoderConfig, values), products)
+
+
+def test_pair_loss__learned_temperature_falls_when_pairs_fit():
+    loss = loss_of(temperature=0.5)
     loss(at(0, 90, 180), at(0, 90, 180), torch.arange(3)).backward()
     assert loss.log_temperature.grad > 0
 
 
-def test_contrastive_loss__temperature_is_bounded_and_may_be_fixed():
+def test_pair_loss__temperature_is_bounded_and_may_be_fixed():
     vectors, labels = at(0, 90), torch.arange(2)
-    loss = ContrastiveLoss(1e-6, learned=False)
+    loss = loss_of(temperature=1e-6, learn_temperature=False)
     assert not loss.log_temperature.requires_grad
     torch.testing.assert_close(loss(vectors, at(1, 80), labels), info_nce(vectors, at(1, 80), labels, 0.01))
+
+
+def test_pair_loss__prior_recipe_is_plain_cross_entropy_one_way():
+    labels, anchors, positives = torch.tensor([0, 0, 1]), at(0, 10, 90), at(0, 90, 95)
+    loss = loss_of(both_directions=False, mask_same_product=False, temperature=0.2)
+    expected = F.cross_entropy(anchors @ positives.T / 0.2, torch.arange(3))
+    torch.testing.assert_close(loss(anchors, positives, labels), expected)
+
+
+def test_triplet__negative_is_the_next_row_of_another_product():
+    anchors, positives = at(0, 0, 90), at(0, 10, 60)
+    labels = torch.tensor([0, 0, 1])
+    cosine = anchors @ positives.T
+    expected = [max(0.0, float(cosine[i, j] - cosine[i, i]) + 0.2) for i, j in ((0, 2), (1, 2), (2, 0))]
+    assert triplet(anchors, positives, labels, 0.2).item() == pytest.approx(sum(expected) / 3)
+    assert triplet(anchors, positives, torch.zeros(3), 0.2).item() == 0.0
+
+
+def test_pair_loss__classification_learns_prototypes_of_products():
+    torch.manual_seed(0)
+    loss = loss_of(3, loss="classification", temperature=0.1, margin=0.1)
+    vectors, labels = at(0, 120, 240), torch.arange(3)
+    optimiser = torch.optim.Adam(loss.parameters(), lr=0.1)
+    first = loss(vectors, vectors, labels)
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss(vectors, vectors, labels).backward()
+        optimiser.step()
+    assert loss(vectors, vectors, labels) < first / 10
+    assert (vectors @ F.normalize(loss.prototypes, dim=1).T).argmax(1).tolist() == [0, 1, 2]
+
+
+def test_pair_loss__classification_leaves_rows_of_no_product_out():
+    loss = loss_of(3, loss="classification")
+    vectors = at(0, 120, 240)
+    known = loss(vectors[:2], vectors[:2], torch.tensor([0, 1]))
+    torch.testing.assert_close(loss(vectors, vectors, torch.tensor([0, 1, -1])), known)
+    assert loss(vectors, vectors, torch.tensor([-1, -2, -3])).item() == 0.0
+
+
+def test_pair_loss__matryoshka_is_the_mean_over_prefixes():
+    draw = torch.Generator().manual_seed(1)
+    anchors, positives = (F.normalize(torch.randn(6, 8, generator=draw), dim=1) for _ in range(2))
+    labels = torch.arange(6)
+    loss = PairLoss(make_config(EncoderConfig, preset("encoder", "tiny", dimension=8, matryoshka=[2, 4])), 6)
+    each = [
+        info_nce(F.normalize(anchors[:, :n], dim=1), F.normalize(positives[:, :n], dim=1), labels, 0.07)
+        for n in (2, 4, 8)
+    ]
+    torch.testing.assert_close(loss(anchors, positives, labels), torch.stack(each).mean())
+
+
+@pytest.mark.parametrize("lengths", [[1], [128], [64, 200]])
+def test_encoder_config__matryoshka_lengths_are_shorter(lengths):
+    with pytest.raises(ConfigError, match="matryoshka"):
+        make_config(EncoderConfig, preset("encoder", "tiny", matryoshka=lengths))

@@ -26,6 +26,7 @@ SMALL = {
     "height": 32,
     "width": 32,
     "batch": 32,
+    "processes": 1,
     "architecture": {
         "model_type": "swin",
         "patch_size": 4,
@@ -148,6 +149,23 @@ def test_train_encoder__backbone_from_a_checkpoint_directory(trained, pairs, tmp
     assert isinstance(again, type(AutoModel.from_pretrained(tmp_path / "backbone")))
     for first, second in zip(backbone.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(first, second, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"micro_batch": 10, "matryoshka": [16, 64], "ema": 0.9},
+        {"hard_negatives": 0.5, "mine_every": 20},
+        {"hard_negatives": 0.5, "mine_every": 20, "in_memory": False},
+        {"loss": "classification", "margin": 0.1},
+        {"loss": "triplet"},
+    ],
+    ids=lambda changes: "-".join(changes),
+)
+def test_train_encoder__every_option_learns(pairs, tmp_path, changes):
+    values = preset("encoder", "tiny", **{**SMALL, "steps": 60, "cache_dir": str(tmp_path / "cache"), **changes})
+    metrics = train("encoder", values, pairs, tmp_path / "encoder").metrics
+    assert metrics["r@1"] > 0.4, metrics  # chance: one in ten products of a category
 
 
 def test_train_encoder__one_category(pairs, tmp_path):
