@@ -58,3 +58,5 @@ class PairDrop(StrEnum):
     COLOURS_DIFFER = "colours_differ"  # crop and thumbnail share too few colours: a wrong tag, or a wrong crop
     DUPLICATE_PAIR = "duplicate_pair"  # the same photo cluster and product cluster are already paired
     REJECTED = "rejected_by_review"
+    BENCHMARK = "in_benchmark"  # its photo or thumbnail is one of a benchmark's: see curation.audit
+    SOURCE = "source_excluded"  # its site is left out by a setting
