@@ -75,6 +75,7 @@ def write_pair_dataset(
             "parents": {"version": parent.get("version"), "candidates": candidates.fingerprint},
             "difference": difference(plan.rows, old.values()),
             "shares_of_small_groups": asdict(rules.shares),
+            "excluded_sources": sorted(rules.selection.sources),
             "left_out": dict(plan.left_out),
             "review": dict(plan.review),
             "sources": sources,

@@ -29,6 +29,11 @@ def scene(seed: int, size: tuple[int, int] = (240, 300)) -> Image.Image:
     return image
 
 
+def picture(seed: int) -> bytes:
+    """`scene` as a JPEG."""
+    return encode_jpeg(scene(seed))
+
+
 def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
