@@ -56,6 +56,25 @@ def _publish(options: argparse.Namespace) -> dict[str, Any]:
     return republish(options.data)
 
 
+def _review_export(options: argparse.Namespace) -> dict[str, Any]:
+    from curation.label_studio import write_tasks
+
+    return write_tasks(options.data, options.out, options.doubtful, options.random)
+
+
+def _review_import(options: argparse.Namespace) -> dict[str, Any]:
+    from curation.label_studio import read_annotations
+    from curation.republish import republish
+    from curation.verdicts import VerdictLog, read_verdicts
+
+    folder = options.data / "review" / "verdicts"
+    known = set(read_verdicts(folder))
+    verdicts = [verdict for verdict in read_annotations(options.file) if verdict not in known]
+    VerdictLog(folder).append(verdicts)
+    manifest = republish(options.data)
+    return {"new_verdicts": len(verdicts), "version": manifest["version"], "review": manifest["review"]}
+
+
 def _push(options: argparse.Namespace) -> dict[str, Any]:
     from huggingface_hub import HfApi
 
@@ -82,6 +101,16 @@ def _parser() -> argparse.ArgumentParser:
     versions.set_defaults(run=_versions)
     publish = commands.add_parser("publish", help="publish what verdicts and audits changed")
     publish.set_defaults(run=_publish)
+    export = commands.add_parser("review-export", help="write doubtful pairs as tasks for Label Studio")
+    export.add_argument("out", type=Path, help="folder for tasks.json and interface.xml")
+    export.add_argument("--doubtful", type=int, default=200, metavar="N", help="of the most doubtful (default 200)")
+    export.add_argument(
+        "--random", type=int, default=50, metavar="N", help="drawn at random, to estimate precision (50)"
+    )
+    export.set_defaults(run=_review_export)
+    imported = commands.add_parser("review-import", help="take in a project's JSON export and publish a version")
+    imported.add_argument("file", type=Path)
+    imported.set_defaults(run=_review_import)
     push = commands.add_parser("push", help="make a hub repository hold the version in use")
     push.add_argument("repo", help="owner/name; the token is the one of `hf auth login`")
     push.add_argument("--endpoint", help="another hub than huggingface.co")

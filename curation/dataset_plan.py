@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from curation.errors import CurationError
 from curation.pair_rows import FACTS, pair_keys, row_digests
-from curation.selection import Selection
+from curation.reasons import PairDrop
+from curation.selection import Judgement, Selection
 from curation.sources import Source
 from curation.splits import SplitShares, assign_splits, crossing_keys, known_splits
 from curation.tables import ShardedTable, fingerprint
@@ -108,12 +109,14 @@ def make_plan(
         SplitLeakError: the split leaks.
     """
     facts, shard, place = _kept_facts(candidates)
-    judged = [rules.selection.judge(row) for row in facts.select(_JUDGED).to_pylist()]
+    rows = facts.select(_JUDGED).to_pylist()
+    judged = [rules.selection.judge(row) for row in rows]
+    rulings = [ruling for _, ruling in judged]
     wanted = np.array([reason is None for reason, _ in judged], bool)
     left_out = Counter(str(reason) for reason, _ in judged if reason)
     if not wanted.any():
         raise CurationError(f"{candidates.root}: none of {candidates.rows} candidates is left; left out: {left_out}")
-    facts = _corrected(facts, [ruling for _, ruling in judged]).filter(pa.array(wanted))
+    facts = _corrected(facts, rulings).filter(pa.array(wanted))
     keys = [leak_keys(row) for row in facts.select(LEAK_COLUMNS).to_pylist()]
     known = known_splits(
         (leak_keys(row), row["split"])
@@ -123,8 +126,8 @@ def make_plan(
     splits = assign_splits(keys, rules.shares, categories=facts["category"].to_pylist(), known=known, ties=ties)
     if leaks := crossing_keys(keys, splits):
         raise SplitLeakError(f"{len(leaks)} keys in two splits, among them {sorted(leaks)[:3]}")
-    rows = Facts(facts.append_column("split", pa.array(splits, pa.string())).select(FACTS))
-    return Plan(rows, shard[wanted], place[wanted], left_out, review_summary([ruling for _, ruling in judged]))
+    chosen = Facts(facts.append_column("split", pa.array(splits, pa.string())).select(FACTS))
+    return Plan(chosen, shard[wanted], place[wanted], left_out, _review(rows, judged))
 
 
 def difference(rows: Facts, parent: Iterable[Facts]) -> dict[str, int]:
@@ -158,6 +161,12 @@ def _corrected(facts: pa.Table, rulings: Sequence[Ruling | None]) -> pa.Table:
     given = pa.array([ruling.category if ruling else None for ruling in rulings], pa.string())
     place = facts.column_names.index("category")
     return facts.set_column(place, "category", pc.coalesce(given, facts["category"]))
+
+
+def _review(rows: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]) -> dict[str, Any]:
+    """What review did to the pairs that are left out for no other reason."""
+    asked = [place for place, (reason, _) in enumerate(judged) if reason in (None, PairDrop.REJECTED)]
+    return review_summary([rows[place] for place in asked], [judged[place][1] for place in asked])
 
 
 def _by_key(parts: Iterable[Facts]) -> dict[str, tuple[str, str]]:

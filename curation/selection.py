@@ -10,6 +10,9 @@ from curation.reasons import PairDrop
 from curation.tables import fingerprint
 from curation.verdicts import Decision, Ruling, Rulings, read_verdicts
 
+Judgement = tuple[PairDrop | None, Ruling | None]
+"""Why a pair is left out, if it is, and what reviewers said of it, if they did."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -20,8 +23,8 @@ class Selection:
     sources: frozenset[str] = frozenset()  # sites that are left out
     fingerprint: str = ""
 
-    def judge(self, row: Mapping[str, Any]) -> tuple[PairDrop | None, Ruling | None]:
-        """Why a pair is left out, if it is, and what reviewers said of it."""
+    def judge(self, row: Mapping[str, Any]) -> Judgement:
+        """Judge one kept candidate."""
         ruling = self.rulings.of(row["anchor_sha256"], row["box"], row["positive_sha256"])
         if row["site"] in self.sources:
             return PairDrop.SOURCE, ruling

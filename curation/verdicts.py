@@ -5,16 +5,19 @@ another shard layout and a retrained detector whose box moved a little. Every wr
 JSON line per verdict, on disk before `append` returns. No line is ever changed: who changes their mind adds another.
 """
 
+import hashlib
 import json
 import logging
 import math
 import os
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +26,6 @@ from curation.taxonomy import CATEGORIES
 
 log = logging.getLogger(__name__)
 
-DOUBTFUL: Final = "doubtful"
-RANDOM: Final = "random"
-"""How a pair came to be looked at: because it was doubtful, or drawn to estimate precision."""
 SAME_BOX: Final = 0.75
 """Intersection over union from which two boxes are one garment, as in the detector's suppression."""
 Box = Sequence[float]
@@ -54,7 +54,6 @@ class Verdict:
     decision: Decision
     reviewer: str
     category: str | None = None  # the right one, where the pair's own is wrong
-    sample: str = DOUBTFUL  # or RANDOM
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="microseconds"))  # ISO 8601, UTC
 
     def __post_init__(self) -> None:
@@ -70,7 +69,6 @@ class Ruling:
 
     decision: Decision | None  # accept, reject, or None while nobody has voted
     category: str | None  # corrected
-    sample: str
 
 
 class VerdictLog:
@@ -124,31 +122,38 @@ class Rulings:
         accepts, rejects = counts[Decision.ACCEPT], counts[Decision.REJECT]
         corrections = [vote.category for vote in votes.values() if vote.decision is Decision.ACCEPT and vote.category]
         decision = None if not accepts + rejects else Decision.REJECT if rejects >= accepts else Decision.ACCEPT
-        drawn = any(vote.sample == RANDOM for vote in votes.values())
-        return Ruling(decision, corrections[-1] if corrections else None, RANDOM if drawn else DOUBTFUL)
+        return Ruling(decision, corrections[-1] if corrections else None)
 
     def _votes(self, anchor: str, box: Box, positive: str) -> dict[str, Verdict] | None:
         seen = self._by_pictures.get((anchor, positive), [])
         return next((votes for known, votes in seen if iou(known, box) >= SAME_BOX), None)
 
 
-def review_summary(rulings: Sequence[Ruling | None]) -> dict[str, Any]:
-    """What review did to a dataset of these candidates, one ruling or None each.
+def draw(anchor_sha256: str, positive_sha256: str) -> str:
+    """A pair's place in the order in which pairs are drawn to estimate precision: random, and the same every time."""
+    return hashlib.blake2b(f"{anchor_sha256}/{positive_sha256}".encode(), digest_size=8).hexdigest()
 
-    Doubtful pairs are looked at first, so the share of right ones among them says nothing of the whole. Precision is
-    estimated from the pairs that were drawn at random: before, their accepted share with Wilson's 95 % interval; after,
-    the wrong pairs that share implies, less those rejected. Both are missing while no random pair has a ruling.
+
+def review_summary(rows: Sequence[Mapping[str, Any]], rulings: Sequence[Ruling | None]) -> dict[str, Any]:
+    """What review did to a dataset of these candidates, each with its ruling, if any.
+
+    Doubtful pairs are looked at first, so the share of right ones among all that were looked at says nothing of the
+    whole. Precision is estimated from those that come first in the order of `draw`, up to the first one without a
+    ruling: before, the accepted share with Wilson's 95 % interval; after, the wrong pairs that this share implies, less
+    those rejected.
     """
-    ruled = [ruling for ruling in rulings if ruling and ruling.decision]
-    rejected = sum(ruling.decision is Decision.REJECT for ruling in ruled)
-    summary: dict[str, Any] = {"reviewed": len(ruled), "rejected": rejected}
-    drawn = [ruling.decision is Decision.ACCEPT for ruling in ruled if ruling.sample == RANDOM]
-    if drawn and rejected < len(rulings):
-        right = sum(drawn) / len(drawn)
-        low, high = wilson(sum(drawn), len(drawn))
-        wrong_left = max(0.0, (1 - right) * len(rulings) - rejected)
-        summary |= {"random_sample": len(drawn), "precision_before": right, "low": low, "high": high}
-        summary["precision_after"] = 1 - wrong_left / (len(rulings) - rejected)
+    places = (draw(row["anchor_sha256"], row["positive_sha256"]) for row in rows)
+    drawn = sorted(zip(places, rulings, strict=True), key=itemgetter(0))
+    sample = [ruling.decision for _, ruling in takewhile(itemgetter(1), drawn) if ruling and ruling.decision]
+    rejected = sum(ruling.decision is Decision.REJECT for ruling in rulings if ruling)
+    reviewed = sum(ruling.decision is not None for ruling in rulings if ruling)
+    summary: dict[str, Any] = {"reviewed": reviewed, "rejected": rejected}
+    if sample and rejected < len(rows):
+        right = sample.count(Decision.ACCEPT)
+        low, high = wilson(right, len(sample))
+        wrong_left = max(0.0, (1 - right / len(sample)) * len(rows) - rejected)
+        summary |= {"random_sample": len(sample), "precision_before": right / len(sample), "low": low, "high": high}
+        summary["precision_after"] = 1 - wrong_left / (len(rows) - rejected)
     return summary
 
 

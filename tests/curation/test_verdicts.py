@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from curation.verdicts import (
-    RANDOM,
     Decision,
     Ruling,
     Rulings,
     Verdict,
     VerdictError,
     VerdictLog,
+    draw,
     read_verdicts,
     review_summary,
 )
@@ -40,7 +40,7 @@ def _decision(*verdicts: Verdict) -> Decision | None:
 
 
 def test_verdict_log__round_trip(tmp_path: Path) -> None:
-    said = [_said("reject"), _said("accept", "bob", "2", category="bag", sample=RANDOM)]
+    said = [_said("reject"), _said("accept", "bob", "2", category="bag")]
     assert VerdictLog(tmp_path).append(said) == 2
     assert read_verdicts(tmp_path) == said
 
@@ -81,17 +81,27 @@ def test_rulings__majority_decides_and_a_tie_rejects() -> None:
 
 def test_rulings__a_box_that_moved_a_little_is_the_same_pair() -> None:
     rulings = Rulings([_said("reject")])
-    assert rulings.of("photo", (2, 0, 104, 98), "thumbnail") == Ruling(Decision.REJECT, None, "doubtful")
+    assert rulings.of("photo", (2, 0, 104, 98), "thumbnail") == Ruling(Decision.REJECT, None)
     assert rulings.of("photo", (60, 0, 160, 100), "thumbnail") is None
     assert rulings.of("photo", BOX, "another") is None
 
 
-def test_review_summary__estimates_precision_from_the_random_sample() -> None:
-    right, wrong = Ruling(Decision.ACCEPT, None, RANDOM), Ruling(Decision.REJECT, None, RANDOM)
-    doubtful = Ruling(Decision.REJECT, None, "doubtful")
-    summary = review_summary([right] * 9 + [wrong] + [doubtful] * 4 + [None] * 86)
+def test_review_summary__estimates_precision_from_what_was_drawn_at_random() -> None:
+    rows = [{"anchor_sha256": str(number), "positive_sha256": "p"} for number in range(100)]
+    order = sorted(rows, key=lambda row: draw(row["anchor_sha256"], row["positive_sha256"]))
+    said = {row["anchor_sha256"]: Ruling(Decision.ACCEPT, None) for row in order[:11]}
+    said[order[3]["anchor_sha256"]] = Ruling(Decision.REJECT, None)
+    said[order[5]["anchor_sha256"]] = Ruling(None, None)  # unsure: looked at, no vote
+    said |= {row["anchor_sha256"]: Ruling(Decision.REJECT, None) for row in order[50:54]}  # they were doubtful
+    summary = review_summary(rows, [said.get(row["anchor_sha256"]) for row in rows])
     assert (summary["reviewed"], summary["rejected"], summary["random_sample"]) == (14, 5, 10)
     assert summary["precision_before"] == pytest.approx(0.9)
     assert summary["precision_after"] == pytest.approx(1 - 5 / 95)  # ten wrong ones expected, five gone
     assert summary["low"] == pytest.approx(0.596, abs=1e-3)  # Wilson's interval of 9 of 10
-    assert review_summary([doubtful, None]) == {"reviewed": 1, "rejected": 1}
+
+
+def test_review_summary__doubtful_pairs_alone_estimate_nothing() -> None:
+    rows = [{"anchor_sha256": str(number), "positive_sha256": "p"} for number in range(100)]
+    last = max(rows, key=lambda row: draw(row["anchor_sha256"], row["positive_sha256"]))
+    rulings = [Ruling(Decision.REJECT, None) if row is last else None for row in rows]
+    assert review_summary(rows, rulings) == {"reviewed": 1, "rejected": 1}
