@@ -65,7 +65,7 @@ def _review_export(options: argparse.Namespace) -> dict[str, Any]:
 def _review_import(options: argparse.Namespace) -> dict[str, Any]:
     from curation.label_studio import read_annotations
     from curation.republish import republish
-    from curation.verdicts import VerdictLog, read_verdicts
+    from curation.review import VerdictLog, read_verdicts
 
     folder = options.data / "review" / "verdicts"
     known = set(read_verdicts(folder))

@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from curation.errors import CurationError
 from curation.pair_rows import FACTS, pair_keys, row_digests
 from curation.reasons import PairDrop
+from curation.review import Ruling, review_summary
 from curation.selection import Judgement, Selection
 from curation.sources import Source
 from curation.splits import SplitShares, assign_splits, crossing_keys, known_splits
 from curation.tables import ShardedTable, fingerprint
-from curation.verdicts import Ruling, review_summary
 
 LEAK_COLUMNS: Final = ("site", "post_id", "product_id", "product_cluster_id", "photo_cluster_id")
 """What `leak_keys` reads."""
@@ -70,7 +70,7 @@ class Plan:
     shard: Places  # number of the candidate shard of each row
     place: Places  # of the row among the kept ones of that shard
     left_out: Mapping[str, int]  # reason → kept candidates that are not in it
-    review: Mapping[str, Any]  # see `curation.verdicts.review_summary`
+    review: Mapping[str, Any]  # see `curation.review.review_summary`
 
     def missing(self, shards: Iterable[Facts]) -> Places:
         """Rows that none of these shards holds."""

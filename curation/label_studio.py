@@ -17,9 +17,9 @@ from curation.errors import CurationError
 from curation.images import encode_jpeg
 from curation.noise import noise_scores, read_colours
 from curation.pair_rows import Pair, read_pairs
+from curation.review import Decision, Rulings, Verdict, draw, read_verdicts
 from curation.tables import write_json
 from curation.taxonomy import CATEGORIES
-from curation.verdicts import Decision, Rulings, Verdict, draw, read_verdicts
 
 _SIDE: Final = 360  # px, longest side of a picture in a task
 _KEY: Final = ("anchor_sha256", "box", "positive_sha256")

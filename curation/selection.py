@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from curation.reasons import PairDrop
+from curation.review import Decision, Ruling, Rulings, read_verdicts
 from curation.tables import fingerprint
-from curation.verdicts import Decision, Ruling, Rulings, read_verdicts
 
 Judgement = tuple[PairDrop | None, Ruling | None]
 """Why a pair is left out, if it is, and what reviewers said of it, if they did."""

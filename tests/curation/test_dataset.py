@@ -15,12 +15,12 @@ from curation.dataset_plan import DatasetRules, leak_keys, photo_ties
 from curation.errors import CurationError
 from curation.images import encode_jpeg
 from curation.pair_rows import read_pairs
+from curation.review import Decision, Rulings, Verdict
 from curation.schemas import CLUSTERS, HASHES
 from curation.selection import Selection, read_selection
 from curation.sources import Source, excluded_sources
 from curation.splits import crossing_keys
 from curation.tables import ShardedTable, rows_to_batch, write_shard
-from curation.verdicts import Decision, Rulings, Verdict
 from curation.versions import Versions
 from tests.curation.builders import candidate_row, candidates, scene
 

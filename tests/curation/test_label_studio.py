@@ -13,8 +13,8 @@ from PIL import Image
 from curation.__main__ import main
 from curation.errors import CurationError
 from curation.label_studio import ReviewError, read_annotations, write_tasks
+from curation.review import Decision, read_verdicts
 from curation.tables import ShardedTable
-from curation.verdicts import Decision, read_verdicts
 from tests.curation.data_folder import make_data
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.verdicts import (
+from curation.review import (
     Decision,
     Ruling,
     Rulings,
@@ -22,7 +22,7 @@ BOX = (0.0, 0.0, 100.0, 100.0)
 _WRITER = """
 import sys
 from pathlib import Path
-from curation.verdicts import Decision, Verdict, VerdictLog
+from curation.review import Decision, Verdict, VerdictLog
 log = VerdictLog(Path(sys.argv[1]))
 for number in range(50):
     log.append([Verdict(f"photo{number}", (0, 0, 9, 9), "thumbnail", Decision.ACCEPT, sys.argv[2])])
