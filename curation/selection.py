@@ -9,6 +9,7 @@ from typing import Any
 from curation.reasons import PairDrop
 from curation.review import Decision, Ruling, Rulings, read_verdicts
 from curation.tables import fingerprint
+from curation.takedown import recorded
 
 Judgement = tuple[PairDrop | None, Ruling | None]
 """Why a pair is left out, if it is, and what reviewers said of it, if they did."""
@@ -21,6 +22,7 @@ class Selection:
     rulings: Rulings = field(default_factory=Rulings)
     benchmark: frozenset[str] = frozenset()  # sha256 of pictures that a benchmark also holds
     sources: frozenset[str] = frozenset()  # sites that are left out
+    taken_down: frozenset[str] = frozenset()  # sha256 of pictures that were asked to be removed
     fingerprint: str = ""
 
     def judge(self, row: Mapping[str, Any]) -> Judgement:
@@ -28,17 +30,21 @@ class Selection:
         ruling = self.rulings.of(row["anchor_sha256"], row["box"], row["positive_sha256"])
         if row["site"] in self.sources:
             return PairDrop.SOURCE, ruling
-        if not self.benchmark.isdisjoint((row["anchor_sha256"], row["positive_sha256"], row["crop_sha256"])):
+        pictures = (row["anchor_sha256"], row["positive_sha256"], row["crop_sha256"])
+        if not self.taken_down.isdisjoint(pictures):
+            return PairDrop.TAKEN_DOWN, ruling
+        if not self.benchmark.isdisjoint(pictures):
             return PairDrop.BENCHMARK, ruling
         return PairDrop.REJECTED if ruling and ruling.decision is Decision.REJECT else None, ruling
 
 
 def read_selection(data: Path, sources: frozenset[str] = frozenset()) -> Selection:
-    """The selection of a data folder: verdicts in `review/verdicts/`, audits in `audits/`."""
+    """The selection of a data folder: verdicts in `review/verdicts/`, audits in `audits/`, and what was taken down."""
     verdicts = read_verdicts(data / "review" / "verdicts")
     benchmark = benchmark_pictures(data / "audits")
-    key = fingerprint([verdicts, sorted(benchmark), sorted(sources)])
-    return Selection(Rulings(verdicts), benchmark, sources, key)
+    taken_down = recorded(data).pictures
+    key = fingerprint([verdicts, sorted(benchmark), sorted(sources), sorted(taken_down)])
+    return Selection(Rulings(verdicts), benchmark, sources, taken_down, key)
 
 
 def benchmark_pictures(audits: Path) -> frozenset[str]:

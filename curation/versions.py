@@ -68,6 +68,15 @@ class Versions:
         temporary.symlink_to(Path(self.folder.name) / name, target_is_directory=True)
         temporary.replace(self.link)
 
+    def remove(self, name: str) -> None:
+        """Remove a version; where it is in use, the newest other one is used instead, if there is one."""
+        used = self.current
+        shutil.rmtree(self.folder / name)
+        if used is not None and used.name == name:
+            self.link.unlink()
+            if self.names:
+                self.activate(self.names[-1])
+
     def expire(self, keep: int) -> list[str]:
         """Remove all but the newest `keep` versions and the one in use; returns the names of those removed."""
         used = self.current
