@@ -7,7 +7,7 @@ near-duplicate cluster its name, the cluster takes the name of the next picture 
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -29,6 +29,9 @@ _CALLED: Final[Mapping[Kind, tuple[str, ...]]] = {
     "image": ("image_url", "sha256"),
 }
 """Columns of the crawl tables by whose values a take-down names a row."""
+_CRAWLED: Final = ("site", "post_id", "product_id", "image_url", "sha256")
+_HASHES: Final = "dedup/image_hashes"
+_CLUSTERS: Final = "dedup/duplicate_clusters"
 
 
 @dataclass(frozen=True)
@@ -49,57 +52,53 @@ class Removal:
         for column, ids in (("post_id", self.posts), ("product_id", self.products)):
             if ids and "site" in names and column in names:
                 key = pc.binary_join_element_wise(table["site"], table[column].cast(pa.string()), "/")
-                parts.append(pc.fill_null(pc.is_in(key, _strings(ids)), False))
-        parts += [pc.is_in(table[name], _strings(self.pictures)) for name in names if "sha256" in name]
-        parts += [pc.is_in(table[name], _strings(self.urls)) for name in names if name == "image_url"]
+                parts.append(pc.fill_null(_is_in(key, ids), False))
+        parts += [_is_in(table[name], self.pictures) for name in names if "sha256" in name]
+        parts += [_is_in(table[name], self.urls) for name in names if name == "image_url"]
         return reduce(pc.or_, parts)
 
     def without(self, table: pa.Table) -> pa.Table:
         """The rows that stay, with clusters renamed."""
         left = table.filter(pc.invert(self.mask(table)))
         for name in (name for name in left.column_names if name.endswith("cluster_id")):
-            values = [self.renamed.get(value, value) for value in left[name].to_pylist()]
-            left = _with(left, name, pa.array(values, pa.string()))
+            if pc.any(_is_in(left[name], self.renamed)).as_py():
+                values = [self.renamed.get(value, value) for value in left[name].to_pylist()]
+                left = _with(left, name, pa.array(values, pa.string()))
         if "is_representative" in left.column_names:
             left = _with(left, "is_representative", pc.equal(left["sha256"], left["cluster_id"]))
         return left
 
 
 def find(data: Path, site: str, kind: Kind, values: Iterable[str]) -> tuple[Removal, list[str]]:
-    """Resolve posts (ids), products (ids) or images (addresses or sha256) of a site.
+    """Resolve posts (ids), products (ids) or images (addresses or sha256) of a site; a picture is found on every site.
 
     Returns:
         What has to go, and those of the values that were never crawled.
     """
     wanted = frozenset(values)
-    rows = [row for name in ("posts", "catalog") for row in _crawled(ShardedTable(data / "crawl" / name))]
-    hit = {place for place, row in enumerate(rows) if row["site"] == site and not wanted.isdisjoint(_called(row, kind))}
-    known = {name for place in hit for name in _called(rows[place], kind)}
-    if kind == "image":  # wherever it was seen
-        digests = {rows[place]["sha256"] for place in hit} - {None}
-        hit |= {place for place, row in enumerate(rows) if row["sha256"] in digests}
-    shown = {row["sha256"] for place, row in enumerate(rows) if place not in hit}
-    gone = {rows[place]["sha256"] for place in hit} - shown - {None}
+    named = [row for table in _crawled(data) for row in table.filter(_called(table, site, kind, wanted)).to_pylist()]
+    known = {str(row[name]) for row in named for name in _CALLED[kind]}
+    pictures = {row["sha256"] for row in named} - {None}
+    if kind == "image":  # under whatever address
+        named = [row for table in _crawled(data) for row in table.filter(_is_in(table["sha256"], pictures)).to_pylist()]
+    else:  # what another post or product shows too stays
+        pictures -= {sha for table in _crawled(data) for sha in _elsewhere(table, pictures, site, kind, wanted)}
     ids = frozenset(f"{site}/{value}" for value in wanted)
     removal = Removal(
         posts=ids if kind == "post" else frozenset(),
         products=ids if kind == "product" else frozenset(),
-        pictures=frozenset(gone),
-        urls=frozenset(rows[place]["image_url"] for place in hit if rows[place]["sha256"] in gone),
-        phashes=frozenset(
-            row["phash"] for row in _derived(data, "dedup/image_hashes", "phash") if row["sha256"] in gone
-        ),
-        renamed=_renamed(data, gone),
+        pictures=frozenset(pictures),
+        urls=frozenset(row["image_url"] for row in named if row["sha256"] in pictures),
+        phashes=frozenset(row["phash"] for row in _rows(data, _HASHES, ["phash"], "sha256", pictures)),
     )
-    return replace(removal, pictures=frozenset(gone | _crops(data, removal))), sorted(wanted - known)
+    return replace(removal, pictures=frozenset(pictures | _crops(data, removal))), sorted(wanted - known)
 
 
 def also_seen(data: Path, removal: Removal) -> list[str]:
     """Posts that show a near-duplicate of what goes. They stay, but somebody should look at them."""
-    clusters = list(_derived(data, "dedup/duplicate_clusters", "cluster_id"))
-    touched = {row["cluster_id"] for row in clusters if row["sha256"] in removal.pictures}
-    alike = {row["sha256"] for row in clusters if row["cluster_id"] in touched} - removal.pictures
-    seen = (row for row in _derived(data, "dedup/image_hashes", "site", "post_id") if row["sha256"] in alike)
+    touched = {row["cluster_id"] for row in _rows(data, _CLUSTERS, ["cluster_id"], "sha256", removal.pictures)}
+    alike = {row["sha256"] for row in _rows(data, _CLUSTERS, ["sha256"], "cluster_id", touched)} - removal.pictures
+    seen = _rows(data, _HASHES, ["site", "post_id"], "sha256", alike)
     return sorted({f"{row['site']}/{row['post_id']}" for row in seen if row["post_id"] is not None} - removal.posts)
 
 
@@ -121,30 +120,42 @@ def recorded(data: Path) -> Removal:
     return Removal(every("posts"), every("products"), every("pictures"), every("urls"), every("phashes"))
 
 
-def _crawled(table: ShardedTable) -> Iterator[dict[str, Any]]:
-    for shard in table.shards:
-        names = set(shard.schema.names)
-        yield from shard.table(
-            [c for c in ("site", "post_id", "product_id", "image_url", "sha256") if c in names]
-        ).to_pylist()
-
-
-def _called(row: Mapping[str, Any], kind: Kind) -> set[str]:
-    return {str(row[name]) for name in _CALLED[kind] if row.get(name) is not None}
-
-
-def _derived(data: Path, table: str, *columns: str) -> Iterator[dict[str, Any]]:
-    for batch in ShardedTable(data / table).batches(["sha256", *columns]):
-        yield from batch.to_pylist()
-
-
-def _renamed(data: Path, gone: Collection[str]) -> dict[str, str]:
-    """For each cluster whose representative goes, the first picture of it that stays."""
+def outstanding(data: Path) -> Removal:
+    """`recorded`, and for each cluster whose representative goes the first picture of it that stays."""
+    removal = recorded(data)
     renamed: dict[str, str] = {}
-    for row in _derived(data, "dedup/duplicate_clusters", "cluster_id"):
-        if row["cluster_id"] in gone and row["sha256"] not in gone:
+    for row in _rows(data, _CLUSTERS, ["sha256", "cluster_id"], "cluster_id", removal.pictures):
+        if row["sha256"] not in removal.pictures:
             renamed.setdefault(row["cluster_id"], row["sha256"])
-    return renamed
+    return replace(removal, renamed=renamed)
+
+
+def _crawled(data: Path) -> Iterator[pa.Table]:
+    """The crawl tables, shard by shard, without their pictures."""
+    for name in ("posts", "catalog"):
+        for shard in ShardedTable(data / "crawl" / name).shards:
+            yield shard.table([column for column in _CRAWLED if column in shard.schema.names])
+
+
+def _called(table: pa.Table, site: str, kind: Kind, wanted: Collection[str]) -> pa.ChunkedArray:
+    """Which rows of a crawl table a take-down names."""
+    names = [name for name in _CALLED[kind] if name in table.column_names]
+    parts = [pc.fill_null(_is_in(table[name].cast(pa.string()), wanted), False) for name in names]
+    named = reduce(pc.or_, parts, pa.chunked_array([pa.array([False] * len(table), pa.bool_())]))
+    return named if kind == "image" else pc.and_(named, pc.equal(table["site"], site))
+
+
+def _elsewhere(table: pa.Table, pictures: Collection[str], site: str, kind: Kind, wanted: Collection[str]) -> set[str]:
+    others = table.filter(pc.invert(_called(table, site, kind, wanted)))["sha256"]
+    return set(others.filter(_is_in(others, pictures)).to_pylist())
+
+
+def _rows(
+    data: Path, table: str, columns: Sequence[str], key: str, values: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Rows of a derived table whose `key` is one of `values`."""
+    for batch in ShardedTable(data / table).batches(list({*columns, key})):
+        yield from batch.filter(_is_in(batch[key], values)).to_pylist()
 
 
 def _crops(data: Path, removal: Removal) -> set[str]:
@@ -160,5 +171,5 @@ def _with(table: pa.Table, name: str, values: Any) -> pa.Table:
     return table.set_column(table.column_names.index(name), table.schema.field(name), values)
 
 
-def _strings(values: Collection[str]) -> pa.Array:
-    return pa.array(sorted(values), pa.string())
+def _is_in(column: pa.ChunkedArray | pa.Array, values: Collection[str]) -> pa.ChunkedArray | pa.Array:
+    return pc.is_in(column, pa.array(sorted(values), pa.string()))

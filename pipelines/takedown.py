@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from crawlers.exclusions import exclude
+from crawlers.pages.base import original
 from crawlers.removal import forget_staged
 from curation.proof import search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.tables import ShardedTable
-from curation.takedown import Kind, Removal, also_seen, find, record, recorded
+from curation.takedown import Kind, Removal, also_seen, find, outstanding, record, recorded
 from curation.versions import Versions
 
 _DRAWN: Final = ("examples", "search/search_report")
@@ -31,20 +32,24 @@ def take_down(data: Path, site: str, kind: Kind, values: Sequence[str], reason: 
         crawlers.errors.BlockLockedError: a crawl is running; stop it first.
         search.errors.IndexBuildError: what is left makes no index.
     """
-    removal, unknown = find(data, site, kind, values)
+    named = [_as_stored(kind, value) for value in values]
+    crawl = data / "crawl"
+    exclude(crawl, site, kind, [value for value in named if kind != "image" or "://" in value], reason)
+    removal, unknown = find(data, site, kind, named)
     alike = also_seen(data, removal)
-    addresses = [value for value in values if "://" in value] if kind == "image" else list(values)
-    exclude(data / "crawl", site, kind, [*addresses, *(removal.urls if kind == "image" else ())], reason)
+    for folder in (crawl / "ledger").glob("*") if kind == "image" else ():  # left alone wherever it was seen
+        exclude(crawl, folder.name, kind, removal.urls, reason)
     record(data, removal, reason)
-    posts = [int(key.partition("/")[2]) for key in removal.posts]
-    staged = forget_staged(data / "crawl", site, posts, removal.urls)
+    removal = outstanding(data)  # also of earlier take-downs that were interrupted
+    posts = [int(value) for value in named] if kind == "post" else []
+    products = named if kind == "product" else []
+    staged = forget_staged(crawl, site, posts=posts, products=products, urls=removal.urls)
     purged = purge_tables(data, removal)
     purged += purge_versions(Versions(data / "pair_dataset"), removal)
     purged += purge_notes(data, removal)
     return {
-        kind: list(values),
+        kind: named,
         "never_crawled": unknown,
-        "pictures": len(removal.pictures),
         "removed_rows": {place.place: place.rows for place in purged},
         "staged_rows": staged,
         "index_versions": _purge_index(data, removal),
@@ -70,6 +75,13 @@ def prove(data: Path) -> dict[str, Any]:
         "places": [asdict(place) for place in places],
         "not_searched": "outside the data folder: Dagster's event log (contact sheets), caches, pushed datasets",
     }
+
+
+def _as_stored(kind: Kind, value: str) -> str:
+    """As the tables have it: ids without leading zeros, addresses without query; what is neither is refused later."""
+    if kind == "image":
+        return original("", value) or value
+    return str(int(value)) if kind == "post" and value.isascii() and value.isdigit() else value
 
 
 def _purge_index(data: Path, removal: Removal) -> dict[str, int]:

@@ -13,7 +13,7 @@ from curation.republish import republish
 from curation.review import Decision, Verdict, VerdictLog, read_verdicts
 from curation.schemas import CLUSTERS
 from curation.tables import ShardedTable
-from curation.takedown import Removal, also_seen, find, record, recorded
+from curation.takedown import Removal, also_seen, find, outstanding, record, recorded
 from curation.versions import Versions
 from tests.curation.builders import candidate_row, picture, picture_row, sha
 from tests.curation.data_folder import make_data, photo, write_table
@@ -98,6 +98,9 @@ def test_find__product_and_image(data: Path) -> None:
     by_url, _ = find(data, "kream", "image", ["https://example.test/photo/4/0.jpg"])
     by_sha, _ = find(data, "kream", "image", [sha(photo(4))])
     assert by_url == by_sha
+    write_table(data / "crawl" / "posts", "more", rows=[picture_row(40, "photo", 0, photo(4))])
+    elsewhere = "https://example.test/photo/40/0.jpg"
+    assert find(data, "kream", "image", [sha(photo(4))])[0].urls == {*by_url.urls, elsewhere}
     assert sha(photo(4)) in by_url.pictures
     assert find(data, "kream", "post", ["99"])[1] == ["99"]
 
@@ -120,9 +123,11 @@ def test_removal__clusters_take_the_name_of_the_next_picture(tmp_path: Path) -> 
     joined = {"cluster_id": first, "is_representative": False, "evidence": "near_duplicate"}
     rows = [row | joined if row["sha256"] == second else row for row in rows]
     write_table(root, "000000", rows=rows, schema=CLUSTERS)
-    removal, _ = find(data, "kream", "post", ["1"])
+    named, _ = find(data, "kream", "post", ["1"])
+    assert also_seen(data, named) == ["kream/2"]
+    record(data, named, "owner")
+    removal = outstanding(data)
     assert removal.renamed == {first: second}
-    assert also_seen(data, removal) == ["kream/2"]
     _purge(data, removal)
     left = {row["sha256"]: row for row in ShardedTable(root).table().to_pylist()}
     assert (left[second]["cluster_id"], left[second]["is_representative"]) == (second, True)

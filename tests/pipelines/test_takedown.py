@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from crawlers.exclusions import Exclusions
+from curation.purge import purge_tables
 from curation.tables import ShardedTable
+from curation.takedown import find, record
 from pipelines.__main__ import main
 from pipelines.takedown import prove, take_down
 from search.index import Index, build_index
@@ -46,7 +48,7 @@ def test_takedown__product_goes_from_every_room(data: Path, capsys: pytest.Captu
 
 def test_takedown__posts_and_images_at_once_and_again(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = "https://example.test/photo/4/0.jpg"
-    arguments = ("--site", "kream", "--post", "2", "--post", "77", "--image", url, "--reason", "owner")
+    arguments = ("--site", "kream", "--post", "002", "--post", "77", "--image", f"{url}?w=300", "--reason", "owner")
     status, told = _run(capsys, *arguments)
     assert status == 0
     assert [done["never_crawled"] for done in told["takedowns"]] == [["77"], []]
@@ -64,6 +66,15 @@ def test_takedown__check_notices_what_came_back(data: Path, capsys: pytest.Captu
     (data / "examples" / "1.jpg").write_bytes(photo(3))
     status, told = _run(capsys, "--check")
     assert (status, len(told["proof"]["still_there"])) == (1, 1)
+
+
+def test_takedown__finishes_one_that_was_interrupted(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    removal, _ = find(data, "kream", "product", ["3"])
+    record(data, removal, "the brand")
+    purge_tables(data / "crawl", removal)  # and then the power went
+    status, told = _run(capsys, "--site", "kream", "--product", "3", "--reason", "the brand")
+    assert (status, told["proof"]["still_there"]) == (0, {})
+    assert told["takedowns"][0]["removed_rows"].keys() >= {"dedup/duplicate_clusters/kream"}
 
 
 def test_prove__lists_every_place(data: Path) -> None:
