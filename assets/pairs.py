@@ -1,24 +1,30 @@
 """Stage pairs: which crop shows which tagged product, and the versioned dataset of those that agree."""
 
 import dagster as dg
+from pydantic import Field
 
 from assets.crawl import all_posts
 from assets.pictures import picture_metadata, sheet
-from assets.resources import DataFolder, Engine, Recipes
+from assets.resources import DataFolder, Engine, Recipes, Terms
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
-from curation.dataset import leak_keys, write_pair_dataset
+from curation.dataset import write_pair_dataset
+from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, leak_keys, photo_ties
 from curation.pairing import PairingRules
+from curation.selection import read_selection
+from curation.sources import excluded_sources
 from curation.splits import SplitShares, crossing_keys
 from curation.tables import ShardedTable
+from curation.versions import Versions
 
 _SHEET_PAIRS = 18
 
 
 class Splits(dg.Config):
-    """How much of the small groups is held out; a group that spans much of the data always trains."""
+    """How much of what is new is held out (what a version placed before stays there), and whose pairs to leave out."""
 
     validation: float = SplitShares().validation
     test: float = SplitShares().test
+    exclude_sources: list[str] = Field([], description="sites whose pairs are left out")
 
 
 class Rules(dg.Config):
@@ -75,12 +81,23 @@ def candidate_pairs(
         "every_split": "Train, validation and test all have pairs.",
     },
 )
-def pair_dataset(data: DataFolder, config: Splits, candidate_pairs: ShardedTable) -> Outcome:
-    """The anchor-positive pairs as a dataset that `datasets.load_dataset` opens, with splits and a card."""
-    out = data.path / "pair_dataset"
+def pair_dataset(
+    data: DataFolder,
+    terms: Terms,
+    config: Splits,
+    candidate_pairs: ShardedTable,
+    image_hashes: ShardedTable,
+    duplicate_clusters: ShardedTable,
+) -> Outcome:
+    """The anchor-positive pairs as versions of a dataset that `datasets.load_dataset` opens, with splits and a card."""
+    link = data.path / "pair_dataset"
+    sites = set(candidate_pairs.table(["site"])["site"].to_pylist())
+    left_out = excluded_sources(terms.sources, sites, terms.commercial_only) | set(config.exclude_sources)
     shares = SplitShares(config.validation, config.test)
-    manifest = write_pair_dataset(candidate_pairs, out, shares, candidate_pairs.fingerprint)
-    rows = ShardedTable(out).table(["site", "post_id", "product_id", "product_cluster_id", "photo_cluster_id", "split"])
+    rules = DatasetRules(shares, read_selection(data.path, left_out), terms.sources)
+    manifest = write_pair_dataset(candidate_pairs, link, rules, photo_ties(image_hashes, duplicate_clusters))
+    out = Versions(link).folder / manifest["version"]
+    rows = ShardedTable(out).table([*LEAK_COLUMNS, "split"])
     leaks = crossing_keys([leak_keys(row) for row in rows.to_pylist()], rows["split"].to_pylist())
     empty = [split for split, count in manifest["rows"].items() if not count]
     checks = {
@@ -88,8 +105,12 @@ def pair_dataset(data: DataFolder, config: Splits, candidate_pairs: ShardedTable
         "every_split": Check(not empty, f"splits without pairs: {empty or 'none'}"),
     }
     facts = {
+        "version": manifest["version"],
+        "since_the_version_before": reasons_table(manifest["difference"]),
         "splits": reasons_table(manifest["rows"]),
         "categories": reasons_table(manifest["rows_per_category"]),
+        "left_out": reasons_table(manifest["left_out"]),
+        "review": dg.MetadataValue.json(manifest["review"]),
         "card": dg.MetadataValue.md((out / "README.md").read_text().split("---\n", 2)[-1]),
     }
     kept = len(rows)

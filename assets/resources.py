@@ -14,6 +14,7 @@ from assets.once import once
 from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.engine import MapReport, map_shards
 from curation.pairing import PairingRules
+from curation.sources import Source
 from curation.tables import ShardedTable
 
 _SANDBOX_PACE = ("--allow-private", "--delay", "0", "--frontier-window", "30", "--scroll-wait", "0.4")
@@ -128,6 +129,19 @@ class DetectionSources(dg.ConfigurableResource[Any]):
         options = ["--seed", str(self.seed), "--images", str(self.drawn), "--out", str(out)]
         command = [sys.executable, "-m", "sandbox", "annotations", *options, "--workers", str(self.workers)]
         once(out, options, lambda: subprocess.run(command, check=True))
+
+
+class Terms(dg.ConfigurableResource[Any]):
+    """Under which terms the pictures of the sites are used: what the dataset card says, and what may be left out."""
+
+    licences: dict[str, str]  # site → terms
+    cleared: list[str]  # sites whose terms allow commercial use
+    commercial_only: bool
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Every known site with its terms."""
+        return {site: Source(text, site in self.cleared) for site, text in self.licences.items()}
 
 
 class Recipes(dg.ConfigurableResource[Any]):

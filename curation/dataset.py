@@ -1,177 +1,150 @@
-"""The published pair dataset: split, sharded, described, and swapped in whole.
+"""The published pair dataset: append-only versions, each split, sharded, described, and swapped in whole.
 
-`datasets.load_dataset("parquet", data_files={"train": "…/train-*.parquet", …})` opens it with `Image` features.
+`datasets.load_dataset("parquet", data_files={"train": "…/train-*.parquet", …})` opens a version with `Image` features.
+
+A version shares with its parent every shard whose rows are all still wanted, and writes the other rows into new shards.
+A shard's name ends in a digest of its rows, so a name never stands for other content.
 """
 
 import json
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from curation.errors import CurationError
+from curation.card import write_card
+from curation.dataset_plan import DatasetRules, Facts, Places, Plan, difference, make_plan
+from curation.pair_rows import as_pairs, hub_schema, read_facts
 from curation.schemas import PAIRS
-from curation.splits import SplitShares, assign_splits, crossing_keys
-from curation.tables import ShardedTable, conform, fingerprint, write_json, write_shard
+from curation.sources import UNKNOWN, Source
+from curation.tables import ShardedTable, fingerprint, write_json, write_shard
 from curation.taxonomy import SPLITS
+from curation.versions import Versions, share
 
-_KEYS: Final = ("site", "post_id", "product_id", "product_cluster_id", "photo_cluster_id")
+MANIFEST: Final = "manifest.json"
 _SHARD_ROWS: Final = 4096
 
 
-class SplitLeakError(CurationError):
-    """Raised by `write_pair_dataset` when a post, product or cluster would be in two splits."""
+def write_pair_dataset(
+    candidates: ShardedTable, link: Path, rules: DatasetRules, ties: Iterable[Sequence[str]] = ()
+) -> dict[str, Any]:
+    """Publish the next version of the dataset; nothing is written when nothing would change.
 
-
-def leak_keys(row: Mapping[str, Any]) -> list[str]:
-    """What a pair must not share with a pair of another split."""
-    return [
-        f"post:{row['site']}/{row['post_id']}",
-        f"product:{row['site']}/{row['product_id']}",
-        f"product-cluster:{row['product_cluster_id']}",
-        f"photo-cluster:{row['photo_cluster_id']}",
-    ]
-
-
-def write_pair_dataset(candidates: ShardedTable, out: Path, shares: SplitShares, made_from: str) -> dict[str, Any]:
-    """Split the kept candidates and write them as `<split>-00000.parquet`, …, with a card and a manifest.
-
-    Two passes: keys only, to split; then the pictures, streamed. The old dataset is replaced only by a complete one.
+    Two passes: facts only, to select and split; then the pictures of rows that are in no shard yet, streamed.
 
     Args:
         candidates: CANDIDATES shards.
-        out: folder of the dataset.
-        shares: how much is held out.
-        made_from: fingerprint of the inputs, kept in the manifest.
+        link: where the version in use is found; see `curation.versions`.
+        rules: how much is held out, what is left out, whose terms hold.
+        ties: keys of posts that hang together although no pair says so; see `curation.dataset_plan.photo_ties`.
 
     Returns:
-        The manifest: rows per split and category, fingerprint, shares.
+        The manifest of the version in use: rows per split, category and source, shards, parents, difference in rows.
 
     Raises:
-        CurationError: no candidate was kept.
+        CurationError: no candidate is left.
         SplitLeakError: the split leaks; nothing is written.
+        VersionError: another writer published in the meantime.
     """
-    kept = candidates.table([*_KEYS, "category", "kept"]).to_pylist()
-    keys = [leak_keys(row) for row in kept if row["kept"]]
-    if not keys:
-        raise CurationError(f"{candidates.root}: none of {len(kept)} candidate pairs was kept")
-    splits = assign_splits(keys, shares)
-    if leaks := crossing_keys(keys, splits):
-        raise SplitLeakError(f"{len(leaks)} keys in two splits, among them {sorted(leaks)[:3]}")
-    staging = out.with_name(f".{out.name}.new")
-    shutil.rmtree(staging, ignore_errors=True)
-    _write_shards(candidates, splits, staging, made_from)
-    categories = [row["category"] for row in kept if row["kept"]]
-    manifest = {
-        "fingerprint": fingerprint([made_from, shares.test, shares.validation]),
-        "made_from": made_from,
-        "rows": {split: splits.count(split) for split in SPLITS},
-        "rows_per_category": dict(sorted(Counter(categories).items())),
-        "shares_of_small_groups": {"validation": shares.validation, "test": shares.test},
-    }
-    write_json(staging / "manifest.json", manifest)
-    (staging / "README.md").write_text(_card(manifest))
-    _swap(staging, out)
+    versions = Versions(link)
+    before = versions.current
+    parent = read_manifest(before) if before else {}
+    made_from = fingerprint([candidates.fingerprint, rules.fingerprint])
+    if parent.get("made_from") == made_from:
+        return parent
+    old = {shard.name: Facts(read_facts(shard)) for shard in ShardedTable(before).shards} if before else {}
+    plan = make_plan(candidates, rules, old.values(), ties)
+    shared = _shared(plan, old)
+    rest = plan.missing(old[name] for name in shared)
+    sources = _terms(plan, rules.sources)
+    if not len(rest) and len(shared) == len(old) and parent["sources"] == sources:
+        return parent
+    with versions.stage() as (version, folder):
+        for name in shared:
+            share(versions.folder / parent["version"] / f"{name}.parquet", folder)
+        _write_shards(candidates, plan, rest, folder, old)
+        manifest = {
+            "version": version,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "made_from": made_from,
+            "parents": {"version": parent.get("version"), "candidates": candidates.fingerprint},
+            "difference": difference(plan.rows, old.values()),
+            "shares_of_small_groups": asdict(rules.shares),
+            "excluded_sources": sorted(rules.selection.sources),
+            "left_out": dict(plan.left_out),
+            "review": dict(plan.review),
+            "sources": sources,
+            **describe(folder),
+        }
+        write_json(folder / MANIFEST, manifest)
+        write_card(folder, manifest)
     return manifest
 
 
-def hub_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema with the feature types that the `datasets` library reads from Parquet metadata."""
-    features = {field.name: _feature(field) for field in schema}
-    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a version."""
+    return dict(json.loads((folder / MANIFEST).read_text()))
 
 
-def _feature(field: pa.Field) -> dict[str, Any]:
-    if pa.types.is_struct(field.type):
-        return {"_type": "Image"}
-    if pa.types.is_fixed_size_list(field.type):
-        value = {"dtype": str(field.type.value_type).replace("float", "float32", 1), "_type": "Value"}
-        return {"feature": value, "length": field.type.list_size, "_type": "List"}
-    return {"dtype": str(field.type).replace("float", "float32", 1), "_type": "Value"}
+def describe(folder: Path) -> dict[str, Any]:
+    """What a version's shards hold, for its manifest."""
+    table = ShardedTable(folder)
+    facts = table.table(["split", "category", "site"])
+    counts = {name: Counter(facts[name].to_pylist()) for name in facts.column_names}
+    return {
+        "fingerprint": table.fingerprint,
+        "rows": {split: counts["split"][split] for split in SPLITS},
+        "rows_per_category": dict(sorted(counts["category"].items())),
+        "rows_per_source": dict(sorted(counts["site"].items())),
+        "shards": {shard.name: {"rows": shard.rows, "bytes": shard.size} for shard in table.shards},
+    }
 
 
-def _write_shards(candidates: ShardedTable, splits: list[Any], out: Path, made_from: str) -> None:
+def _shared(plan: Plan, old: Mapping[str, Facts]) -> list[str]:
+    """Shards of the parent that stay as they are.
+
+    Where rows are to be written, the split's last shard does not stay if it is not full: so there are few small ones.
+    """
+    wanted = set(plan.rows.digests)
+    shared = [name for name, shard in old.items() if wanted.issuperset(shard.digests)]
+    for split in set(plan.rows.splits[plan.missing(old[name] for name in shared)]):
+        last = max((name for name in shared if name.startswith(f"{split}-")), default=None)
+        if last is not None and len(old[last].table) < _SHARD_ROWS:
+            shared.remove(last)
+    return shared
+
+
+def _write_shards(candidates: ShardedTable, plan: Plan, rest: Places, folder: Path, old: Mapping[str, Facts]) -> None:
     for split in SPLITS:
-        for number, part in enumerate(_parts(_pairs_of(candidates, splits, split))):
-            name = f"{split}-{number:05d}"
-            write_shard(out, name, hub_schema(PAIRS), [part], fingerprint=fingerprint([made_from, name]))
+        used = [int(name.split("-")[1]) for name in old if name.startswith(f"{split}-")]
+        rows = rest[plan.rows.splits[rest] == split]
+        for number, start in enumerate(range(0, len(rows), _SHARD_ROWS), max(used, default=-1) + 1):
+            part = rows[start : start + _SHARD_ROWS]
+            digest = fingerprint([plan.rows.digests[row] for row in part])
+            name = f"{split}-{number:05d}-{digest[:8]}"
+            write_shard(folder, name, hub_schema(PAIRS), _with_pictures(candidates, plan, part), fingerprint=digest)
 
 
-def _pairs_of(candidates: ShardedTable, splits: list[Any], split: str) -> Iterator[pa.Table]:
-    row_splits = iter(splits)
-    for batch in candidates.batches():
-        table = pa.Table.from_batches([batch])
-        table = table.filter(table["kept"])
-        table = table.append_column("split", pa.array([next(row_splits) for _ in range(len(table))], pa.string()))
-        table = table.filter(pc.equal(table["split"], split))
-        if len(table):
-            yield _as_pairs(table)
+def _with_pictures(candidates: ShardedTable, plan: Plan, rows: Places) -> Iterator[pa.Table]:
+    """Stream some rows of the plan, in order, with their pictures from the candidates."""
+    for number in np.unique(plan.shard[rows]):
+        members = rows[plan.shard[rows] == number]
+        start = 0
+        for batch in candidates.shards[number].batches(["kept", "anchor_bytes", "positive_bytes"]):
+            kept = batch.filter(batch["kept"])
+            inside = members[(plan.place[members] >= start) & (plan.place[members] < start + len(kept))]
+            if len(inside):
+                found = kept.take(pa.array(plan.place[inside] - start))
+                facts = plan.rows.table.take(pa.array(inside))
+                yield as_pairs(facts, found["anchor_bytes"], found["positive_bytes"])
+            start += len(kept)
 
 
-def _as_pairs(table: pa.Table) -> pa.Table:
-    no_path = pa.nulls(len(table), pa.string())
-    for name in ("anchor", "positive"):
-        data = table[f"{name}_bytes"].combine_chunks().cast(pa.binary())
-        table = table.append_column(name, pa.StructArray.from_arrays([data, no_path], names=["bytes", "path"]))
-    return conform(table.select(PAIRS.names), PAIRS, "pairs")
-
-
-def _parts(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Regroup a stream of small tables into tables of `_SHARD_ROWS` rows."""
-    held: list[pa.Table] = []
-    for table in tables:
-        held.append(table)
-        if sum(map(len, held)) >= _SHARD_ROWS:
-            whole = pa.concat_tables(held)
-            yield whole.slice(0, _SHARD_ROWS)
-            held = [whole.slice(_SHARD_ROWS)]
-    if sum(map(len, held)):
-        yield pa.concat_tables(held)
-
-
-def _card(manifest: Mapping[str, Any]) -> str:
-    files = "\n".join(
-        f"  - split: {name}\n    path: {name}-*.parquet" for name, rows in manifest["rows"].items() if rows
-    )
-    rows = "\n".join(f"| {name} | {count} |" for name, count in manifest["rows"].items())
-    categories = "\n".join(f"| {name} | {count} |" for name, count in manifest["rows_per_category"].items())
-    return f"""---
-configs:
-- config_name: default
-  data_files:
-{files}
-task_categories: [image-feature-extraction]
-tags: [fashion, image-retrieval, contrastive]
----
-# Anchor-positive pairs of worn garments and shop thumbnails
-
-`anchor` is a garment cut out of a user's outfit photo by a detector, `positive` the shop's own thumbnail of a product
-that the user tagged in it. Pairs are labelled automatically; wrong tags of users are among them.
-
-| split | pairs |
-|---|---|
-{rows}
-
-| category | pairs |
-|---|---|
-{categories}
-
-Rows that share a post, a product or a near-duplicate cluster are in one split. Every row carries its provenance (post,
-product, box, scores, hashes, model versions), so that it can be traced, masked or removed. It holds no user name,
-avatar or text. Photos belong to those who posted them: use the data within the terms of the site it came from.
-
-Fingerprint `{manifest["fingerprint"]}`.
-"""
-
-
-def _swap(staging: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    staging.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+def _terms(plan: Plan, sources: Mapping[str, Source]) -> dict[str, dict[str, Any]]:
+    """Terms of the sources that the version holds."""
+    return {site: asdict(sources.get(site, UNKNOWN)) for site in sorted(set(plan.rows.table["site"].to_pylist()))}

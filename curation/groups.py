@@ -12,6 +12,9 @@ class Groups(Generic[K]):
     def __init__(self) -> None:
         self._parent: dict[K, K] = {}
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._parent
+
     def find(self, key: K) -> K:
         """The representative of the key's set; a new key is a set of its own."""
         root = self._parent.setdefault(key, key)

@@ -8,6 +8,7 @@ Users tag wrong products, so a pair must also agree in colour. Every tagged prod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -110,7 +111,7 @@ class PairCandidates:
         least_verification: see `PairingRules`.
     """
 
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     schema: ClassVar[pa.Schema] = CANDIDATES
 
     def __init__(
@@ -192,6 +193,7 @@ class PairCandidates:
             "classifier_probability": thumbnail["probability"],
             "verification_score": crop["score"] * thumbnail["probability"] * agreement if crop else None,
             "anchor_sha256": photo and photo["sha256"],
+            "crop_sha256": sha256(crop["bytes"]).hexdigest() if crop else None,
             "positive_sha256": product["sha256"],
             "anchor_phash": anchor and anchor["phash"],
             "positive_phash": positive and positive["phash"],

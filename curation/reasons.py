@@ -59,3 +59,6 @@ class PairDrop(StrEnum):
     DOUBTFUL = "doubtful"  # detector, classifier and colours together are not sure enough
     DUPLICATE_PAIR = "duplicate_pair"  # the same photo cluster and product cluster are already paired
     REJECTED = "rejected_by_review"
+    BENCHMARK = "in_benchmark"  # its photo or thumbnail is one of a benchmark's: see curation.audit
+    TAKEN_DOWN = "taken_down"  # somebody asked for its photo or thumbnail to be removed
+    SOURCE = "source_excluded"  # its site is left out by a setting

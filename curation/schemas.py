@@ -167,6 +167,7 @@ _PROVENANCE = [
     _optional("classifier_probability", pa.float32(), "0-1"),
     _optional("verification_score", pa.float32(), "detector score × probability × colour agreement, 0-1"),
     _optional("anchor_sha256", pa.string(), "photo from which the anchor was cut"),
+    _optional("crop_sha256", pa.string(), "JPEG of the anchor itself"),
     _optional("positive_sha256", pa.string(), "thumbnail"),
     _optional("anchor_phash", pa.uint64(), "of the photo"),
     _optional("positive_phash", pa.uint64(), "of the thumbnail"),
@@ -198,7 +199,7 @@ PAIRS: Final = pa.schema(
         *_PROVENANCE,
     ]
 )
-"""The published dataset. Shards: `<split>-00000`, …"""
+"""The published dataset. Shards: `<split>-00000-<digest of its rows>`, …"""
 
 EMBEDDINGS: Final = pa.schema(
     [

@@ -1,4 +1,7 @@
-"""`python -m pipelines demo`: the whole graph on the sandbox, then what it reached and where to look."""
+"""`python -m pipelines demo`: the whole graph on the sandbox, then what it reached and where to look.
+
+`python -m pipelines takedown`: remove a post, product or picture from everything that was made, and prove it.
+"""
 
 import argparse
 import json
@@ -8,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from assets.world import claimed_world
 from pipelines.environments import Settings, SettingsError, read_settings
@@ -18,16 +22,48 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
     commands = parser.add_subparsers(required=True)
     commands.add_parser("demo", help="materialize everything in the sandbox").set_defaults(run=_demo)
+    _add_takedown(commands.add_parser("takedown", help="remove something from everything that was made, and prove it"))
     options = parser.parse_args(arguments)
     try:
-        status: int = options.run(read_settings())
+        status: int = options.run(read_settings(), options)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
     return status
 
 
-def _demo(settings: Settings) -> int:
+def _add_takedown(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--site", help="where it was crawled, such as kream")
+    parser.add_argument("--post", action="append", metavar="ID", default=[])
+    parser.add_argument("--product", action="append", metavar="ID", default=[])
+    parser.add_argument("--image", action="append", metavar="URL", default=[], help="address or sha256 of a picture")
+    parser.add_argument("--reason", default="", help="who asked, when, by which right")
+    parser.add_argument("--check", action="store_true", help="only prove again that what was ever taken down is gone")
+    parser.set_defaults(run=_takedown)
+
+
+def _takedown(settings: Settings, options: argparse.Namespace) -> int:
+    from crawlers.errors import CrawlError
+    from pipelines.takedown import prove, take_down
+    from search.errors import SearchError
+
+    wanted: dict[Any, list[str]] = {"post": options.post, "product": options.product, "image": options.image}
+    wanted = {kind: values for kind, values in wanted.items() if values and not options.check}
+    if not options.check and not (wanted and options.site and options.reason.strip()):
+        print("takedown: name --site, --reason and at least one --post, --product or --image", file=sys.stderr)
+        return 2
+    try:
+        done = [take_down(settings.data, options.site, kind, values, options.reason) for kind, values in wanted.items()]
+    except (CrawlError, SearchError) as error:
+        print(f"takedown: {error}", file=sys.stderr)
+        return 1
+    proof = prove(settings.data)
+    print(json.dumps({"takedowns": done, "proof": proof}, indent=2, ensure_ascii=False))
+    return int(bool(proof["still_there"]))
+
+
+def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    del options
     _make_room(settings)
     start = time.monotonic()
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "*", "-m", "pipelines.definitions"]

@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets import crawl, dedup, label, pairs, report, search, train
 from assets.io_manager import ReferenceIOManager
-from assets.resources import DataFolder, DetectionSources, Engine, RealSites, Recipes, SandboxSites
+from assets.resources import DataFolder, DetectionSources, Engine, RealSites, Recipes, SandboxSites, Terms
 from curation.pairing import PairingRules
 from pipelines.environments import Settings, read_settings
 from pipelines.jobs import JOBS, SCHEDULES
@@ -12,6 +12,7 @@ from pipelines.jobs import JOBS, SCHEDULES
 _SANDBOX_DETECTION_IMAGES = 1400
 _ANNOTATION_SEED_SHIFT = 1_000_003
 """The detector must not learn on the people and products of the world that it is measured on."""
+_SITES = ["kream", "onthelook"]
 _FLOORS = {"detector": 0.3, "classifier": 0.9, "encoder": 0.3}
 """A model below its floor is broken, not weak: nothing that follows would mean anything."""
 
@@ -54,6 +55,7 @@ def _resources(settings: Settings) -> dict[str, object]:
             workers=settings.concurrency,
             commercial_only=settings.commercial_only,
         ),
+        "terms": _terms(settings),
         "recipes": Recipes(
             profile="tiny" if sandbox else "full",
             seed=settings.seed,
@@ -68,6 +70,16 @@ def _resources(settings: Settings) -> dict[str, object]:
         "children": dg.PipesSubprocessClient(),
         "io_manager": ReferenceIOManager(data=data),
     }
+
+
+def _terms(settings: Settings) -> Terms:
+    if settings.profile == "full":
+        text, cleared = "photos belong to those who posted them; the site's own terms hold", settings.cleared_sites
+    elif settings.photos:
+        text, cleared = f"those of the pictures in {settings.photos.name}", settings.cleared_sites
+    else:
+        text, cleared = "drawn by this project (MIT)", _SITES
+    return Terms(licences=dict.fromkeys(_SITES, text), cleared=cleared, commercial_only=settings.commercial_only)
 
 
 def _executor(settings: Settings) -> dg.ExecutorDefinition:

@@ -41,7 +41,11 @@ class Settings(BaseModel):
     thumbnails: Path | None = Field(
         None, description="folder with labels.csv from which the classifier learns besides the catalog"
     )
-    commercial_only: bool = Field(False, description="leave out annotations under non-commercial terms (ModaNet)")
+    commercial_only: bool = Field(
+        False,
+        description="leave out annotations under non-commercial terms (ModaNet) and pairs of sites not cleared",
+    )
+    cleared: str = Field("", description="sites whose terms you know to allow commercial use, such as kream,onthelook")
     effort: float = Field(
         1.0, gt=0, le=100, description="share of the recipe's training steps: less to try the chain out"
     )
@@ -49,6 +53,11 @@ class Settings(BaseModel):
         "on", description="off: models pass whatever they reach, as for a few real photos"
     )
     concurrency: int = Field(2, ge=1, le=64, description="steps that run at once")
+
+    @property
+    def cleared_sites(self) -> list[str]:
+        """The sites in `cleared`."""
+        return [site.strip() for site in self.cleared.split(",") if site.strip()]
 
     @property
     def world(self) -> str:

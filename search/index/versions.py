@@ -60,6 +60,13 @@ def rollback(root: Path) -> str:
     return version
 
 
+def forget(root: Path, version: str) -> None:
+    """Delete a version that is not in use; `rollback` cannot return to it any more."""
+    shutil.rmtree(version_folder(root, version), ignore_errors=True)
+    if previous_version(root) == version:
+        (root / _PREVIOUS).unlink()
+
+
 def _target(link: Path) -> str | None:
     try:
         return link.readlink().name

@@ -1,14 +1,17 @@
 """Small pictures and table rows for the curation tests."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from curation.images import encode_jpeg
-from curation.schemas import CROPS, POSTS, THUMBNAILS
+from curation.schemas import CANDIDATES, CROPS, POSTS, THUMBNAILS
+from curation.tables import ShardedTable, rows_to_batch, write_shard
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -24,6 +27,11 @@ def scene(seed: int, size: tuple[int, int] = (240, 300)) -> Image.Image:
         w, h = rng.integers(unit, 4 * unit, 2)
         draw.rectangle([int(x), int(y), int(x + w), int(y + h)], fill=tuple(int(v) for v in rng.integers(0, 255, 3)))
     return image
+
+
+def picture(seed: int) -> bytes:
+    """`scene` as a JPEG."""
+    return encode_jpeg(scene(seed))
 
 
 def sha(data: bytes) -> str:
@@ -79,3 +87,46 @@ def thumbnail_row(post_id: int, position: int, category: str | None, **values: A
         "classifier_version": "c1",
     }
     return row | values
+
+
+def candidate_row(number: int, **values: Any) -> dict[str, Any]:
+    """A candidate pair of a post and a product of its own; every fifth one was dropped as a repost."""
+    kept = number % 5 != 0
+    anchor, positive = encode_jpeg(scene(number)), encode_jpeg(scene(1000 + number))
+    row = dict.fromkeys(CANDIDATES.names)
+    row |= {
+        "site": "kream",
+        "post_id": number,
+        "post_url": f"https://example.test/social/posts/{number}",
+        "product_id": str(number),
+        "product_cluster_id": f"c{number}",
+        "photo_cluster_id": f"f{number}",
+        "category": "hat",
+        "photo_position": 0,
+        "product_position": 0,
+        "box": [1.0, 2.0, 30.0, 40.0],
+        "detector_score": 0.9,
+        "classifier_probability": 0.9,
+        "verification_score": 0.8,
+        "anchor_sha256": sha(b"photo %d" % number),
+        "crop_sha256": sha(anchor),
+        "positive_sha256": sha(positive),
+        "anchor_phash": 2**64 - 1,
+        "detector_version": "d",
+        "classifier_version": "c",
+        "crawled_at": NOW,
+        "kept": kept,
+        "reason": None if kept else "repost",
+        "anchor_bytes": anchor if kept else None,
+        "positive_bytes": positive if kept else None,
+    }
+    return row | values
+
+
+def candidates(root: Path, blocks: Mapping[str, Iterable[dict[str, Any]]], fingerprint: str = "") -> ShardedTable:
+    """A CANDIDATES table of these rows by shard name."""
+    for name, block in blocks.items():
+        rows = list(block)
+        key = fingerprint or str([(row["post_id"], row["kept"]) for row in rows])
+        write_shard(root, f"kream/{name}", CANDIDATES, [rows_to_batch(rows, CANDIDATES)], fingerprint=key)
+    return ShardedTable(root)

@@ -1,66 +1,188 @@
-"""The published dataset: opens with `datasets`, replaces the old one whole, refuses to be empty."""
+"""The published dataset: opens with `datasets`, grows by versions that share shards, refuses to be empty."""
 
 import io
+import json
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from curation.dataset import write_pair_dataset
+from curation.dataset import read_manifest, write_pair_dataset
+from curation.dataset_plan import DatasetRules, leak_keys, photo_ties
 from curation.errors import CurationError
 from curation.images import encode_jpeg
-from curation.schemas import CANDIDATES
-from curation.splits import SplitShares
+from curation.pair_rows import read_pairs
+from curation.review import Decision, Rulings, Verdict
+from curation.schemas import CLUSTERS, HASHES
+from curation.selection import Selection, read_selection
+from curation.sources import Source, excluded_sources
+from curation.splits import crossing_keys
 from curation.tables import ShardedTable, rows_to_batch, write_shard
-from tests.curation.builders import NOW, scene
+from curation.versions import Versions
+from tests.curation.builders import candidate_row, candidates, scene
+
+RULES = DatasetRules()
 
 
-def _candidates(root: Path, count: int) -> ShardedTable:
-    rows = []
-    for i in range(count):
-        row = dict.fromkeys(CANDIDATES.names)
-        kept = i % 5 != 0
-        row |= {
-            "site": "kream", "post_id": i, "post_url": "u", "product_id": str(i), "product_cluster_id": f"c{i}",
-            "photo_cluster_id": f"f{i}", "category": "hat", "photo_position": 0, "product_position": 0,
-            "box": [1.0, 2.0, 30.0, 40.0], "detector_score": 0.9, "anchor_phash": 2**64 - 1,
-            "detector_version": "d", "classifier_version": "c",
-            "crawled_at": NOW, "kept": kept, "reason": None if kept else "repost",
-            "anchor_bytes": encode_jpeg(scene(i)) if kept else None,
-            "positive_bytes": encode_jpeg(scene(1000 + i)) if kept else None,
-        }  # fmt: skip
-        rows.append(row)
-    write_shard(root, "kream/000000", CANDIDATES, [rows_to_batch(rows, CANDIDATES)], fingerprint="x")
-    return ShardedTable(root)
+def _publish(root: Path, count: int, rules: DatasetRules = RULES, **blocks: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    rows = {"000000": [candidate_row(i) for i in range(count)], **blocks}
+    return write_pair_dataset(candidates(root / "candidates", rows), root / "pair_dataset", rules)
+
+
+def _shards(root: Path, version: str) -> dict[str, int]:
+    return {path.name: path.stat().st_ino for path in (root / "pair_dataset_versions" / version).glob("*.parquet")}
 
 
 def test_write_pair_dataset__opens_with_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     from datasets import load_dataset
 
-    out = tmp_path / "pair_dataset"
-    manifest = write_pair_dataset(_candidates(tmp_path / "in", 100), out, SplitShares(), "abc")
+    manifest = _publish(tmp_path, 100)
     assert sum(manifest["rows"].values()) == 80
-    files = {name: str(out / f"{name}-*.parquet") for name in manifest["rows"]}
+    files = {name: str(tmp_path / "pair_dataset" / f"{name}-*.parquet") for name in manifest["rows"]}
     dataset = load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))
     assert {name: len(part) for name, part in dataset.items()} == manifest["rows"]
     row = dataset["train"][0]
     assert isinstance(row["anchor"], Image.Image)
-    assert (row["box"], row["anchor_phash"], row["crawled_at"]) == ([1.0, 2.0, 30.0, 40.0], 2**64 - 1, NOW)
+    assert (row["box"], row["anchor_phash"]) == ([1.0, 2.0, 30.0, 40.0], 2**64 - 1)
+    by_card = load_dataset(str(tmp_path / "pair_dataset"), cache_dir=str(tmp_path / "cache2"))
+    assert {name: len(part) for name, part in by_card.items()} == manifest["rows"]
 
 
 def test_write_pair_dataset__pictures_stay_with_their_rows(tmp_path: Path) -> None:
-    out = tmp_path / "pairs"
-    write_pair_dataset(_candidates(tmp_path / "in", 60), out, SplitShares(), "abc")
-    for row in ShardedTable(out).table().to_pylist():
-        anchor = Image.open(io.BytesIO(row["anchor"]["bytes"]))
+    _publish(tmp_path, 60)
+    _publish(tmp_path, 60, more=[candidate_row(i) for i in range(60, 95)])
+    rows = ShardedTable(tmp_path / "pair_dataset").table().to_pylist()
+    assert len(rows) == 76
+    for row in rows:
         assert encode_jpeg(scene(row["post_id"])) == row["anchor"]["bytes"]
-        assert anchor.size == (240, 300)
+        assert encode_jpeg(scene(1000 + row["post_id"])) == row["positive"]["bytes"]
+        assert Image.open(io.BytesIO(row["anchor"]["bytes"])).size == (240, 300)
 
 
 def test_write_pair_dataset__empty_is_refused_and_keeps_the_old(tmp_path: Path) -> None:
-    out = tmp_path / "pairs"
-    write_pair_dataset(_candidates(tmp_path / "in", 20), out, SplitShares(), "old")
-    with pytest.raises(CurationError, match="none of 1 candidate"):
-        write_pair_dataset(_candidates(tmp_path / "none", 1), out, SplitShares(), "new")
-    assert '"made_from": "old"' in (out / "manifest.json").read_text()
+    old = _publish(tmp_path, 20)
+    with pytest.raises(CurationError, match="none of 1 candidates is left"):
+        _publish(tmp_path, 1)
+    assert read_manifest(tmp_path / "pair_dataset") == old
+    assert Versions(tmp_path / "pair_dataset").names == ["0001"]
+
+
+def test_write_pair_dataset__nothing_new_makes_no_version(tmp_path: Path) -> None:
+    first = _publish(tmp_path, 40)
+    assert _publish(tmp_path, 40) == first
+    again = candidates(tmp_path / "again", {"0": [candidate_row(i) for i in range(40)]}, fingerprint="made again")
+    assert write_pair_dataset(again, tmp_path / "pair_dataset", RULES) == first
+
+
+def test_write_pair_dataset__versions_share_full_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.dataset._SHARD_ROWS", 16)
+    _publish(tmp_path, 100)
+    manifest = _publish(tmp_path, 100, more=[candidate_row(i) for i in range(100, 120)])
+    assert manifest["parents"]["version"] == "0001"
+    assert manifest["difference"] == {"added": 16, "removed": 0, "changed": 0, "moved": 0, "unchanged": 80}
+    before, after = _shards(tmp_path, "0001"), _shards(tmp_path, "0002")
+    shared = before.keys() & after.keys()
+    assert {name: before[name] for name in shared} == {name: after[name] for name in shared}  # one file on disk
+    assert len(before.keys() - shared) <= 3  # only the last of each split was not full
+    assert max(shard["rows"] for shard in manifest["shards"].values()) == 16
+
+
+def test_write_pair_dataset__a_row_that_goes_costs_its_shard_only(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("curation.dataset._SHARD_ROWS", 16)
+    _publish(tmp_path, 100)
+    gone = candidates(tmp_path / "candidates", {"000000": [candidate_row(i) for i in range(100) if i != 7]})
+    manifest = write_pair_dataset(gone, tmp_path / "pair_dataset", RULES)
+    assert manifest["difference"]["removed"] == 1
+    assert len(_shards(tmp_path, "0001").keys() - _shards(tmp_path, "0002").keys()) <= 2
+    assert 7 not in ShardedTable(tmp_path / "pair_dataset").table(["post_id"])["post_id"].to_pylist()
+
+
+def test_write_pair_dataset__splits_stay_and_never_leak(tmp_path: Path) -> None:
+    _publish(tmp_path, 100)
+    before = {row["post_id"]: row["split"] for row in ShardedTable(tmp_path / "pair_dataset").table().to_pylist()}
+    more = [candidate_row(i, product_id=str(i - 100)) for i in range(100, 200)]  # the same products, worn again
+    _publish(tmp_path, 100, more=more)
+    rows = ShardedTable(tmp_path / "pair_dataset").table().to_pylist()
+    assert {row["post_id"]: row["split"] for row in rows if row["post_id"] < 100} == before
+    assert crossing_keys([leak_keys(row) for row in rows], [row["split"] for row in rows]) == set()
+
+
+def test_write_pair_dataset__reviewers_and_benchmarks_have_their_say(tmp_path: Path) -> None:
+    rows = [candidate_row(i) for i in range(40)]
+    said = [
+        Verdict(rows[i]["anchor_sha256"], (1, 2, 30, 41), rows[i]["positive_sha256"], decision, "ann", category)
+        for i, decision, category in [(1, Decision.REJECT, None), (2, Decision.ACCEPT, "bag")]
+    ]
+    selection = Selection(Rulings(said), frozenset([rows[3]["anchor_sha256"]]), fingerprint="v1")
+    manifest = _publish(tmp_path, 40, DatasetRules(selection=selection))
+    assert manifest["left_out"] == {"rejected_by_review": 1, "in_benchmark": 1}
+    kept = {row["post_id"]: row["category"] for row in ShardedTable(tmp_path / "pair_dataset").table().to_pylist()}
+    assert not {1, 3} & kept.keys()
+    assert (kept[2], kept[4]) == ("bag", "hat")
+
+
+def test_write_pair_dataset__sources_can_be_left_out(tmp_path: Path) -> None:
+    terms = {"kream": Source("MIT", commercial=True, url="https://kream.test"), "other": Source("CC BY-NC 4.0", False)}
+    left_out = excluded_sources(terms, {"kream", "other", "unheard-of"}, commercial_only=True)
+    assert left_out == {"other", "unheard-of"}
+    rules = DatasetRules(selection=read_selection(tmp_path, left_out), sources=terms)
+    more = [candidate_row(i, site="other") for i in range(30, 40)]
+    assert _publish(tmp_path, 30, rules, more=more)["rows_per_source"] == {"kream": 24}
+    card = (tmp_path / "pair_dataset" / "README.md").read_text()
+    assert "[kream](https://kream.test) | 24 | MIT | yes" in card
+    assert "8 source excluded" in card
+    everything = _publish(tmp_path, 30, DatasetRules(sources=terms), more=more)
+    assert everything["rows_per_source"] == {"kream": 24, "other": 8}
+
+
+def test_card__shows_pictures(tmp_path: Path) -> None:
+    _publish(tmp_path, 30)
+    assert "![pairs, anchor beside positive](pictures.jpg)" in (tmp_path / "pair_dataset" / "README.md").read_text()
+    with Image.open(tmp_path / "pair_dataset" / "pictures.jpg") as pictures:
+        assert pictures.width > 500
+
+
+def test_read_pairs__broken_rows_and_files_cost_only_themselves(tmp_path: Path) -> None:
+    rows = [candidate_row(i) for i in range(1, 5)]
+    rows[0]["anchor_bytes"] = rows[0]["anchor_bytes"][:200]
+    write_pair_dataset(candidates(tmp_path / "in", {"0": rows}), tmp_path / "pairs", RULES)
+    (tmp_path / "pairs" / "train-00099-0.parquet").write_bytes(b"PAR1 not at all")
+    faults: Counter[str] = Counter()
+    assert sorted(pair.facts["post_id"] for pair in read_pairs(tmp_path / "pairs", faults=faults)) == [2, 3, 4]
+    assert faults == {"truncated": 1, "unreadable": 1}
+
+
+def test_write_pair_dataset__replaces_a_dataset_of_the_time_before_versions(tmp_path: Path) -> None:
+    old = tmp_path / "pair_dataset"
+    old.mkdir()
+    (old / "manifest.json").write_text("{}")
+    _publish(tmp_path, 10)
+    assert old.is_symlink()
+    assert json.loads((old / "manifest.json").read_text())["version"] == "0001"
+
+
+def test_photo_ties__join_posts_by_any_photo(tmp_path: Path) -> None:
+    def hashed(post: int, sha: str) -> dict[str, Any]:
+        row = dict.fromkeys(HASHES.names, 0)
+        return row | {"sha256": sha, "role": "photo", "colour": [0] * 192, "blank": False, "site": "kream",
+                      "post_id": post, "product_id": None}  # fmt: skip
+
+    def clustered(sha: str, cluster: str) -> dict[str, Any]:
+        row = dict.fromkeys(CLUSTERS.names, 0)
+        return row | {"sha256": sha, "role": "photo", "cluster_id": cluster, "is_representative": sha == cluster,
+                      "evidence": "single"}  # fmt: skip
+
+    hashes = [hashed(1, "a"), hashed(2, "b"), hashed(2, "c")]
+    clusters = [clustered("a", "a"), clustered("b", "a"), clustered("c", "c")]
+    write_shard(tmp_path / "h", "0", HASHES, [rows_to_batch(hashes, HASHES)], fingerprint="h")
+    write_shard(tmp_path / "c", "0", CLUSTERS, [rows_to_batch(clusters, CLUSTERS)], fingerprint="c")
+    ties = list(photo_ties(ShardedTable(tmp_path / "h"), ShardedTable(tmp_path / "c")))
+    assert ties == [
+        ["post:kream/1", "photo-cluster:a"],
+        ["post:kream/2", "photo-cluster:a"],
+        ["post:kream/2", "photo-cluster:c"],
+    ]

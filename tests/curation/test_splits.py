@@ -1,18 +1,42 @@
-"""Splits: nothing leaks, nothing moves, giants train."""
+"""Splits: nothing leaks, nothing moves but towards train, giants train, every category is held out alike."""
+
+from collections import Counter
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from curation.splits import SplitShares, assign_splits, crossing_keys
+from curation.splits import SplitShares, assign_splits, crossing_keys, known_splits
+from curation.taxonomy import SPLITS
+
+KEYS = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 25)).map(
+    lambda row: [f"post:{row[0]}", f"product:{row[1]}", f"photo:{row[2]}"]
+)
+DATA = st.lists(KEYS, min_size=1, max_size=80)
 
 
 def _rows(groups: int, size: int, tag: str = "") -> list[list[str]]:
     return [[f"post:{tag}{group}/{i}", f"product:{tag}{group}"] for group in range(groups) for i in range(size)]
 
 
+def _known(rows: list[list[str]], splits: list) -> dict:
+    return known_splits(zip(rows, splits, strict=True))
+
+
 def test_assign_splits__shares_of_small_groups() -> None:
-    splits = assign_splits(_rows(4000, 2), SplitShares(validation=0.2, test=0.3))
-    shares = {name: splits.count(name) / len(splits) for name in ("train", "validation", "test")}
-    np.testing.assert_allclose([shares["train"], shares["validation"], shares["test"]], [0.5, 0.2, 0.3], atol=0.03)
+    splits = assign_splits(_rows(400, 2), SplitShares(validation=0.2, test=0.3))
+    assert Counter(splits) == {"train": 400, "validation": 160, "test": 240}
+
+
+def test_assign_splits__every_category_has_its_share() -> None:
+    rng = np.random.default_rng(5)
+    rows = [[f"product:{rng.integers(300)}"] for _ in range(2000)]
+    kinds = ["hat" if int(row[0].split(":")[1]) < 15 else "top" for row in rows]  # one category is rare
+    splits = assign_splits(rows, categories=kinds)
+    for kind in ("hat", "top"):
+        held = Counter(split for split, name in zip(splits, kinds, strict=True) if name == kind)
+        shares = [held[split] / kinds.count(kind) for split in SPLITS]
+        np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.05 if kind == "hat" else 0.01)
 
 
 def test_assign_splits__never_leaks_through_any_chain() -> None:
@@ -23,7 +47,7 @@ def test_assign_splits__never_leaks_through_any_chain() -> None:
     ]
     splits = assign_splits(rows)
     assert crossing_keys(rows, splits) == set()
-    assert len(set(splits)) > 1
+    assert len(set(splits)) == 3
 
 
 def test_assign_splits__giant_group_trains() -> None:
@@ -31,15 +55,46 @@ def test_assign_splits__giant_group_trains() -> None:
     assert set(assign_splits(rows)[:100]) == {"train"}
 
 
-def test_assign_splits__growth_moves_nothing() -> None:
-    before = _rows(500, 2)
-    after = before + _rows(500, 2, "new")
-    assert assign_splits(after)[: len(before)] == assign_splits(before)
+def test_assign_splits__ties_hold_rows_together_that_share_nothing() -> None:
+    rows = _rows(300, 1)
+    ties = [[rows[i][0], rows[i + 1][0]] for i in range(0, 300, 2)]
+    splits = assign_splits(rows, ties=ties)
+    assert splits[0::2] == splits[1::2]
 
 
-def test_assign_splits__order_does_not_matter() -> None:
-    rows = _rows(200, 3)
-    order = np.random.default_rng(1).permutation(len(rows))
+def test_assign_splits__nothing_is_held_out_where_no_share_is() -> None:
+    assert set(assign_splits(_rows(50, 3), SplitShares(validation=0, test=0))) == {"train"}
+
+
+def test_assign_splits__a_test_group_that_meets_a_train_group_trains() -> None:
+    rows = [["post:1"], ["post:2"], *_rows(60, 1)]
+    known = {"post:1": "test", "post:2": "train"}
+    merged = assign_splits([*rows, ["post:1", "post:2"]], known=known)
+    assert assign_splits(rows, known=known)[:2] == ["test", "train"]
+    assert (merged[0], merged[1], merged[-1]) == ("train", "train", "train")
+
+
+@settings(max_examples=60, deadline=None)
+@given(DATA, DATA)
+def test_assign_splits__growth_moves_a_row_only_towards_train(before: list[list[str]], more: list[list[str]]) -> None:
+    old = assign_splits(before)
+    new = assign_splits(before + more, known=_known(before, old))
+    assert crossing_keys(before + more, new) == set()
+    assert all(SPLITS.index(now) <= SPLITS.index(then) for now, then in zip(new, old, strict=False))
+
+
+@settings(max_examples=60, deadline=None)
+@given(DATA, st.integers(1, 200))
+def test_assign_splits__growth_that_touches_no_group_moves_nothing(before: list[list[str]], count: int) -> None:
+    old = assign_splits(before)
+    assert assign_splits(before + _rows(count, 2, "new"), known=_known(before, old))[: len(before)] == old
+
+
+@settings(max_examples=60, deadline=None)
+@given(DATA, st.randoms(use_true_random=False))
+def test_assign_splits__order_does_not_matter(rows: list[list[str]], random) -> None:
+    order = list(range(len(rows)))
+    random.shuffle(order)
     plain = assign_splits(rows)
     assert assign_splits([rows[i] for i in order]) == [plain[i] for i in order]
 

@@ -1,0 +1,178 @@
+"""Which rows the next version of the pair dataset holds, in which split, and how it differs from the one before."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.errors import CurationError
+from curation.pair_rows import FACTS, pair_keys, row_digests
+from curation.reasons import PairDrop
+from curation.review import Ruling, review_summary
+from curation.selection import Judgement, Selection
+from curation.sources import Source
+from curation.splits import SplitShares, assign_splits, crossing_keys, known_splits
+from curation.tables import ShardedTable, fingerprint
+
+LEAK_COLUMNS: Final = ("site", "post_id", "product_id", "product_cluster_id", "photo_cluster_id")
+"""What `leak_keys` reads."""
+_JUDGED: Final = ("site", "anchor_sha256", "crop_sha256", "positive_sha256", "box")
+
+Places = npt.NDArray[np.int64]
+
+
+class SplitLeakError(CurationError):
+    """Raised by `make_plan` when a post, product or cluster would be in two splits."""
+
+
+@dataclass(frozen=True)
+class DatasetRules:
+    """What a version is made by, besides the candidates."""
+
+    shares: SplitShares = field(default_factory=SplitShares)
+    selection: Selection = field(default_factory=Selection)
+    sources: Mapping[str, Source] = field(default_factory=dict)  # site → terms
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when another version could come out."""
+        return fingerprint([self.shares, self.selection.fingerprint, sorted(self.sources.items())])
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Rows without their pictures: columns `FACTS`."""
+
+    table: pa.Table
+
+    @cached_property
+    def digests(self) -> list[str]:
+        """Digest of each row."""
+        return row_digests(self.table)
+
+    @cached_property
+    def splits(self) -> npt.NDArray[np.str_]:
+        """Split of each row."""
+        return np.array(self.table["split"].to_pylist(), np.str_)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows of the next version, in the order of the candidates."""
+
+    rows: Facts
+    shard: Places  # number of the candidate shard of each row
+    place: Places  # of the row among the kept ones of that shard
+    left_out: Mapping[str, int]  # reason → kept candidates that are not in it
+    review: Mapping[str, Any]  # see `curation.review.review_summary`
+
+    def missing(self, shards: Iterable[Facts]) -> Places:
+        """Rows that none of these shards holds."""
+        held = {digest for shard in shards for digest in shard.digests}
+        return np.flatnonzero([digest not in held for digest in self.rows.digests])
+
+
+def leak_keys(row: Mapping[str, Any]) -> list[str]:
+    """What a pair must not share with a pair of another split."""
+    keys = {
+        "post": f"{row['site']}/{row['post_id']}",
+        "product": row["product_id"] and f"{row['site']}/{row['product_id']}",
+        "product-cluster": row["product_cluster_id"],
+        "photo-cluster": row["photo_cluster_id"],
+    }
+    return [f"{kind}:{value}" for kind, value in keys.items() if value is not None]
+
+
+def photo_ties(hashes: ShardedTable, clusters: ShardedTable) -> Iterator[list[str]]:
+    """Posts that show the same picture, whichever of their photos became pairs: keys for `assign_splits`."""
+    rows = clusters.table(["sha256", "role", "cluster_id"]).to_pylist()
+    cluster = {row["sha256"]: row["cluster_id"] for row in rows if row["role"] == "photo"}
+    for batch in hashes.batches(["sha256", "role", "site", "post_id"]):
+        for row in batch.filter(pc.equal(batch["role"], "photo")).to_pylist():
+            if row["sha256"] in cluster:
+                yield [f"post:{row['site']}/{row['post_id']}", f"photo-cluster:{cluster[row['sha256']]}"]
+
+
+def make_plan(
+    candidates: ShardedTable, rules: DatasetRules, parent: Iterable[Facts], ties: Iterable[Sequence[str]]
+) -> Plan:
+    """Select and split the kept candidates; pictures are not read.
+
+    Raises:
+        CurationError: no candidate is left.
+        SplitLeakError: the split leaks.
+    """
+    facts, shard, place = _kept_facts(candidates)
+    rows = facts.select(_JUDGED).to_pylist()
+    judged = [rules.selection.judge(row) for row in rows]
+    rulings = [ruling for _, ruling in judged]
+    wanted = np.array([reason is None for reason, _ in judged], bool)
+    left_out = Counter(str(reason) for reason, _ in judged if reason)
+    if not wanted.any():
+        raise CurationError(f"{candidates.root}: none of {candidates.rows} candidates is left; left out: {left_out}")
+    facts = _corrected(facts, rulings).filter(pa.array(wanted))
+    keys = [leak_keys(row) for row in facts.select(LEAK_COLUMNS).to_pylist()]
+    known = known_splits(
+        (leak_keys(row), row["split"])
+        for old in parent
+        for row in old.table.select([*LEAK_COLUMNS, "split"]).to_pylist()
+    )
+    splits = assign_splits(keys, rules.shares, categories=facts["category"].to_pylist(), known=known, ties=ties)
+    if leaks := crossing_keys(keys, splits):
+        raise SplitLeakError(f"{len(leaks)} keys in two splits, among them {sorted(leaks)[:3]}")
+    chosen = Facts(facts.append_column("split", pa.array(splits, pa.string())).select(FACTS))
+    return Plan(chosen, shard[wanted], place[wanted], left_out, _review(rows, judged))
+
+
+def difference(rows: Facts, parent: Iterable[Facts]) -> dict[str, int]:
+    """Rows added, removed, changed and unchanged since the parent; `moved` are those that changed their split."""
+    now, then = _by_key([rows]), _by_key(parent)
+    both = now.keys() & then.keys()
+    changed = sum(now[key][0] != then[key][0] for key in both)
+    return {
+        "added": len(now) - len(both),
+        "removed": len(then) - len(both),
+        "changed": changed,
+        "moved": sum(now[key][1] != then[key][1] for key in both),
+        "unchanged": len(both) - changed,
+    }
+
+
+def _kept_facts(candidates: ShardedTable) -> tuple[pa.Table, Places, Places]:
+    """Facts of the kept candidates, the number of each one's shard, and its place among the kept ones there."""
+    columns = [name for name in FACTS if name != "split"]
+    tables = []
+    for shard in candidates.shards:
+        table = shard.table([*columns, "kept"])
+        tables.append(table.filter(table["kept"]).select(columns))
+    sizes = [len(table) for table in tables]
+    places = np.concatenate([np.arange(size) for size in sizes])
+    return pa.concat_tables(tables), np.repeat(np.arange(len(sizes)), sizes), places
+
+
+def _corrected(facts: pa.Table, rulings: Sequence[Ruling | None]) -> pa.Table:
+    """With the category that reviewers gave, where they gave one."""
+    given = pa.array([ruling.category if ruling else None for ruling in rulings], pa.string())
+    place = facts.column_names.index("category")
+    return facts.set_column(place, "category", pc.coalesce(given, facts["category"]))
+
+
+def _review(rows: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]) -> dict[str, Any]:
+    """What review did to the pairs that are left out for no other reason."""
+    asked = [place for place, (reason, _) in enumerate(judged) if reason in (None, PairDrop.REJECTED)]
+    return review_summary([rows[place] for place in asked], [judged[place][1] for place in asked])
+
+
+def _by_key(parts: Iterable[Facts]) -> dict[str, tuple[str, str]]:
+    """Pair key → digest and split."""
+    return {
+        key: (digest, split)
+        for part in parts
+        for key, digest, split in zip(pair_keys(part.table), part.digests, part.splits, strict=True)
+    }

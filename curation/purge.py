@@ -1,0 +1,166 @@
+"""Removing what a take-down names from a data folder: every table, every dataset version, verdicts and audits.
+
+Nothing here knows the pipeline: a row is matched by the columns that it has, so a table that is added later is covered.
+A rewritten shard gets a new fingerprint, so the next run remakes what was derived from it. Its counts stay: they tell
+what was made.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.card import write_card
+from curation.dataset import MANIFEST, describe, read_manifest
+from curation.errors import SchemaError
+from curation.pair_rows import read_facts, row_digests
+from curation.reasons import PostState
+from curation.tables import Shard, ShardedTable, fingerprint, read_shard, write_json, write_shard
+from curation.takedown import Removal
+from curation.versions import Versions, share
+
+LEDGER: Final = Path("crawl") / "ledger"
+_EXCLUDED: Final = {
+    "state": PostState.EXCLUDED.value,
+    "reason": "take_down",
+    "message": None,
+    "photos": 0,
+    "products": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What was removed from one place."""
+
+    place: str  # below the data folder
+    rows: int
+
+
+def purge_tables(data: Path, removal: Removal) -> list[Purged]:
+    """Rewrite every shard below `data` that holds something of it; the ledger keeps the ids, as excluded.
+
+    Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`.
+    """
+    versions = Versions(data / "pair_dataset").folder
+    done: dict[str, int] = {}
+    for path in sorted(data.rglob("*.parquet")):
+        shard = None if path.is_relative_to(versions) else _shard(path)
+        folder = path.parent.relative_to(data)
+        ledger = folder.is_relative_to(LEDGER)
+        if shard is None or not (_asks_for(shard, removal) if ledger else touches(shard, removal)):
+            continue
+        rows = _excluded(shard, removal) if ledger else _left(shard, removal)
+        done[str(folder)] = done.get(str(folder), 0) + shard.rows - _rewrite(shard, shard.name, rows, removal).rows
+    return [Purged(place, rows) for place, rows in done.items()]
+
+
+def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
+    """Rewrite the shards of all versions that hold something of it, each once, and describe the versions anew.
+
+    A version of which nothing is left is removed.
+    """
+    done = []
+    cleaned: dict[str, Path | None] = {}  # name of a shard, which stands for its content → what replaces it
+    for name in versions.names:
+        folder = versions.folder / name
+        shards = [shard for shard in ShardedTable(folder).shards if shard.name in cleaned or touches(shard, removal)]
+        for shard in shards:
+            if shard.name not in cleaned:
+                cleaned[shard.name] = _clean_pairs(shard, removal)
+            elif (made := cleaned[shard.name]) is not None:
+                share(made, folder)
+            shard.path.unlink()
+        if shards:
+            done.append(Purged(f"{versions.folder.name}/{name}", _redescribe(versions, folder)))
+    return done
+
+
+def purge_notes(data: Path, removal: Removal) -> list[Purged]:
+    """Drop verdicts on the pictures, and what audits found of them."""
+    done = []
+    for path in sorted((data / "review" / "verdicts").glob("*.jsonl")):
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        left = [line for line in lines if not any(picture in line for picture in removal.pictures)]
+        if len(left) < len(lines):
+            path.write_text("".join(left), encoding="utf-8")
+            done.append(Purged(path.relative_to(data).as_posix(), len(lines) - len(left)))
+    for path in sorted((data / "audits").glob("*.json")):
+        report = json.loads(path.read_text())
+        left = [overlap for overlap in report["overlaps"] if overlap["sha256"] not in removal.pictures]
+        if len(left) < len(report["overlaps"]):
+            done.append(Purged(path.relative_to(data).as_posix(), len(report["overlaps"]) - len(left)))
+            write_json(path, {**report, "overlaps": left})
+    return done
+
+
+def touches(shard: Shard, removal: Removal) -> bool:
+    """Whether a shard holds rows that have to go, or clusters to rename. Pictures are not read."""
+    keys = ("site", "post_id", "product_id", "image_url", "is_representative")
+    names = [name for name in shard.schema.names if name in keys or "sha256" in name or name.endswith("cluster_id")]
+    table = shard.table(names)
+    return not removal.without(table).equals(table)
+
+
+def _asks_for(ledger: Shard, removal: Removal) -> bool:
+    """Whether a shard of the ledger has one of the posts in another state than excluded."""
+    table = ledger.table(["site", "post_id", "state"])
+    return bool(set(table.filter(removal.mask(table))["state"].to_pylist()) - {_EXCLUDED["state"]})
+
+
+def _shard(path: Path) -> Shard | None:
+    try:
+        return read_shard(path.parent, path)
+    except SchemaError:  # not one of the project's tables
+        return None
+
+
+def _rewrite(shard: Shard, name: str, rows: Iterator[pa.Table], removal: Removal) -> Shard:
+    gone = sorted(removal.posts | removal.products | removal.pictures)
+    schema = pq.read_schema(shard.path)
+    schema = schema.with_metadata({key: text for key, text in (schema.metadata or {}).items() if key != b"fashion"})
+    key = fingerprint([shard.fingerprint, "take-down", gone])
+    return write_shard(shard.path.parent, name, schema, rows, fingerprint=key, counts=shard.counts)
+
+
+def _left(shard: Shard, removal: Removal) -> Iterator[pa.Table]:
+    for batch in shard.batches():
+        yield removal.without(pa.Table.from_batches([batch]))
+
+
+def _excluded(shard: Shard, removal: Removal) -> Iterator[pa.Table]:
+    for batch in shard.batches():
+        rows: list[dict[str, Any]] = batch.to_pylist()
+        gone = removal.mask(batch).to_pylist()
+        yield pa.Table.from_pylist(
+            [row | _EXCLUDED if hit else row for row, hit in zip(rows, gone, strict=True)], batch.schema
+        )
+
+
+def _clean_pairs(shard: Shard, removal: Removal) -> Path | None:
+    """Write what is left of a shard under the name of its new content; None when nothing is."""
+    left = removal.without(read_facts(shard))
+    if not len(left):
+        return None
+    split, number, _ = shard.name.split("-")
+    digest = fingerprint(row_digests(left))
+    return _rewrite(shard, f"{split}-{number}-{digest[:8]}", _left(shard, removal), removal).path
+
+
+def _redescribe(versions: Versions, folder: Path) -> int:
+    """Bring manifest and card of a version up to date; returns how many rows went."""
+    manifest = read_manifest(folder)
+    before = int(sum(manifest["rows"].values()))
+    if not list(folder.glob("*.parquet")):
+        versions.remove(folder.name)
+        return before
+    manifest |= describe(folder)
+    gone = before - int(sum(manifest["rows"].values()))
+    manifest["taken_down"] = manifest.get("taken_down", 0) + gone
+    write_json(folder / MANIFEST, manifest)
+    write_card(folder, manifest)
+    return gone

@@ -1,0 +1,33 @@
+"""The next version of the dataset with the rules of the one in use: after a review or an audit, without a pipeline."""
+
+from pathlib import Path
+from typing import Any
+
+from curation.dataset import read_manifest, write_pair_dataset
+from curation.dataset_plan import DatasetRules, photo_ties
+from curation.errors import CurationError
+from curation.selection import read_selection
+from curation.sources import Source
+from curation.splits import SplitShares
+from curation.tables import ShardedTable
+
+
+def republish(data: Path) -> dict[str, Any]:
+    """Publish what verdicts and audits changed; the manifest of the version then in use.
+
+    Raises:
+        CurationError: there is no version yet, or no candidate is left.
+    """
+    link = data / "pair_dataset"
+    if not link.is_dir():
+        raise CurationError(f"{link}: there is no version yet; materialize pair_dataset first")
+    manifest = read_manifest(link)
+    rules = DatasetRules(
+        SplitShares(**manifest["shares_of_small_groups"]),
+        read_selection(data, frozenset(manifest["excluded_sources"])),
+        {site: Source(**terms) for site, terms in manifest["sources"].items()},
+    )
+    ties = photo_ties(
+        ShardedTable(data / "dedup" / "image_hashes"), ShardedTable(data / "dedup" / "duplicate_clusters")
+    )
+    return write_pair_dataset(ShardedTable(data / "pairs" / "candidate_pairs"), link, rules, ties)

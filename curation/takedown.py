@@ -1,0 +1,175 @@
+"""Take-down: what exactly has to go when somebody asks for a post, a product or a picture to be removed.
+
+It is found in the crawl tables: the rows of a post or product, or every row that shows a picture. A picture that no
+other row shows is gone for good, and by its sha256 it is found in all that was derived from it. Where it gave a
+near-duplicate cluster its name, the cluster takes the name of the next picture in it. `curation.purge` removes,
+`curation.proof` searches what may have been forgotten.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.tables import ShardedTable
+
+Kind = Literal["post", "product", "image"]
+
+RECORD: Final = "takedowns.jsonl"
+"""In the data folder: what was taken down, by ids and digests; so that it stays out and the proof can be repeated."""
+_RECORDED: Final = ("posts", "products", "pictures", "urls", "phashes")
+_CALLED: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "post": ("post_id",),
+    "product": ("product_id",),
+    "image": ("image_url", "sha256"),
+}
+"""Columns of the crawl tables by whose values a take-down names a row."""
+_CRAWLED: Final = ("site", "post_id", "product_id", "image_url", "sha256")
+_HASHES: Final = "dedup/image_hashes"
+_CLUSTERS: Final = "dedup/duplicate_clusters"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What has to go, as values that columns have. Ids are `site/id`."""
+
+    posts: frozenset[str] = frozenset()
+    products: frozenset[str] = frozenset()
+    pictures: frozenset[str] = frozenset()  # sha256 of pictures that nothing else shows, and of crops of them
+    urls: frozenset[str] = frozenset()  # of those pictures
+    phashes: frozenset[int] = frozenset()  # of those pictures, to know them in another encoding
+    renamed: Mapping[str, str] = field(default_factory=dict)  # near-duplicate cluster → its new name
+
+    def mask(self, table: pa.Table | pa.RecordBatch) -> pa.ChunkedArray | pa.Array:
+        """Which rows have to go: those of a post, of a product, or of a picture by its sha256 or address."""
+        names = table.schema.names
+        parts = [pa.array([False] * len(table), pa.bool_())]
+        for column, ids in (("post_id", self.posts), ("product_id", self.products)):
+            if ids and "site" in names and column in names:
+                key = pc.binary_join_element_wise(table["site"], table[column].cast(pa.string()), "/")
+                parts.append(pc.fill_null(_is_in(key, ids), False))
+        parts += [_is_in(table[name], self.pictures) for name in names if "sha256" in name]
+        parts += [_is_in(table[name], self.urls) for name in names if name == "image_url"]
+        return reduce(pc.or_, parts)
+
+    def without(self, table: pa.Table) -> pa.Table:
+        """The rows that stay, with clusters renamed."""
+        left = table.filter(pc.invert(self.mask(table)))
+        for name in (name for name in left.column_names if name.endswith("cluster_id")):
+            if pc.any(_is_in(left[name], self.renamed)).as_py():
+                values = [self.renamed.get(value, value) for value in left[name].to_pylist()]
+                left = _with(left, name, pa.array(values, pa.string()))
+        if "is_representative" in left.column_names:
+            left = _with(left, "is_representative", pc.equal(left["sha256"], left["cluster_id"]))
+        return left
+
+
+def find(data: Path, site: str, kind: Kind, values: Iterable[str]) -> tuple[Removal, list[str]]:
+    """Resolve posts (ids), products (ids) or images (addresses or sha256) of a site; a picture is found on every site.
+
+    Returns:
+        What has to go, and those of the values that were never crawled.
+    """
+    wanted = frozenset(values)
+    named = [row for table in _crawled(data) for row in table.filter(_called(table, site, kind, wanted)).to_pylist()]
+    known = {str(row[name]) for row in named for name in _CALLED[kind]}
+    pictures = {row["sha256"] for row in named} - {None}
+    if kind == "image":  # under whatever address
+        named = [row for table in _crawled(data) for row in table.filter(_is_in(table["sha256"], pictures)).to_pylist()]
+    else:  # what another post or product shows too stays
+        pictures -= {sha for table in _crawled(data) for sha in _elsewhere(table, pictures, site, kind, wanted)}
+    ids = frozenset(f"{site}/{value}" for value in wanted)
+    removal = Removal(
+        posts=ids if kind == "post" else frozenset(),
+        products=ids if kind == "product" else frozenset(),
+        pictures=frozenset(pictures),
+        urls=frozenset(row["image_url"] for row in named if row["sha256"] in pictures),
+        phashes=frozenset(row["phash"] for row in _rows(data, _HASHES, ["phash"], "sha256", pictures)),
+    )
+    return replace(removal, pictures=frozenset(pictures | _crops(data, removal))), sorted(wanted - known)
+
+
+def also_seen(data: Path, removal: Removal) -> list[str]:
+    """Posts that show a near-duplicate of what goes. They stay, but somebody should look at them."""
+    touched = {row["cluster_id"] for row in _rows(data, _CLUSTERS, ["cluster_id"], "sha256", removal.pictures)}
+    alike = {row["sha256"] for row in _rows(data, _CLUSTERS, ["sha256"], "cluster_id", touched)} - removal.pictures
+    seen = _rows(data, _HASHES, ["site", "post_id"], "sha256", alike)
+    return sorted({f"{row['site']}/{row['post_id']}" for row in seen if row["post_id"] is not None} - removal.posts)
+
+
+def record(data: Path, removal: Removal, reason: str) -> None:
+    """Note a take-down before anything is removed: one that was interrupted can be repeated, and so can its proof."""
+    line = {"reason": reason, **{name: sorted(getattr(removal, name)) for name in _RECORDED}}
+    with (data / RECORD).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def recorded(data: Path) -> Removal:
+    """Everything that was ever taken down from a data folder."""
+    path = data / RECORD
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+    def every(name: str) -> frozenset[Any]:
+        return frozenset(value for line in lines for value in line[name])
+
+    return Removal(every("posts"), every("products"), every("pictures"), every("urls"), every("phashes"))
+
+
+def outstanding(data: Path) -> Removal:
+    """`recorded`, and for each cluster whose representative goes the first picture of it that stays."""
+    removal = recorded(data)
+    renamed: dict[str, str] = {}
+    for row in _rows(data, _CLUSTERS, ["sha256", "cluster_id"], "cluster_id", removal.pictures):
+        if row["sha256"] not in removal.pictures:
+            renamed.setdefault(row["cluster_id"], row["sha256"])
+    return replace(removal, renamed=renamed)
+
+
+def _crawled(data: Path) -> Iterator[pa.Table]:
+    """The crawl tables, shard by shard, without their pictures."""
+    for name in ("posts", "catalog"):
+        for shard in ShardedTable(data / "crawl" / name).shards:
+            yield shard.table([column for column in _CRAWLED if column in shard.schema.names])
+
+
+def _called(table: pa.Table, site: str, kind: Kind, wanted: Collection[str]) -> pa.ChunkedArray:
+    """Which rows of a crawl table a take-down names."""
+    names = [name for name in _CALLED[kind] if name in table.column_names]
+    parts = [pc.fill_null(_is_in(table[name].cast(pa.string()), wanted), False) for name in names]
+    named = reduce(pc.or_, parts, pa.chunked_array([pa.array([False] * len(table), pa.bool_())]))
+    return named if kind == "image" else pc.and_(named, pc.equal(table["site"], site))
+
+
+def _elsewhere(table: pa.Table, pictures: Collection[str], site: str, kind: Kind, wanted: Collection[str]) -> set[str]:
+    others = table.filter(pc.invert(_called(table, site, kind, wanted)))["sha256"]
+    return set(others.filter(_is_in(others, pictures)).to_pylist())
+
+
+def _rows(
+    data: Path, table: str, columns: Sequence[str], key: str, values: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Rows of a derived table whose `key` is one of `values`."""
+    for batch in ShardedTable(data / table).batches(list({*columns, key})):
+        yield from batch.filter(_is_in(batch[key], values)).to_pylist()
+
+
+def _crops(data: Path, removal: Removal) -> set[str]:
+    """Digests of the crops that were cut out of what goes."""
+    columns = ["site", "post_id", "anchor_sha256", "crop_sha256"]
+    found: set[str] = set()
+    for batch in ShardedTable(data / "pairs" / "candidate_pairs").batches(columns):
+        found |= set(batch.filter(removal.mask(batch))["crop_sha256"].to_pylist())
+    return found - {None}
+
+
+def _with(table: pa.Table, name: str, values: Any) -> pa.Table:
+    return table.set_column(table.column_names.index(name), table.schema.field(name), values)
+
+
+def _is_in(column: pa.ChunkedArray | pa.Array, values: Collection[str]) -> pa.ChunkedArray | pa.Array:
+    return pc.is_in(column, pa.array(sorted(values), pa.string()))

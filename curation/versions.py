@@ -1,0 +1,94 @@
+"""Versions of a dataset side by side, and the link to the one in use.
+
+`<link>_versions/0001`, `…/0002`, … are complete folders that are only ever added, and `<link>` is a symbolic link to
+one of them, replaced in one rename: a reader sees the old version or the new one, never a part. A file that two
+versions share is one file on disk (a hard link).
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from curation.errors import CurationError
+
+
+class VersionError(CurationError):
+    """Raised by `Versions.activate` for a version that is not there, and by `Versions.stage` when two writers meet."""
+
+
+class Versions:
+    """All versions of the dataset at `link`."""
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self.folder = link.with_name(f"{link.name}_versions")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all versions, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.name for path in self.folder.iterdir() if path.name.isdigit())
+
+    @property
+    def current(self) -> Path | None:
+        """Folder of the version in use; None when there is none yet."""
+        return self.folder / self.link.readlink().name if self.link.is_symlink() else None
+
+    @contextmanager
+    def stage(self) -> Iterator[tuple[str, Path]]:
+        """Context manager: name and empty folder of the next version, which is in use when the body ends well.
+
+        Raises:
+            VersionError: another writer made the next version in the meantime; nothing of it is touched.
+        """
+        staging = self.folder / f".{uuid.uuid4().hex}.tmp"
+        staging.mkdir(parents=True)
+        name = f"{int(self.names[-1]) + 1 if self.names else 1:04d}"
+        try:
+            yield name, staging
+            try:
+                staging.rename(self.folder / name)
+            except OSError as error:
+                raise VersionError(f"{self.folder / name}: another writer was first; try again") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        self.activate(name)
+
+    def activate(self, name: str) -> None:
+        """Make a version the one in use. Raises `VersionError` when there is none of that name."""
+        if name not in self.names:
+            raise VersionError(f"version: must be one of {', '.join(self.names) or 'none yet'}, got {name!r}")
+        if self.link.is_dir() and not self.link.is_symlink():
+            shutil.rmtree(self.link)  # a dataset of the time before versions; it can be made again
+        temporary = self.link.with_name(f".{self.link.name}.{uuid.uuid4().hex}.tmp")
+        temporary.symlink_to(Path(self.folder.name) / name, target_is_directory=True)
+        temporary.replace(self.link)
+
+    def remove(self, name: str) -> None:
+        """Remove a version; where it is in use, the newest other one is used instead, if there is one."""
+        used = self.current
+        shutil.rmtree(self.folder / name)
+        if used is not None and used.name == name:
+            self.link.unlink()
+            if self.names:
+                self.activate(self.names[-1])
+
+    def expire(self, keep: int) -> list[str]:
+        """Remove all but the newest `keep` versions and the one in use; returns the names of those removed."""
+        used = self.current
+        old = [name for name in self.names[: -keep or None] if used is None or name != used.name]
+        for name in old:
+            shutil.rmtree(self.folder / name)
+        return old
+
+
+def share(source: Path, folder: Path) -> None:
+    """Put a file into another folder without copying it, where the file system can."""
+    try:
+        os.link(source, folder / source.name)
+    except OSError:
+        shutil.copy2(source, folder / source.name)

@@ -1,0 +1,104 @@
+"""Take-down across the rooms: exclusions, staged crawls, tables, dataset versions, index and drawn pictures."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from crawlers.exclusions import exclude
+from crawlers.pages.base import original
+from crawlers.removal import forget_staged
+from curation.proof import search_everywhere
+from curation.purge import purge_notes, purge_tables, purge_versions
+from curation.tables import ShardedTable
+from curation.takedown import Kind, Removal, also_seen, find, outstanding, record, recorded
+from curation.versions import Versions
+
+_DRAWN: Final = ("examples", "search/search_report")
+"""Folders of pictures drawn from many others: nobody can tell what is in one, so all go until the next run."""
+
+
+def take_down(data: Path, site: str, kind: Kind, values: Sequence[str], reason: str) -> dict[str, Any]:
+    """Remove posts, products or pictures of one site from a data folder, and keep them out.
+
+    What keeps them out is written first, so an interrupted take-down is finished by repeating it.
+
+    Returns:
+        What was removed where, what was never crawled, posts that show a near-duplicate, and models that have seen it.
+
+    Raises:
+        crawlers.errors.ConfigError: a value is no id or address.
+        crawlers.errors.BlockLockedError: a crawl is running; stop it first.
+        search.errors.IndexBuildError: what is left makes no index.
+    """
+    named = [_as_stored(kind, value) for value in values]
+    crawl = data / "crawl"
+    exclude(crawl, site, kind, [value for value in named if kind != "image" or "://" in value], reason)
+    removal, unknown = find(data, site, kind, named)
+    alike = also_seen(data, removal)
+    for folder in (crawl / "ledger").glob("*") if kind == "image" else ():  # left alone wherever it was seen
+        exclude(crawl, folder.name, kind, removal.urls, reason)
+    record(data, removal, reason)
+    removal = outstanding(data)  # also of earlier take-downs that were interrupted
+    posts = [int(value) for value in named] if kind == "post" else []
+    products = named if kind == "product" else []
+    staged = forget_staged(crawl, site, posts=posts, products=products, urls=removal.urls)
+    purged = purge_tables(data, removal)
+    purged += purge_versions(Versions(data / "pair_dataset"), removal)
+    purged += purge_notes(data, removal)
+    return {
+        kind: named,
+        "never_crawled": unknown,
+        "removed_rows": {place.place: place.rows for place in purged},
+        "staged_rows": staged,
+        "index_versions": _purge_index(data, removal),
+        "drawn_pictures": _purge_drawn(data, removal),
+        "near_duplicates_in": alike,
+        "models_trained_before": _models(data),
+    }
+
+
+def prove(data: Path) -> dict[str, Any]:
+    """Search the data folder for everything that was ever taken down."""
+    removal = recorded(data)
+    places = search_everywhere(data, removal)
+    how = Counter[str]()
+    for place in places:
+        how[place.how] += place.files
+    return {
+        "posts": len(removal.posts),
+        "products": len(removal.products),
+        "pictures": len(removal.pictures),
+        "files": dict(how),
+        "still_there": {f"{place.folder} ({place.how})": place.found for place in places if place.found},
+        "places": [asdict(place) for place in places],
+        "not_searched": "outside the data folder: Dagster's event log (contact sheets), caches, pushed datasets",
+    }
+
+
+def _as_stored(kind: Kind, value: str) -> str:
+    """As the tables have it: ids without leading zeros, addresses without query; what is neither is refused later."""
+    if kind == "image":
+        return original("", value) or value
+    return str(int(value)) if kind == "post" and value.isascii() and value.isdigit() else value
+
+
+def _purge_index(data: Path, removal: Removal) -> dict[str, int]:
+    from search.index.removal import remove_products
+
+    products = {key.replace("/", "-", 1) for key in removal.products}
+    embeddings = ShardedTable(data / "search" / "catalog_embeddings")
+    return remove_products(data / "index", embeddings, products, removal.pictures)
+
+
+def _purge_drawn(data: Path, removal: Removal) -> int:
+    paths = [path for folder in _DRAWN for path in (data / folder).glob("*.jpg")] if removal.pictures else []
+    for path in paths:
+        path.unlink()
+    return len(paths)
+
+
+def _models(data: Path) -> list[str]:
+    """Checkpoints that were trained while it was there: only training them again makes them forget."""
+    return sorted(path.parent.relative_to(data).as_posix() for path in (data / "models").rglob("manifest.json"))

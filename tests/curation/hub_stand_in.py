@@ -1,0 +1,123 @@
+"""A stand-in of the hub's HTTP API on 127.0.0.1: repositories of files, git-LFS uploads, commits, squashing."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+
+class Hub(ThreadingHTTPServer):
+    """Holds one dataset repository."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files: dict[str, bytes] = {}
+        self.objects: dict[str, bytes] = {}  # git-LFS, by sha256
+        self.sent: list[str] = []  # sha256 of each object that was uploaded
+        self.commits: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def serve_hub() -> Iterator[Hub]:
+    hub = Hub()
+    thread = Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        thread.join()
+        hub.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hub
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        entries = [_entry(path, data) for path, data in sorted(self.server.files.items())]
+        self._answer(entries if "/tree/main" in self.path else {"id": "me/pairs", "sha": "0"})
+
+    def do_PUT(self) -> None:
+        digest, data = self.path.rpartition("/")[2], self._body()
+        if hashlib.sha256(data).hexdigest() != digest:
+            return self._answer({"error": "digest"}, 400)
+        self.server.objects[digest] = data
+        self.server.sent.append(digest)
+        return self._answer({})
+
+    def do_POST(self) -> None:
+        body = self._body()
+        if self.path.endswith("/preupload/main"):
+            modes = [
+                (f["path"], "lfs" if f["path"].endswith(".parquet") else "regular") for f in json.loads(body)["files"]
+            ]
+            self._answer({"files": [{"path": path, "uploadMode": mode, "shouldIgnore": False} for path, mode in modes]})
+        elif self.path.endswith("/info/lfs/objects/batch"):
+            self._answer({"transfer": "basic", "objects": [self._object(o) for o in json.loads(body)["objects"]]})
+        elif self.path.startswith("/api/datasets/me/pairs/commit/main"):
+            self._commit([json.loads(line) for line in body.splitlines()])
+        elif "super-squash" in self.path:
+            self.server.commits[:] = ["squashed"]
+            self._answer({})
+        else:
+            self._answer({"url": f"{self.server.url}/datasets/me/pairs", "id": "me/pairs"})
+
+    def _object(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        there = wanted["oid"] in self.server.objects
+        upload = {"upload": {"href": f"{self.server.url}/lfs/{wanted['oid']}"}}
+        return {"oid": wanted["oid"], "size": wanted["size"], **({} if there else {"actions": upload})}
+
+    def _commit(self, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            key, value = line["key"], line["value"]
+            if key == "file":
+                self.server.files[value["path"]] = base64.b64decode(value["content"])
+            elif key == "lfsFile":
+                self.server.files[value["path"]] = self.server.objects[value["oid"]]
+            elif key == "deletedFile":
+                del self.server.files[value["path"]]
+            else:
+                self.server.commits.append(value["summary"])
+        self._answer({"commitUrl": f"{self.server.url}/me/pairs/commit/1", "commitOid": "1"})
+
+    def _body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def _answer(self, value: Any, status: int = 200) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _mode(path: str) -> dict[str, Any]:
+    return {"path": path, "uploadMode": "lfs" if path.endswith(".parquet") else "regular", "shouldIgnore": False}
+
+
+def _entry(path: str, data: bytes) -> dict[str, Any]:
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    entry = {"type": "file", "path": path, "size": len(data), "oid": blob}
+    if path.endswith(".parquet"):
+        entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
+    return entry

@@ -1,0 +1,57 @@
+"""The audit finds benchmark pictures however they were re-encoded, and the next version goes without them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from curation.__main__ import main
+from curation.audit import audit
+from curation.errors import CurationError
+from curation.images import encode_jpeg
+from curation.tables import ShardedTable
+from tests.curation.builders import scene
+from tests.curation.data_folder import make_data, photo
+
+
+def _benchmark(folder: Path) -> Path:
+    (folder / "sub").mkdir(parents=True)
+    (folder / "photo.jpg").write_bytes(photo(1))
+    (folder / "sub" / "resized.JPG").write_bytes(encode_jpeg(scene(5002).resize((180, 225)), 60))
+    scene(1003).save(folder / "thumbnail.png")
+    (folder / "anchor.jpg").write_bytes(encode_jpeg(scene(4), 50))
+    (folder / "other.jpg").write_bytes(encode_jpeg(scene(99_999)))
+    (folder / "broken.jpg").write_bytes(photo(1)[:99])
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_audit__finds_photos_anchors_and_thumbnails(tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data", range(1, 20))
+    report = audit(_benchmark(tmp_path / "bench"), data, remove=False)
+    assert {(overlap["file"], overlap["role"]) for overlap in report["overlaps"]} == {
+        ("photo.jpg", "photo"),
+        ("sub/resized.JPG", "photo"),
+        ("thumbnail.png", "product"),
+        ("anchor.jpg", "anchor"),
+    }
+    assert (report["pictures"], report["pairs"], len(report["unreadable"])) == (5, 4, 1)
+    assert json.loads((data / "audits" / "bench.json").read_text()) == report
+
+
+def test_audit__remove_publishes_a_version_without_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_data(tmp_path / "data", range(1, 20))
+    assert main(["audit", str(_benchmark(tmp_path / "bench")), "--data", str(data), "--remove"]) == 0
+    assert json.loads(capsys.readouterr().out)["next_version"] == "0002"
+    posts = ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist()
+    assert sorted(posts) == [6, 7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19]
+    assert audit(tmp_path / "bench", data, remove=False)["overlaps"] == []
+
+
+def test_audit__says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(CurationError, match="no dataset to audit"):
+        audit(tmp_path, tmp_path, remove=False)
+    data = make_data(tmp_path / "data", range(1, 4))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CurationError, match="no readable picture"):
+        audit(tmp_path / "empty", data, remove=False)

@@ -1,0 +1,154 @@
+"""Take-downs: what is named is found everywhere, nothing else goes, and the proof sees what was forgotten."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from curation.audit import audit
+from curation.dataset import read_manifest
+from curation.proof import search_everywhere
+from curation.purge import purge_notes, purge_tables, purge_versions
+from curation.republish import republish
+from curation.review import Decision, Verdict, VerdictLog, read_verdicts
+from curation.schemas import CLUSTERS
+from curation.tables import ShardedTable
+from curation.takedown import Removal, also_seen, find, outstanding, record, recorded
+from curation.versions import Versions
+from tests.curation.builders import candidate_row, picture, picture_row, sha
+from tests.curation.data_folder import make_data, photo, write_table
+
+
+def _posts(root: Path) -> set[int]:
+    return set(ShardedTable(root).table(["post_id"])["post_id"].to_pylist())
+
+
+def _still_there(data: Path, removal: Removal) -> dict[str, list[str]]:
+    return {place.folder: place.found for place in search_everywhere(data, removal) if place.found}
+
+
+def _purge(data: Path, removal: Removal) -> dict[str, int]:
+    purged = purge_tables(data, removal) + purge_versions(Versions(data / "pair_dataset"), removal)
+    return {place.place: place.rows for place in purged + purge_notes(data, removal)}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two versions, a verdict and an audit that all hold post 3."""
+    data = make_data(tmp_path / "data", range(1, 12))
+    make_data(data, range(1, 14))
+    row = candidate_row(3)
+    said = Verdict(sha(photo(3)), tuple(row["box"]), row["positive_sha256"], Decision.ACCEPT, "ann")
+    VerdictLog(data / "review" / "verdicts").append([said, Verdict("other", (0, 0, 1, 1), "p", Decision.REJECT, "ann")])
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "3.jpg").write_bytes(photo(3))
+    audit(tmp_path / "bench", data, remove=False)
+    return data
+
+
+def test_take_down__post_goes_from_everywhere_and_nothing_else(data: Path) -> None:
+    removal, unknown = find(data, "kream", "post", ["3"])
+    assert unknown == []
+    assert {sha(photo(3)), sha(picture(3)), sha(picture(1003))} == removal.pictures  # photo, crop, thumbnail
+    before = _still_there(data, removal)
+    assert before.keys() >= {
+        "crawl/posts/kream", "dedup/image_hashes/kream", "dedup/duplicate_clusters/kream", "review/verdicts", "audits",
+        "pairs/candidate_pairs/kream", "pair_dataset_versions/0001", "pair_dataset_versions/0002",
+    }  # fmt: skip
+    removed = _purge(data, removal)
+    assert removed["crawl/posts/kream"] == 2
+    assert removed["pair_dataset_versions/0001"] == removed["pair_dataset_versions/0002"] == 1
+    assert _still_there(data, removal) == {}
+    assert _posts(data / "crawl" / "posts") == set(range(1, 14)) - {3}
+    assert _posts(data / "pair_dataset") == {1, 2, 4, 6, 7, 8, 9, 11, 12, 13}
+    assert [verdict.anchor_sha256 for verdict in read_verdicts(data / "review" / "verdicts")] == ["other"]
+    assert _purge(data, removal) == {}  # nothing left to do
+
+
+def test_take_down__versions_stay_whole_and_share_what_they_shared(data: Path) -> None:
+    _purge(data, find(data, "kream", "post", ["3"])[0])
+    versions = Versions(data / "pair_dataset")
+    for name in versions.names:
+        manifest = read_manifest(versions.folder / name)
+        table = ShardedTable(versions.folder / name)
+        assert (sum(manifest["rows"].values()), manifest["taken_down"]) == (table.rows, 1)
+        assert manifest["shards"].keys() == {shard.name for shard in table.shards}
+        assert manifest["fingerprint"] == table.fingerprint
+    assert republish(data)["difference"]["removed"] == 0
+
+
+def test_take_down__ledger_keeps_the_id_as_excluded(data: Path) -> None:
+    _purge(data, find(data, "kream", "post", ["3"])[0])
+    rows = {row["post_id"]: row for row in ShardedTable(data / "crawl" / "ledger").table().to_pylist()}
+    assert (rows[3]["state"], rows[3]["reason"], rows[3]["photos"]) == ("excluded", "take_down", 0)
+    assert rows[4]["state"] == "done"
+
+
+def test_take_down__last_pair_of_a_version_takes_the_version_along(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [3])
+    _purge(data, find(data, "kream", "post", ["3"])[0])
+    assert Versions(data / "pair_dataset").names == []
+    assert not (data / "pair_dataset").is_symlink()
+
+
+def test_find__product_and_image(data: Path) -> None:
+    by_product, _ = find(data, "kream", "product", ["4"])
+    assert (by_product.products, sha(picture(1004)) in by_product.pictures) == ({"kream/4"}, True)
+    assert sha(photo(4)) not in by_product.pictures
+    by_url, _ = find(data, "kream", "image", ["https://example.test/photo/4/0.jpg"])
+    by_sha, _ = find(data, "kream", "image", [sha(photo(4))])
+    assert by_url == by_sha
+    write_table(data / "crawl" / "posts", "more", rows=[picture_row(40, "photo", 0, photo(4))])
+    elsewhere = "https://example.test/photo/40/0.jpg"
+    assert find(data, "kream", "image", [sha(photo(4))])[0].urls == {*by_url.urls, elsewhere}
+    assert sha(photo(4)) in by_url.pictures
+    assert find(data, "kream", "post", ["99"])[1] == ["99"]
+
+
+def test_find__picture_that_others_show_stays(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [1, 2])
+    rows = ShardedTable(data / "crawl" / "posts").table().to_pylist()
+    shared = next(row for row in rows if row["role"] == "product" and row["post_id"] == 1)
+    write_table(data / "crawl" / "posts", "more", rows=[shared | {"post_id": 7}])
+    removal, _ = find(data, "kream", "post", ["1"])
+    assert sha(picture(1001)) not in removal.pictures
+    assert sha(photo(1)) in removal.pictures
+
+
+def test_removal__clusters_take_the_name_of_the_next_picture(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [1, 2, 3])
+    root = data / "dedup" / "duplicate_clusters"
+    rows = ShardedTable(root).table().to_pylist()
+    first, second = sha(photo(1)), sha(photo(2))
+    joined = {"cluster_id": first, "is_representative": False, "evidence": "near_duplicate"}
+    rows = [row | joined if row["sha256"] == second else row for row in rows]
+    write_table(root, "000000", rows=rows, schema=CLUSTERS)
+    named, _ = find(data, "kream", "post", ["1"])
+    assert also_seen(data, named) == ["kream/2"]
+    record(data, named, "owner")
+    removal = outstanding(data)
+    assert removal.renamed == {first: second}
+    _purge(data, removal)
+    left = {row["sha256"]: row for row in ShardedTable(root).table().to_pylist()}
+    assert (left[second]["cluster_id"], left[second]["is_representative"]) == (second, True)
+
+
+def test_recorded__keeps_it_out_of_later_versions(data: Path) -> None:
+    removal, _ = find(data, "kream", "post", ["3"])
+    record(data, removal, "mail of 1 May")
+    assert recorded(data).pictures == removal.pictures
+    manifest = republish(data)  # the tables still hold it, as after a crawl that was faster
+    assert manifest["left_out"] == {"taken_down": 1}
+    assert 3 not in _posts(data / "pair_dataset")
+
+
+def test_search_everywhere__sees_what_no_table_owns(data: Path, tmp_path: Path) -> None:
+    removal, _ = find(data, "kream", "post", ["3"])
+    _purge(data, removal)
+    (data / "elsewhere").mkdir()
+    (data / "elsewhere" / "copy.jpg").write_bytes(photo(3))
+    (data / "elsewhere" / "list.json").write_text(json.dumps({"pictures": [sha(photo(3))]}))
+    write_table(data / "elsewhere", "again", rows=[picture_row(9, "photo", 0, photo(3))])
+    found = _still_there(data, removal)
+    assert {name.partition(":")[0] for name in found["elsewhere"]} <= {"copy.jpg", "list.json"}
+    assert found.keys() == {"elsewhere", "elsewhere/kream"}

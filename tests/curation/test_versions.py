@@ -1,0 +1,58 @@
+"""Versions stay side by side, switch in one step, and expire by policy."""
+
+from pathlib import Path
+
+import pytest
+
+from curation.versions import VersionError, Versions
+
+
+def _publish(versions: Versions, text: str) -> str:
+    with versions.stage() as (name, folder):
+        (folder / "file").write_text(text)
+    return name
+
+
+def test_stage__publishes_and_switches(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    assert (versions.names, versions.current) == ([], None)
+    assert [_publish(versions, "one"), _publish(versions, "two")] == ["0001", "0002"]
+    assert (tmp_path / "data" / "file").read_text() == "two"
+    assert versions.current == tmp_path / "data_versions" / "0002"
+
+
+def test_stage__failure_leaves_nothing(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    _publish(versions, "one")
+    with pytest.raises(ZeroDivisionError), versions.stage() as (_, folder):
+        (folder / "file").write_text(str(1 / 0))
+    assert [path.name for path in versions.folder.iterdir()] == ["0001"]
+    assert (tmp_path / "data" / "file").read_text() == "one"
+
+
+def test_stage__second_of_two_writers_is_refused(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    with pytest.raises(VersionError, match="another writer"), versions.stage() as (_, folder):
+        (folder / "file").write_text(_publish(Versions(tmp_path / "data"), "early"))
+    assert (tmp_path / "data" / "file").read_text() == "early"
+
+
+def test_activate__rolls_back(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    for text in ("one", "two"):
+        _publish(versions, text)
+    versions.activate("0001")
+    assert (tmp_path / "data" / "file").read_text() == "one"
+    assert _publish(versions, "three") == "0003"  # a number is never used twice
+    with pytest.raises(VersionError, match="must be one of 0001, 0002, 0003, got '0009'"):
+        versions.activate("0009")
+
+
+def test_expire__keeps_the_newest_and_the_one_in_use(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    for text in "abcde":
+        _publish(versions, text)
+    versions.activate("0002")
+    assert versions.expire(keep=2) == ["0001", "0003"]
+    assert versions.names == ["0002", "0004", "0005"]
+    assert Versions(tmp_path / "none").expire(keep=1) == []

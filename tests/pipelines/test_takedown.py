@@ -1,0 +1,100 @@
+"""One command takes down what was asked for in every room, and its exit status is the proof."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crawlers.exclusions import Exclusions
+from curation.purge import purge_tables
+from curation.tables import ShardedTable
+from curation.takedown import find, record
+from pipelines.__main__ import main
+from pipelines.takedown import prove, take_down
+from search.index import Index, build_index
+from tests.curation.builders import picture, sha
+from tests.curation.data_folder import make_data, photo
+from tests.search.builders import BlockEncoder, product_rows, write_embeddings
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Crawl, dataset, index and drawn examples; products 1, 2, … of the posts are in the index too."""
+    data = make_data(tmp_path / "data", range(1, 12))
+    build_index(
+        write_embeddings(data / "search" / "catalog_embeddings", product_rows()), data / "index", BlockEncoder.version
+    )
+    (data / "examples").mkdir()
+    (data / "examples" / "0.jpg").write_bytes(photo(4))
+    monkeypatch.setenv("FASHION_DATA", str(data))
+    return data
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict]:
+    status = main(["takedown", *arguments])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_takedown__product_goes_from_every_room(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = _run(capsys, "--site", "kream", "--product", "3", "--reason", "the brand, 1 May")
+    assert (status, told["proof"]["still_there"]) == (0, {})
+    done = told["takedowns"][0]
+    assert done["removed_rows"].keys() >= {"crawl/posts/kream", "search/catalog_embeddings/kream"}
+    assert len(done["index_versions"]) == done["drawn_pictures"] == 1
+    assert "kream-3" not in Index.open(data / "index")
+    assert Exclusions.read(data / "crawl", "kream").product("3")
+    assert sha(picture(1003)) not in set(ShardedTable(data / "crawl" / "posts").table(["sha256"])["sha256"].to_pylist())
+
+
+def test_takedown__posts_and_images_at_once_and_again(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "https://example.test/photo/4/0.jpg"
+    arguments = ("--site", "kream", "--post", "002", "--post", "77", "--image", f"{url}?w=300", "--reason", "owner")
+    status, told = _run(capsys, *arguments)
+    assert status == 0
+    assert [done["never_crawled"] for done in told["takedowns"]] == [["77"], []]
+    known = Exclusions.read(data / "crawl", "kream")
+    assert known.post(2)
+    assert known.post(77)
+    assert known.image(url)
+    assert {2, 4}.isdisjoint(ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist())
+    assert _run(capsys, *arguments)[0] == 0
+
+
+def test_takedown__check_notices_what_came_back(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    take_down(data, "kream", "post", ["3"], "owner")
+    assert _run(capsys, "--check")[0] == 0
+    (data / "examples" / "1.jpg").write_bytes(photo(3))
+    status, told = _run(capsys, "--check")
+    assert (status, len(told["proof"]["still_there"])) == (1, 1)
+
+
+def test_takedown__finishes_one_that_was_interrupted(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    removal, _ = find(data, "kream", "product", ["3"])
+    record(data, removal, "the brand")
+    purge_tables(data / "crawl", removal)  # and then the power went
+    status, told = _run(capsys, "--site", "kream", "--product", "3", "--reason", "the brand")
+    assert (status, told["proof"]["still_there"]) == (0, {})
+    assert told["takedowns"][0]["removed_rows"].keys() >= {"dedup/duplicate_clusters/kream"}
+
+
+def test_prove__lists_every_place(data: Path) -> None:
+    take_down(data, "kream", "post", ["3"], "owner")
+    proof = prove(data)
+    folders = {place["folder"] for place in proof["places"]}
+    assert {str(path.parent.relative_to(data)) for path in data.rglob("*") if path.is_file()} == folders
+    assert sum(place["files"] for place in proof["places"]) == sum(path.is_file() for path in data.rglob("*"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--site", "kream", "--post", "1"], ["--post", "1", "--reason", "x"]])
+def test_takedown__needs_site_reason_and_something(
+    data: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["takedown", *arguments]) == 2
+    assert "name --site, --reason and at least one" in capsys.readouterr().err
+
+
+def test_takedown__bad_id_changes_nothing(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+    assert main(["takedown", "--site", "kream", "--post", "first", "--reason", "x"]) == 1
+    assert "post: must be a post id, got 'first'" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
