@@ -1,14 +1,17 @@
 """Small pictures and table rows for the curation tests."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from curation.images import encode_jpeg
-from curation.schemas import CROPS, POSTS, THUMBNAILS
+from curation.schemas import CROPS, HASHES, POSTS, THUMBNAILS
+from curation.tables import Shard, fingerprint, rows_to_batch, write_shard
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -79,3 +82,9 @@ def thumbnail_row(post_id: int, position: int, category: str | None, **values: A
         "classifier_version": "c1",
     }
     return row | values
+
+
+def write_hashes(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> Shard:
+    """A shard of `image_hashes` in a folder of deduplication."""
+    batch = rows_to_batch([dict.fromkeys(HASHES.names) | row for row in rows], HASHES)
+    return write_shard(folder / "image_hashes", name, HASHES, [batch], fingerprint=fingerprint(list(rows)))
