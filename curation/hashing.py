@@ -45,8 +45,13 @@ def perceptual_hash(image: Image.Image) -> int:
 
 
 def difference_hash(image: Image.Image) -> int:
-    """64-bit `imagehash.dhash` of an upright picture, RGB or luma."""
-    return pack_bits(imagehash.dhash(image).hash)
+    """64-bit difference hash (Krawetz 2013) of an upright luma picture: `imagehash.dhash`, now and then a bit off.
+
+    It is an opinion of ours, not an interface: scaling down in two steps takes a quarter of the time.
+    """
+    cells = image.resize((9, 8), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    y = np.asarray(cells)
+    return pack_bits(y[:, 1:] > y[:, :-1])
 
 
 def colour_layout(image: Image.Image) -> npt.NDArray[np.uint8]:

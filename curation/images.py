@@ -107,7 +107,8 @@ def _decode(
             image.load()
         if image.getexif().get(_ORIENTATION, 1) in _LYING:
             size = size[::-1]
-        return _upright_rgb(image, tile), name, _has_alpha(image), size
+        has_alpha = _has_alpha(image)
+        return _upright_rgb(image, tile), name, has_alpha, size
     except Image.DecompressionBombError as error:
         raise ImageError(ImageFault.TOO_MANY_PIXELS, str(error)) from error
     except UnidentifiedImageError as error:
@@ -122,9 +123,9 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _upright_rgb(image: Image.Image, tile: tuple[int, int, int]) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
-    if not _has_alpha(upright):
-        return upright.convert("RGB")
-    layer = upright.convert("RGBA")
+    ImageOps.exif_transpose(image, in_place=True)  # in place, and no conversion without need: copies cost time
+    if not _has_alpha(image):
+        return image if image.mode == "RGB" else image.convert("RGB")
+    layer = image.convert("RGBA")
     ground = Image.new("RGBA", layer.size, (*tile, 255))
     return Image.alpha_composite(ground, layer).convert("RGB")

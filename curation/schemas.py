@@ -97,7 +97,7 @@ HASHES: Final = pa.schema(
         _field("role", pa.string(), "photo, product or catalog"),
         _field("mode", pa.string(), "curation.hashing.Mode: exact, or fast (JPEG decoded at reduced scale)"),
         _field("phash", pa.uint64(), "imagehash.phash, 8×8, most significant bit first"),
-        _field("dhash", pa.uint64(), "imagehash.dhash of the same picture: second opinion on gradients"),
+        _field("dhash", pa.uint64(), "difference hash of the same picture: second opinion on gradients"),
         _field("colour", pa.list_(pa.uint8(), 3 * COLOUR_GRID**2), "Y, Cb, Cr (as in JPEG) of each grid cell, 0-255"),
         _field("contrast", pa.float32(), "standard deviation of the luma that phash sees (32×32), 0-128"),
         _field("sharpness", pa.float32(), "variance of the Laplacian of luma at 128 px"),
