@@ -9,7 +9,7 @@ shrank block by block has those of one that was clustered at once.
 import logging
 from collections import Counter
 from collections.abc import Collection as Keys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -95,17 +95,18 @@ class DuplicateIndex:
         tables = [
             made[shard.name].table(PICTURES.names) if shard.name in current else pictures_of(shard) for shard in sources
         ]
-        finished = stored is not None and stored.fingerprint != _UNFINISHED
-        known = [shard.table(_JOINED) for shard in made.values() if finished and self._same_rules(shard)]
-        old = stored.table() if stored and known else MATCHES.empty_table()
+        known, old = self._known(made, stored)
         verdicts, matches, joined = [], [], 0
         for role in self.rules:
             pictures = Collection.of(role, tables)
             alike = crowded(pictures, self._most_alike)
-            found, new = self._match(pictures, ~alike & ~pictures.flags("blank"), known, old)
+            usable = ~alike & ~pictures.flags("blank")
+            before = _joined(pictures, known) & usable
+            stays = matches_of(pictures, old, before)
+            found = concatenated([stays, *self._join(pictures, usable & ~before, before, sources)])
             verdicts.append(Verdicts.of(pictures, found, alike))
             matches.append(matches_table(pictures, found))
-            joined += new
+            joined += int((usable & ~before).sum())
         counts = _total([verdict.counts for verdict in verdicts])
         self._write_matches(matches, _UNFINISHED, counts)
         written = self._write_verdicts(verdicts, stamps, made)
@@ -135,34 +136,35 @@ class DuplicateIndex:
         self.update()
         return gone
 
-    def _match(
-        self, pictures: Collection, usable: npt.NDArray[np.bool_], known: list[pa.Table], old: pa.Table
-    ) -> tuple[Matches, int]:
-        """All matches of a collection, those stored and those of new pictures; and the number of new pictures."""
-        joined = _joined(pictures, known) & usable
-        found = [matches_of(pictures, old, joined)]
-        new, before = np.flatnonzero(usable & ~joined), np.flatnonzero(joined)
-        for start in range(0, len(new), _BLOCK):
-            block = new[start : start + _BLOCK]
-            found.append(self._compare(pictures, block, np.concatenate([before, new[:start]])))
-            log.info("%s: %d of %d new pictures compared", pictures.role, start + len(block), len(new))
-        return concatenated(found), len(new)
+    def _join(
+        self, pictures: Collection, new: npt.NDArray[np.bool_], old: npt.NDArray[np.bool_], sources: Sequence[Shard]
+    ) -> Iterator[Matches]:
+        """Matches of new pictures with old ones and among themselves."""
+        waiting, before = np.flatnonzero(new), np.flatnonzero(old)
+        for start in range(0, len(waiting), _BLOCK):
+            block = waiting[start : start + _BLOCK]
+            yield self._compare(pictures, block, np.concatenate([before, waiting[:start]]), sources)
+            log.info("%s: %d of %d new pictures compared", pictures.role, start + len(block), len(waiting))
 
-    def _compare(self, pictures: Collection, new: Indices, old: Indices) -> Matches:
+    def _compare(self, pictures: Collection, new: Indices, old: Indices, sources: Sequence[Shard]) -> Matches:
         rule = self.rules[pictures.role]
         phash, dhash = pictures.hashes("phash"), pictures.hashes("dhash")
         pairs = list(candidates(rule, phash, dhash, new, old))
         i, j = (np.concatenate([pair[side] for pair in pairs] or [np.empty(0, np.int64)]) for side in (0, 1))
         involved, place = np.unique(np.concatenate([i, j]), return_inverse=True)
-        layouts = pictures.layouts(involved, self.hashes.shards)
+        layouts = pictures.layouts(involved, sources)
         return confirmed(rule, place[: len(i)], place[len(i) :], phash[involved], dhash[involved], layouts).of(involved)
 
     def _stamp(self, shard: Shard) -> str:
         """Identity of the rules and of a source shard; its length, since `remove` leaves the fingerprint."""
         return f"{self._version}.{fingerprint([shard.fingerprint, shard.rows])}"
 
-    def _same_rules(self, shard: Shard) -> bool:
-        return shard.fingerprint.startswith(f"{self._version}.")
+    def _known(self, made: Mapping[str, Shard], stored: Shard | None) -> tuple[list[pa.Table], pa.Table]:
+        """Pictures that were joined under these rules, and their matches; none after an update that was cut short."""
+        same = [shard for shard in made.values() if shard.fingerprint.startswith(f"{self._version}.")]
+        if stored is None or stored.fingerprint == _UNFINISHED or not same:
+            return [], MATCHES.empty_table()
+        return [shard.table(_JOINED) for shard in same], stored.table()
 
     def _write_matches(self, tables: list[pa.Table], state: str, counts: Mapping[str, int]) -> None:
         write_shard(self.matches.root, "all", MATCHES, tables, fingerprint=state, counts=counts)
