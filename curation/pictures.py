@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from curation.duplicates import Hashes, Indices
 from curation.leaders import by_precedence
 from curation.schemas import COLOUR_GRID, PICTURES
 from curation.tables import Shard, conform
 
-_ROWS: Final = 8192  # read at once
 _SOURCE: Final = [name for name in PICTURES.names if name not in ("catalog", "pixels")]
 
 
@@ -75,10 +75,12 @@ class Collection:
 
 
 def layouts_of(shard: Shard, keys: pa.Array) -> npt.NDArray[np.uint8]:
-    """Colour layouts, (n, cells · 3), of pictures of a HASHES shard by their sha256."""
+    """Colour layouts, (n, cells · 3), of pictures of a HASHES shard by their sha256; other row groups are not read."""
     layouts = np.empty((len(keys), 3 * COLOUR_GRID**2), np.uint8)
-    for batch in shard.batches(["sha256", "colour"], rows=_ROWS):
-        place = pc.index_in(batch["sha256"], keys)
-        here = batch.filter(place.is_valid())
-        layouts[place.drop_null().to_numpy()] = here["colour"].flatten().to_numpy().reshape(len(here), -1)
+    with pq.ParquetFile(shard.path) as file:
+        for group in range(file.num_row_groups):
+            place = pc.index_in(file.read_row_group(group, ["sha256"])["sha256"].combine_chunks(), keys)
+            if place.null_count < len(place):
+                colours = file.read_row_group(group, ["colour"])["colour"].combine_chunks().filter(place.is_valid())
+                layouts[place.drop_null().to_numpy()] = colours.flatten().to_numpy().reshape(len(colours), -1)
     return layouts
