@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 Node = int
@@ -43,8 +44,6 @@ _RULES: Final = {"_listed": Precedence.CATALOG, _SIZE: Precedence.LARGER, "poste
 
 def by_precedence(pictures: pd.DataFrame) -> pd.DataFrame:
     """PICTURES rows, the one to keep first; with the columns that `decided_by` reads."""
-    import numpy as np
-
     ranked = pictures.assign(
         _listed=~pictures["catalog"].astype(bool),
         _size=-np.rint(2 * np.log2(np.maximum(pictures["pixels"].to_numpy(np.float64), 1))),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,10 +17,10 @@ from curation.leaders import Evidence
 from curation.pictures import layouts_of
 from curation.tables import Shard
 
-_ROWS: Final = 1 << 16  # read at once
 _SHOWN: Final = ("sha256", "role", "evidence", "cluster_id", "site", "post_id", "position", "product_id")
 _DISTANCES: Final = ("phash_distance", "dhash_distance", "colour_distance", "luma_distance")
-_READ: Final = [*_SHOWN, "mode", "phash", "dhash"]
+_HASHES: Final = ("role", "mode", "phash", "dhash")
+_READ: Final = (*_SHOWN, "phash", "dhash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +58,40 @@ def find_picture(index: DuplicateIndex, data: bytes) -> list[Found]:
     sources = {shard.name: shard for shard in index.hashes.shards}
     found: dict[tuple[str, str], Found] = {}
     for shard in index.clusters.shards:
-        for batch in shard.batches(_READ, rows=_ROWS):
-            picture = pictures[Mode(batch["mode"][0].as_py())]  # of the whole shard: one step made it
-            for role, rule in index.rules.items():
-                here = _near(batch.filter(pc.equal(batch["role"], role)), picture, rule)
-                for hit in _found(here, picture, rule, sources[shard.name]):
+        hashes = shard.table(_HASHES)
+        for role, rule in index.rules.items():
+            of_role = hashes.filter(pc.equal(hashes["role"], role))
+            if not len(of_role):
+                continue
+            picture = pictures[Mode(of_role["mode"][0].as_py())]  # of the whole shard: one step made it
+            if _hashes_near(of_role, picture, rule).any():  # else the other columns need not be read
+                rows = _near(shard, role, picture, rule)
+                for hit in _found(rows, picture, rule, sources[shard.name]):
                     found.setdefault((hit.role, hit.sha256), hit)
     return sorted(found.values(), key=lambda hit: (not hit.identical, hit.phash_distance, hit.dhash_distance))
 
 
-def _near(rows: pa.RecordBatch, picture: dict[str, Any], rule: DuplicateRule) -> pa.RecordBatch:
-    """Rows whose hashes are near, or whose bytes are the same."""
-    compared = ~np.isin(np.asarray(rows["evidence"]), [Evidence.BLANK, Evidence.CROWDED])
+def _hashes_near(rows: pa.Table, picture: dict[str, Any], rule: DuplicateRule) -> npt.NDArray[np.bool_]:
+    near = np.ones(len(rows), bool)
     for name, most in (("phash", rule.phash_bits), ("dhash", rule.dhash_bits)):
-        compared &= hash_bits(rows[name].to_numpy(), np.uint64(picture[name])) <= most
-    same = np.asarray(pc.equal(rows["sha256"], picture["sha256"]))
-    return rows.filter(pa.array(same | (compared & (not picture["blank"]))))
+        near &= hash_bits(rows[name].to_numpy(), np.uint64(picture[name])) <= most
+    return near
 
 
-def _found(rows: pa.RecordBatch, picture: dict[str, Any], rule: DuplicateRule, source: Shard) -> Iterator[Found]:
+def _near(shard: Shard, role: str, picture: dict[str, Any], rule: DuplicateRule) -> pa.Table:
+    """Rows of a CLUSTERS shard whose hashes are near; of blank and crowded ones those with the same bytes."""
+    rows = shard.table(_READ)
+    rows = rows.filter(pc.equal(rows["role"], role))
+    rows = rows.filter(pa.array(_hashes_near(rows, picture, rule)))
+    mute = np.isin(np.asarray(rows["evidence"]), [Evidence.BLANK, Evidence.CROWDED]) | picture["blank"]
+    return rows.filter(pa.array(~mute | np.asarray(pc.equal(rows["sha256"], picture["sha256"]))))
+
+
+def _found(rows: pa.Table, picture: dict[str, Any], rule: DuplicateRule, source: Shard) -> Iterator[Found]:
     """Those rows of `_near` whose colour layouts agree too, or whose bytes are the same."""
     if not len(rows):
         return
-    layouts = layouts_of(source, rows["sha256"])
+    layouts = layouts_of(source, rows["sha256"].combine_chunks())
     colour, luma = layout_distances(layouts, np.array([picture["colour"]], np.uint8), rule.odd_cells)
     bits = [hash_bits(rows[name].to_numpy(), np.uint64(picture[name])) for name in ("phash", "dhash")]
     for number, row in enumerate(rows.select(_SHOWN).to_pylist()):
