@@ -1,26 +1,39 @@
 """Stage dedup: hashes of everything crawled, and which pictures are one."""
 
+from itertools import islice
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
+from pydantic import Field
 
 from assets.crawl import all_posts
 from assets.pictures import picture_metadata, sheet
 from assets.resources import DataFolder, Engine
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.crawled import pictures_by_sha
-from curation.duplicates import cluster
-from curation.schemas import CLUSTERS
-from curation.tables import ShardedTable, write_shard
+from curation.dedup import DuplicateIndex
+from curation.hashing import Mode
+from curation.leaders import Evidence
+from curation.tables import ShardedTable
 
 LARGEST_CLUSTER_SHARE = 0.02
 """A cluster above this share of all pictures is a chain or a placeholder, not a photo that many people reposted."""
 _SHEET_PAIRS = 16
 
 
+class Hashing(dg.Config):
+    """How pictures are hashed."""
+
+    mode: str = Field(
+        Mode.EXACT.value, description="exact, or fast: JPEGs decoded at reduced scale, a few bits may differ"
+    )
+
+
 @stage("dedup", kinds={"parquet", "numpy"}, checks={"no_failed_shard": "Every shard was hashed."})
 def image_hashes(
     context: dg.AssetExecutionContext,
+    config: Hashing,
     data: DataFolder,
     engine: Engine,
     onthelook_posts: ShardedTable,
@@ -31,11 +44,11 @@ def image_hashes(
     posts = all_posts(data, onthelook_posts, kream_posts)
     output = data.path / "dedup" / "image_hashes"
     step = "curation.hashing:HashImages"
-    engine.map(context, step, [kream_catalog], output / "catalog")
-    report = engine.map(context, step, [posts], output / "posts")
+    engine.map(context, step, [kream_catalog], output / "catalog", mode=config.mode)
+    report = engine.map(context, step, [posts], output / "posts", mode=config.mode)
     hashes = data.table("dedup/image_hashes")
     outcome = mapped(report, posts.rows + kream_catalog.rows, no_failed_shard=no_failed_shard(report))
-    blank = sum(hashes.table(["blank"])["blank"].to_pylist())
+    blank = sum(pc.sum(batch["blank"]).as_py() or 0 for batch in hashes.batches(["blank"]))
     kept = hashes.counts.get("kept", 0)
     rows = Rows(outcome.rows.entered, kept, outcome.rows.entered - kept)
     return Outcome(hashes, rows, {**outcome.metadata, "blank": blank}, outcome.checks)
@@ -48,31 +61,38 @@ def image_hashes(
 )
 def duplicate_clusters(data: DataFolder, image_hashes: ShardedTable) -> Outcome:
     """Near-duplicate clusters of photos and of thumbnails over everything crawled so far."""
-    clusters = cluster(image_hashes.table())
-    root = data.path / "dedup" / "duplicate_clusters"
-    write_shard(root, "all", CLUSTERS, [clusters], fingerprint=image_hashes.fingerprint)
-    evidence = clusters["evidence"].value_counts().to_pylist()
-    members = clusters["cluster_id"].value_counts().to_pylist()
-    largest = max(row["counts"] for row in members)
-    joined = sum(row["counts"] for row in evidence if row["values"] == "near_duplicate")
-    few = max(10, LARGEST_CLUSTER_SHARE * len(clusters))  # a handful of reposts is no chain, however small the table
+    del image_hashes  # lies in the folder
+    index = DuplicateIndex(data.path / "dedup")
+    done = index.update()
+    counts = dict(done.counts)
+    largest = counts.pop("largest_cluster")
+    pictures, joined = sum(counts.values()), counts.get(Evidence.NEAR_DUPLICATE, 0)
+    few = max(10, LARGEST_CLUSTER_SHARE * pictures)  # a handful of reposts is no chain, however small the table
     facts = {
-        "evidence": reasons_table({row["values"]: row["counts"] for row in evidence}),
+        "evidence": reasons_table(counts),
         "largest_cluster": largest,
-        "near_duplicates": _duplicates_sheet(data, clusters.to_pylist()),
+        "shards_made": done.made,
+        "shards_up_to_date": done.kept,
+        "pictures_compared": done.joined,
+        "near_duplicates": _duplicates_sheet(data, done.table),
     }
-    check = Check(largest <= few, f"largest cluster: {largest} of {len(clusters)} pictures")
-    rows = Rows(len(clusters), len(clusters) - joined, joined)
-    return Outcome(ShardedTable(root), rows, facts, {"clusters_do_not_chain": check})
+    check = Check(largest <= few, f"largest cluster: {largest} of {pictures} pictures")
+    return Outcome(done.table, Rows(pictures, pictures - joined, joined), facts, {"clusters_do_not_chain": check})
 
 
-def _duplicates_sheet(data: DataFolder, clusters: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
+def _duplicates_sheet(data: DataFolder, clusters: ShardedTable) -> dg.MarkdownMetadataValue:
     """Near-duplicates, each beside the picture that represents it."""
-    copies = [row for row in clusters if row["evidence"] == "near_duplicate"][:_SHEET_PAIRS]
+    copies = list(islice(_copies(clusters), _SHEET_PAIRS))
     wanted = {row[key] for row in copies for key in ("sha256", "cluster_id")}
     pictures = pictures_by_sha(all_posts(data), wanted) | pictures_by_sha(data.table("crawl/catalog"), wanted)
     tiles = []
     for row in copies:
-        tiles.append((pictures[row["cluster_id"]], "kept"))
+        tiles.append((pictures[row["cluster_id"]], f"kept: {row['kept_because']}"))
         tiles.append((pictures[row["sha256"]], f"{row['phash_distance']} bits off"))
     return picture_metadata(sheet(tiles, columns=8), "near-duplicates beside what represents them")
+
+
+def _copies(clusters: ShardedTable) -> Any:
+    """CLUSTERS rows of near-duplicates."""
+    for batch in clusters.batches(["sha256", "cluster_id", "kept_because", "phash_distance", "evidence"]):
+        yield from batch.filter(pc.equal(batch["evidence"], Evidence.NEAR_DUPLICATE)).to_pylist()

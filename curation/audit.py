@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.duplicates import PHOTO_RULE, PRODUCT_RULE, DuplicateRule, colour_distance
+from curation.duplicates import PHOTO_RULE, PRODUCT_RULE, DuplicateRule, Hashes, confirmed, hash_bits
 from curation.engine import map_shards
 from curation.errors import CurationError, ImageError
+from curation.hamming import hamming_pairs
 from curation.hashing import describe
 from curation.images import decode
 from curation.pair_rows import FACTS
@@ -28,8 +29,6 @@ from curation.tables import Shard, ShardedTable, rows_to_batch, write_json
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 RULES: Final[Mapping[str, DuplicateRule]] = {"photo": PHOTO_RULE, "anchor": PHOTO_RULE, "product": PRODUCT_RULE}
-_BLOCK: Final = 1024  # benchmark pictures compared at once
-_OURS: Final = 65_536  # of ours compared at once: 1024 × 65536 × 8 B = 512 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Overlap:
     sha256: str  # of ours
     role: str  # photo, anchor or product
     phash_distance: int  # bits, 0-64
-    colour_distance: float  # mean difference of the worst cell, 0-255
+    colour_distance: float  # of the colour layouts in the CbCr plane, 0-255
 
 
 class HashAnchors:
@@ -139,22 +138,23 @@ def _ours(data: Path, anchors: ShardedTable, facts: pa.Table) -> dict[str, list[
 
 
 def _overlaps(theirs: list[dict[str, Any]], ours: list[dict[str, Any]], role: str) -> Iterator[Overlap]:
+    same = {row["sha256"] for row in ours}
+    yield from (Overlap(row["file"], row["sha256"], role, 0, 0.0) for row in theirs if row["sha256"] in same)
     rule = RULES[role]
-    for start in range(0, len(theirs), _BLOCK):
-        a = theirs[start : start + _BLOCK]
-        for other in range(0, len(ours), _OURS):
-            b = ours[other : other + _OURS]
-            bits = np.bitwise_count(_column(a, "phash")[:, None] ^ _column(b, "phash")[None])
-            for i, j in np.argwhere(bits <= rule.phash_bits).tolist():
-                levels = float(colour_distance(*(np.array([row["colour"]], np.uint8) for row in (a[i], b[j])))[0])
-                if a[i]["sha256"] == b[j]["sha256"] or _same(a[i], b[j], levels, rule):
-                    yield Overlap(a[i]["file"], b[j]["sha256"], role, int(bits[i, j]), levels)
+    a = [row for row in theirs if not row["blank"] and row["sha256"] not in same]
+    b = [row for row in ours if not row["blank"]]
+    rows = [*a, *b]
+    phash, dhash = _column(rows, "phash"), _column(rows, "dhash")
+    for i, j, _ in hamming_pairs(phash[: len(a)], rule.phash_bits, phash[len(a) :]):
+        near = hash_bits(dhash[i], dhash[len(a) + j]) <= rule.dhash_bits
+        involved, place = np.unique(np.concatenate([i[near], len(a) + j[near]]), return_inverse=True)
+        if len(involved):
+            layouts = np.array([rows[row]["colour"] for row in involved], np.uint8)
+            first, second = np.split(place, 2)
+            found = confirmed(rule, first, second, phash[involved], dhash[involved], layouts).of(involved)
+            for x, y, bits, levels in zip(found.i, found.j, found.phash, found.colour, strict=True):
+                yield Overlap(rows[x]["file"], rows[y]["sha256"], role, int(bits), float(levels))
 
 
-def _same(a: Mapping[str, Any], b: Mapping[str, Any], levels: float, rule: DuplicateRule) -> bool:
-    plain = a["blank"] or b["blank"]
-    return not plain and levels <= rule.colour_levels and (a["dhash"] ^ b["dhash"]).bit_count() <= rule.dhash_bits
-
-
-def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _column(rows: list[dict[str, Any]], name: str) -> Hashes:
     return np.array([row[name] for row in rows], np.uint64)

@@ -1,129 +1,124 @@
-"""Near-duplicate clusters that do not chain.
+"""When two pictures are one: near perceptual hashes, and two further opinions that must agree.
 
-Connected components of "within r bits" join most of a large collection into one cluster. Here each picture is
-compared with *representatives* only (leader clustering): it joins the nearest one that a second opinion confirms, else
-it becomes a representative itself. Two pictures are never in one cluster because of a third that lies between them.
+Perceptual hashes see neither colour nor small prints. So two pictures are one only if their difference hashes are near
+too, and their colour layouts agree cell by cell, in luma and in chroma: a colourway differs in chroma where the cloth
+is, a print in luma, while a shop's white or grey ground moves luma a little everywhere.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from curation.schemas import CLUSTERS
+from curation.schemas import COLOUR_GRID
 from curation.tables import ShardedTable
 
-_BLOCK: Final = 2048  # rows per distance block: 2048 × 2048 × 8 B = 32 MiB
+Hashes = npt.NDArray[np.uint64]
+Indices = npt.NDArray[np.int64]
+_PAIRS: Final = 4096  # pairs whose layouts are compared at once: 4096 × 768 × 4 B = 12 MiB
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateRule:
-    """When two pictures are one: all three must hold."""
+    """When two pictures are one: all must hold."""
 
     phash_bits: int  # Hamming distance of perceptual hashes, 0-64
     dhash_bits: int  # Hamming distance of difference hashes, 0-64
-    colour_levels: float  # mean absolute difference of the worst cell of the colour layouts, 0-255
+    colour_levels: float  # distance of the colour layouts in the CbCr plane, 0-255
+    luma_levels: float  # difference of the colour layouts in luma, 0-255
+    odd_cells: int  # cells of the colour layout that may differ more: under a watermark, at a frame that was cut
 
 
-PHOTO_RULE: Final = DuplicateRule(phash_bits=12, dhash_bits=14, colour_levels=40.0)
+PHOTO_RULE: Final = DuplicateRule(phash_bits=12, dhash_bits=16, colour_levels=24.0, luma_levels=64.0, odd_cells=13)
 """Reposts are cropped a little, resized, watermarked and re-encoded."""
-PRODUCT_RULE: Final = DuplicateRule(phash_bits=8, dhash_bits=8, colour_levels=14.0)
+PRODUCT_RULE: Final = DuplicateRule(phash_bits=8, dhash_bits=12, colour_levels=6.0, luma_levels=24.0, odd_cells=0)
 """The same thumbnail on another site is resized and re-encoded, no more; colourways and prints must stay apart."""
+RULES: Final = {"photo": PHOTO_RULE, "product": PRODUCT_RULE}
+"""By role. Photos and thumbnails are never compared with each other."""
 
 
-def hamming_pairs(
-    hashes: npt.NDArray[np.uint64], radius: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint8]]]:
-    """All pairs i < j within `radius` bits, exactly, block by block: arrays (i, j, distance). Memory is O(block²)."""
-    for start in range(0, len(hashes), _BLOCK):
-        rows = hashes[start : start + _BLOCK]
-        for other in range(start, len(hashes), _BLOCK):
-            distance = np.bitwise_count(rows[:, None] ^ hashes[None, other : other + _BLOCK])
-            i, j = np.nonzero(distance <= radius)
-            ordered = (i + start) < (j + other)
-            i, j = i[ordered], j[ordered]
-            yield i + start, j + other, distance[i, j]
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Pairs that every opinion calls the same, by index, with what the opinions measured."""
+
+    i: Indices
+    j: Indices
+    phash: npt.NDArray[np.int64]
+    dhash: npt.NDArray[np.int64]
+    colour: npt.NDArray[np.float32]
+    luma: npt.NDArray[np.float32]
+
+    def of(self, indices: Indices) -> "Matches":
+        """The same pairs, where pictures are numbered by `indices`."""
+        return replace(self, i=indices[self.i], j=indices[self.j])
 
 
-def colour_distance(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Mean absolute RGB difference of the worst cell; `a`, `b` of shape (n, cells · 3) → (n,) in 0-255."""
-    difference = np.abs(a.astype(np.float32) - b.astype(np.float32)).reshape(len(a), a.shape[1] // 3, 3)
-    worst: npt.NDArray[np.float32] = difference.mean(axis=2).max(axis=1)
-    return worst
+def concatenated(parts: Sequence[Matches]) -> Matches:
+    """All pairs of some matches."""
+    return Matches(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Matches)))
 
 
-def cluster(
-    hashes: pa.Table, photo_rule: DuplicateRule = PHOTO_RULE, product_rule: DuplicateRule = PRODUCT_RULE
-) -> pa.Table:
-    """Cluster every distinct picture of HASHES rows; photos and thumbnails are never compared with each other.
+def hash_bits(a: Hashes, b: Hashes | np.uint64) -> npt.NDArray[np.int64]:
+    """Hamming distances."""
+    return np.asarray(np.bitwise_count(a ^ b), np.int64)
 
-    Rows come first seen first: the earlier picture (site, post, position) represents, as the likelier original.
 
-    Returns:
-        Table of schema `CLUSTERS`, one row per (sha256, role).
+def layout_distances(
+    a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], odd_cells: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Chroma and luma differences, (n,) each, of colour layouts, (n, cells · 3), in the worst cell but `odd_cells`."""
+    difference = (a.astype(np.float32) - b.astype(np.float32)).reshape(-1, COLOUR_GRID**2, 3)
+    counts = COLOUR_GRID**2 - 1 - odd_cells
+    luma = np.partition(np.abs(difference[..., 0]), counts, axis=1)[:, counts]
+    colour = np.partition(np.hypot(difference[..., 1], difference[..., 2]), counts, axis=1)[:, counts]
+    return colour, luma
+
+
+def confirmed(
+    rule: DuplicateRule, i: Indices, j: Indices, phash: Hashes, dhash: Hashes, layouts: npt.NDArray[np.uint8]
+) -> Matches:
+    """Those of the pairs (i, j) whose colour layouts agree too.
+
+    Args:
+        rule: for the layouts; the hashes are taken to be near enough.
+        i: indices into the next three.
+        j: likewise.
+        phash: (n,).
+        dhash: (n,).
+        layouts: (n, cells · 3).
     """
-    groups = {"photo": photo_rule, "product": product_rule}
-    frame = hashes.to_pandas()
-    frame["role"] = frame["role"].replace("catalog", "product")
-    frame = frame.sort_values(["post_id", "site", "position", "product_id"], na_position="last", kind="stable")
-    tables = [_cluster_role(frame[frame["role"] == role], role, rule) for role, rule in groups.items()]
-    return pa.concat_tables(tables)
+    parts = [
+        layout_distances(layouts[i[at : at + _PAIRS]], layouts[j[at : at + _PAIRS]], rule.odd_cells)
+        for at in range(0, len(i), _PAIRS)
+    ]
+    colour = np.concatenate([part[0] for part in parts] or [np.empty(0, np.float32)])
+    luma = np.concatenate([part[1] for part in parts] or [np.empty(0, np.float32)])
+    same = (colour <= rule.colour_levels) & (luma <= rule.luma_levels)
+    i, j = i[same], j[same]
+    return Matches(i, j, hash_bits(phash[i], phash[j]), hash_bits(dhash[i], dhash[j]), colour[same], luma[same])
+
+
+def candidates(
+    rule: DuplicateRule, phash: Hashes, dhash: Hashes, new: Indices, old: Indices
+) -> Iterator[tuple[Indices, Indices]]:
+    """Pairs of a new picture and a new or an old one whose hashes are near, in chunks: indices into `phash`."""
+    from curation.hamming import hamming_pairs  # numba takes a second to import
+
+    near_new = hamming_pairs(phash[new], rule.phash_bits)
+    near_old = hamming_pairs(phash[new], rule.phash_bits, phash[old])
+    for others, chunks in ((new, near_new), (old, near_old)):
+        for a, b, _ in chunks:
+            i, j = new[a], others[b]
+            near = hash_bits(dhash[i], dhash[j]) <= rule.dhash_bits
+            yield i[near], j[near]
 
 
 def product_clusters(clusters: ShardedTable) -> dict[str, str]:
     """sha256 of a thumbnail → its cluster: the product's name across sites."""
-    rows = clusters.table(["sha256", "role", "cluster_id"]).to_pylist()
-    return {row["sha256"]: row["cluster_id"] for row in rows if row["role"] == "product"}
-
-
-def _cluster_role(frame: Any, role: str, rule: DuplicateRule) -> pa.Table:
-    distinct = frame.drop_duplicates("sha256")
-    keys = distinct["sha256"].tolist()
-    phash = distinct["phash"].to_numpy(np.uint64)
-    dhash = distinct["dhash"].to_numpy(np.uint64)
-    colour = np.stack(distinct["colour"].tolist()).astype(np.uint8) if keys else np.empty((0, 3), np.uint8)
-    blank = distinct["blank"].to_numpy(bool)
-    matches = _confirmed_matches(phash, dhash, colour, blank, rule)
-    leader = list(range(len(keys)))
-    evidence = ["blank" if plain else "single" for plain in blank]
-    distance = [(0, 0.0)] * len(keys)
-    for index in range(len(keys)):
-        earlier = [(bits, levels, other) for other, bits, levels in matches.get(index, []) if leader[other] == other]
-        if earlier:
-            bits, levels, leader[index] = min(earlier)
-            distance[index], evidence[index] = (bits, levels), "near_duplicate"
-            evidence[leader[index]] = "representative"
-    return pa.table(
-        {
-            "sha256": keys,
-            "role": [role] * len(keys),
-            "phash": phash,
-            "cluster_id": [keys[index] for index in leader],
-            "is_representative": [index == own for own, index in enumerate(leader)],
-            "phash_distance": [bits for bits, _ in distance],
-            "colour_distance": [levels for _, levels in distance],
-            "evidence": evidence,
-        },
-        schema=CLUSTERS,
-    )
-
-
-def _confirmed_matches(
-    phash: npt.NDArray[np.uint64],
-    dhash: npt.NDArray[np.uint64],
-    colour: npt.NDArray[np.uint8],
-    blank: npt.NDArray[np.bool_],
-    rule: DuplicateRule,
-) -> dict[int, list[tuple[int, int, float]]]:
-    """For each picture the earlier ones that all three tests call the same: (earlier index, bits, colour levels)."""
-    matches: dict[int, list[tuple[int, int, float]]] = {}
-    for i, j, bits in hamming_pairs(phash, rule.phash_bits):
-        levels = colour_distance(colour[i], colour[j])
-        same = ~blank[i] & ~blank[j] & (levels <= rule.colour_levels)
-        same &= np.bitwise_count(dhash[i] ^ dhash[j]) <= rule.dhash_bits
-        for first, second, distance, level in zip(i[same], j[same], bits[same], levels[same], strict=True):
-            matches.setdefault(int(second), []).append((int(first), int(distance), float(level)))
-    return matches
+    found: dict[str, str] = {}
+    for batch in clusters.batches(["sha256", "role", "cluster_id"]):
+        rows = batch.filter(np.asarray(batch["role"]) == "product")
+        found |= dict(zip(rows["sha256"].to_pylist(), rows["cluster_id"].to_pylist(), strict=True))
+    return found

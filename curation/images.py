@@ -18,6 +18,8 @@ MAX_PIXELS: Final = 40_000_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
 TILE_COLOUR: Final = (244, 244, 244)
 """Ground on which the shop shows transparent thumbnails; dropping alpha instead leaves black or streaked grounds."""
+_ORIENTATION: Final = 0x0112
+_LYING: Final = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _GROUND_TOLERANCE: Final = 20  # largest channel difference, 0-255, at which a pixel still is ground: soft shadows are
 
 
@@ -41,9 +43,19 @@ def decode(data: bytes, *, tile: tuple[int, int, int] = TILE_COLOUR) -> Image.Im
     return _decode(data, tile)[0]
 
 
+def decode_reduced(data: bytes, side: int) -> tuple[Image.Image, tuple[int, int]]:
+    """As `decode`, but a JPEG at 1/2, 1/4 or 1/8 scale while both of its sides keep at least `side` px.
+
+    Returns:
+        The picture, upright, and the (width, height) it has at full scale.
+    """
+    image, _, _, size = _decode(data, TILE_COLOUR, side)
+    return image, size
+
+
 def inspect(data: bytes) -> ImageInfo:
     """Decode fully (so that truncation is noticed) and describe. Raises `ImageError` as `decode` does."""
-    image, name, has_alpha = _decode(data, TILE_COLOUR)
+    image, name, has_alpha, _ = _decode(data, TILE_COLOUR)
     return ImageInfo(name, image.width, image.height, has_alpha, hashlib.sha256(data).hexdigest())
 
 
@@ -73,7 +85,10 @@ def encode_jpeg(image: Image.Image, quality: int = 92) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(data: bytes, tile: tuple[int, int, int]) -> tuple[Image.Image, str, bool]:
+def _decode(
+    data: bytes, tile: tuple[int, int, int], least: int | None = None
+) -> tuple[Image.Image, str, bool, tuple[int, int]]:
+    """Upright RGB picture, format, whether it has alpha, upright full size; decoded at full scale unless `least`."""
     if not data:
         raise ImageError(ImageFault.EMPTY, "image has zero bytes")
     if len(data) > MAX_BYTES:
@@ -86,9 +101,14 @@ def _decode(data: bytes, tile: tuple[int, int, int]) -> tuple[Image.Image, str, 
                 raise ImageError(
                     ImageFault.TOO_MANY_PIXELS, f"image is {image.width}×{image.height} px, limit {MAX_PIXELS} px"
                 )
-            name = str(image.format)
+            name, size = str(image.format), image.size
+            if least is not None:
+                image.draft("RGB", (least, least))
             image.load()
-        return _upright_rgb(image, tile), name, _has_alpha(image)
+        if image.getexif().get(_ORIENTATION, 1) in _LYING:
+            size = size[::-1]
+        has_alpha = _has_alpha(image)
+        return _upright_rgb(image, tile), name, has_alpha, size
     except Image.DecompressionBombError as error:
         raise ImageError(ImageFault.TOO_MANY_PIXELS, str(error)) from error
     except UnidentifiedImageError as error:
@@ -103,9 +123,9 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _upright_rgb(image: Image.Image, tile: tuple[int, int, int]) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
-    if not _has_alpha(upright):
-        return upright.convert("RGB")
-    layer = upright.convert("RGBA")
+    ImageOps.exif_transpose(image, in_place=True)  # in place, and no conversion without need: copies cost time
+    if not _has_alpha(image):
+        return image if image.mode == "RGB" else image.convert("RGB")
+    layer = image.convert("RGBA")
     ground = Image.new("RGBA", layer.size, (*tile, 255))
     return Image.alpha_composite(ground, layer).convert("RGB")

@@ -24,6 +24,7 @@ from curation.tables import Shard, ShardedTable, rows_to_batch
 
 Row = dict[str, Any]
 _COPIED = ("site", "post_id", "post_url", "product_id", "product_url", "crawled_at")
+_VERDICT = ("role", "sha256", "cluster_id", "is_representative", "phash")
 Box = Sequence[float]
 
 
@@ -111,7 +112,7 @@ class PairCandidates:
         least_verification: see `PairingRules`.
     """
 
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
     schema: ClassVar[pa.Schema] = CANDIDATES
 
     def __init__(
@@ -126,7 +127,8 @@ class PairCandidates:
         self._rules = PairingRules(
             dominance=dominance, least_agreement=least_agreement, least_verification=least_verification
         )
-        self._clusters = {(row["role"], row["sha256"]): row for row in ShardedTable(Path(clusters)).table().to_pylist()}
+        verdicts = ShardedTable(Path(clusters)).table(_VERDICT).to_pylist()
+        self._clusters = {(row["role"], row["sha256"]): row for row in verdicts}
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """Pair post after post; a crop's and a thumbnail's bytes travel only with kept rows."""

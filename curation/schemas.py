@@ -9,8 +9,8 @@ import pyarrow as pa
 
 BOX: Final = pa.list_(pa.float32(), 4)
 UTC: Final = pa.timestamp("ms", tz="UTC")
-COLOUR_GRID: Final = 8
-"""Cells on a side of the colour layout."""
+COLOUR_GRID: Final = 16
+"""Cells on a side of the colour layout: fine enough for the coloured trim that tells two colourways apart."""
 
 
 def _field(name: str, kind: pa.DataType, comment: str, *, nullable: bool = False) -> pa.Field:
@@ -83,39 +83,71 @@ CATALOG: Final = pa.schema(
 )
 """One row per listed product. Shards: `<site>/<category>`."""
 
+_SEEN: Final = [
+    _optional("site", pa.string(), "where it was seen"),
+    _optional("post_id", pa.int64(), "post in which it was seen; null in a catalog"),
+    _optional("position", pa.int16(), "place in that post"),
+    _optional("product_id", pa.string(), "product that it shows; null for photos"),
+    _optional("posted_at", UTC, "time of that post, if the page tells"),
+]
+
 HASHES: Final = pa.schema(
     [
         _field("sha256", pa.string(), "content key"),
         _field("role", pa.string(), "photo, product or catalog"),
+        _field("mode", pa.string(), "curation.hashing.Mode: exact, or fast (JPEG decoded at reduced scale)"),
         _field("phash", pa.uint64(), "imagehash.phash, 8×8, most significant bit first"),
-        _field("dhash", pa.uint64(), "imagehash.dhash of the same picture: second opinion on gradients"),
-        _field("colour", pa.list_(pa.uint8(), 3 * COLOUR_GRID**2), "mean RGB per grid cell: second opinion on colour"),
-        _field("contrast", pa.float32(), "standard deviation of luma, 0-128"),
-        _field("sharpness", pa.float32(), "variance of the Laplacian of luma at 256 px"),
+        _field("dhash", pa.uint64(), "difference hash of the same picture: second opinion on gradients"),
+        _field("colour", pa.list_(pa.uint8(), 3 * COLOUR_GRID**2), "Y, Cb, Cr (as in JPEG) of each grid cell, 0-255"),
+        _field("contrast", pa.float32(), "standard deviation of the luma that phash sees (32×32), 0-128"),
+        _field("sharpness", pa.float32(), "variance of the Laplacian of luma at 128 px"),
         _field("blank", pa.bool_(), "too plain for its hash to mean anything"),
         _field("width", pa.int32(), "px"),
         _field("height", pa.int32(), "px"),
-        _optional("site", pa.string(), "where it was seen"),
-        _optional("post_id", pa.int64(), "post in which it was seen; null in a catalog"),
-        _optional("position", pa.int16(), "place in that post"),
-        _optional("product_id", pa.string(), "product that it shows; null for photos"),
+        *_SEEN,
     ]
 )
 """One row per picture with usable bytes. Shards as the source table."""
 
-CLUSTERS: Final = pa.schema(
+PICTURES: Final = pa.schema(
     [
         _field("sha256", pa.string(), "content key"),
         _field("role", pa.string(), "photo or product (catalog thumbnails count as product)"),
+        _field("mode", pa.string(), "as in HASHES"),
         _field("phash", pa.uint64(), "as in HASHES"),
-        _field("cluster_id", pa.string(), "sha256 of the representative"),
-        _field("is_representative", pa.bool_(), "the picture that is kept"),
-        _field("phash_distance", pa.int16(), "bits to the representative, 0-64"),
-        _field("colour_distance", pa.float32(), "to the representative: mean difference in the worst cell, 0-255"),
-        _field("evidence", pa.string(), "representative, near_duplicate, single or blank"),
+        _field("dhash", pa.uint64(), "as in HASHES"),
+        _field("blank", pa.bool_(), "as in HASHES"),
+        _field("catalog", pa.bool_(), "seen in a shop's catalog"),
+        _field("pixels", pa.int64(), "width × height"),
+        *_SEEN,
     ]
 )
-"""One row per distinct picture. One shard."""
+"""One row per distinct picture of a HASHES shard; where it was seen first, if more than once."""
+
+CLUSTERS: Final = pa.schema(
+    [
+        *PICTURES,
+        _field("cluster_id", pa.string(), "sha256 of the representative"),
+        _field("is_representative", pa.bool_(), "the picture that is kept"),
+        _optional("kept_because", pa.string(), "curation.leaders.Precedence by which the representative was kept"),
+        _field("phash_distance", pa.int16(), "bits to the representative, 0-64"),
+        _field("dhash_distance", pa.int16(), "bits to the representative, 0-64"),
+        _field("colour_distance", pa.float32(), "chroma levels to the representative, in the worst cell that counts"),
+        _field("luma_distance", pa.float32(), "luma levels to the representative, in the worst cell that counts"),
+        _field("evidence", pa.string(), "curation.leaders.Evidence"),
+    ]
+)
+"""One row per distinct picture of a HASHES shard, the same verdict wherever it is seen. Shards as HASHES."""
+
+MATCHES: Final = pa.schema(
+    [
+        _field("role", pa.string(), "photo or product"),
+        _field("a_sha256", pa.string(), "the lesser one"),
+        _field("b_sha256", pa.string(), "the greater one"),
+        *[CLUSTERS.field(f"{name}_distance") for name in ("phash", "dhash", "colour", "luma")],
+    ]
+)
+"""One row per two pictures that every opinion calls the same: what clusters are made of. One shard."""
 
 CROPS: Final = pa.schema(
     [

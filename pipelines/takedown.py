@@ -9,6 +9,7 @@ from typing import Any, Final
 from crawlers.exclusions import exclude
 from crawlers.pages.base import original
 from crawlers.removal import forget_staged
+from curation.dedup import DuplicateIndex
 from curation.proof import search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.tables import ShardedTable
@@ -47,6 +48,7 @@ def take_down(data: Path, site: str, kind: Kind, values: Sequence[str], reason: 
     purged = purge_tables(data, removal)
     purged += purge_versions(Versions(data / "pair_dataset"), removal)
     purged += purge_notes(data, removal)
+    DuplicateIndex(data / "dedup").update()  # of pictures that were first seen there, and are elsewhere too
     return {
         kind: named,
         "never_crawled": unknown,

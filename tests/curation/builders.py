@@ -1,7 +1,7 @@
 """Small pictures and table rows for the curation tests."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from curation.images import encode_jpeg
-from curation.schemas import CANDIDATES, CROPS, POSTS, THUMBNAILS
-from curation.tables import ShardedTable, rows_to_batch, write_shard
+from curation.schemas import CANDIDATES, CROPS, HASHES, POSTS, THUMBNAILS
+from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
+from curation.tables import fingerprint as fingerprint_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -130,3 +131,9 @@ def candidates(root: Path, blocks: Mapping[str, Iterable[dict[str, Any]]], finge
         key = fingerprint or str([(row["post_id"], row["kept"]) for row in rows])
         write_shard(root, f"kream/{name}", CANDIDATES, [rows_to_batch(rows, CANDIDATES)], fingerprint=key)
     return ShardedTable(root)
+
+
+def write_hashes(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> Shard:
+    """A shard of `image_hashes` in a folder of deduplication."""
+    batch = rows_to_batch([dict.fromkeys(HASHES.names) | row for row in rows], HASHES)
+    return write_shard(folder / "image_hashes", name, HASHES, [batch], fingerprint=fingerprint_of(list(rows)))

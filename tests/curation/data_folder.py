@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from curation.dataset import write_pair_dataset
 from curation.dataset_plan import DatasetRules
+from curation.dedup import DuplicateIndex
 from curation.hashing import describe
-from curation.schemas import CLUSTERS, HASHES, LEDGER, POSTS
+from curation.schemas import HASHES, LEDGER, POSTS
 from curation.tables import rows_to_batch, write_shard
 from tests.curation.builders import NOW, candidate_row, candidates, picture, picture_row, scene, sha
 
@@ -31,9 +32,7 @@ def make_data(root: Path, numbers: Iterable[int]) -> Path:
     hashed = [_hash(row, "photo", 5000 + row["post_id"], row["anchor_sha256"]) for row in rows]
     hashed += [_hash(row, "product", 1000 + row["post_id"], row["positive_sha256"]) for row in rows]
     write_table(root / "dedup" / "image_hashes", "000000", schema=HASHES, rows=hashed)
-    write_table(
-        root / "dedup" / "duplicate_clusters", "000000", schema=CLUSTERS, rows=[_cluster(row) for row in hashed]
-    )
+    DuplicateIndex(root / "dedup").update()
     table = candidates(root / "pairs" / "candidate_pairs", {"000000": rows})
     write_pair_dataset(table, root / "pair_dataset", DatasetRules())
     return root
@@ -56,17 +55,5 @@ def write_table(root: Path, block: str, rows: list[dict[str, Any]], schema: pa.S
 
 def _hash(row: dict[str, Any], role: str, seed: int, digest: str) -> dict[str, Any]:
     known = {"sha256": digest, "role": role, "site": row["site"], "post_id": row["post_id"], "position": 0}
+    known["posted_at"] = NOW
     return {**describe(scene(seed)), **known, "product_id": row["product_id"] if role == "product" else None}
-
-
-def _cluster(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "sha256": row["sha256"],
-        "role": row["role"],
-        "phash": row["phash"],
-        "cluster_id": row["sha256"],
-        "is_representative": True,
-        "phash_distance": 0,
-        "colour_distance": 0.0,
-        "evidence": "single",
-    }

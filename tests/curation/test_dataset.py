@@ -16,7 +16,7 @@ from curation.errors import CurationError
 from curation.images import encode_jpeg
 from curation.pair_rows import read_pairs
 from curation.review import Decision, Rulings, Verdict
-from curation.schemas import CLUSTERS, HASHES
+from curation.schemas import CLUSTERS, COLOUR_GRID, HASHES
 from curation.selection import Selection, read_selection
 from curation.sources import Source, excluded_sources
 from curation.splits import crossing_keys
@@ -168,13 +168,15 @@ def test_write_pair_dataset__replaces_a_dataset_of_the_time_before_versions(tmp_
 def test_photo_ties__join_posts_by_any_photo(tmp_path: Path) -> None:
     def hashed(post: int, sha: str) -> dict[str, Any]:
         row = dict.fromkeys(HASHES.names, 0)
-        return row | {"sha256": sha, "role": "photo", "colour": [0] * 192, "blank": False, "site": "kream",
-                      "post_id": post, "product_id": None}  # fmt: skip
+        colour = [0] * (3 * COLOUR_GRID**2)
+        return row | {"sha256": sha, "role": "photo", "mode": "exact", "colour": colour, "blank": False,
+                      "site": "kream", "post_id": post, "product_id": None, "posted_at": None}  # fmt: skip
 
     def clustered(sha: str, cluster: str) -> dict[str, Any]:
         row = dict.fromkeys(CLUSTERS.names, 0)
-        return row | {"sha256": sha, "role": "photo", "cluster_id": cluster, "is_representative": sha == cluster,
-                      "evidence": "single"}  # fmt: skip
+        return row | {"sha256": sha, "role": "photo", "mode": "exact", "blank": False, "catalog": False,
+                      "site": "kream", "product_id": None, "posted_at": None, "cluster_id": cluster,
+                      "is_representative": sha == cluster, "kept_because": None, "evidence": "single"}  # fmt: skip
 
     hashes = [hashed(1, "a"), hashed(2, "b"), hashed(2, "c")]
     clusters = [clustered("a", "a"), clustered("b", "a"), clustered("c", "c")]

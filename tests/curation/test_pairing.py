@@ -4,17 +4,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from PIL import Image
 
-from curation.duplicates import cluster
+from curation.dedup import DuplicateIndex
 from curation.hashing import describe
 from curation.images import encode_jpeg
 from curation.pairing import PairCandidates, PairingRules, pair_post, usable_crops
-from curation.schemas import CLUSTERS, CROPS, HASHES, POSTS, THUMBNAILS
+from curation.schemas import CLUSTERS, CROPS, POSTS, THUMBNAILS
 from curation.tables import ShardedTable, rows_to_batch, write_shard
-from tests.curation.builders import crop_row, picture_row, scene, sha, thumbnail_row
+from tests.curation.builders import crop_row, picture_row, scene, sha, thumbnail_row, write_hashes
 
 RULES = PairingRules()
 PRIOR = PairingRules(dominance=0.0, least_agreement=0.0, least_verification=0.0)
@@ -103,8 +102,8 @@ def _shards(tmp_path: Path) -> list[Any]:
             [(scene(1), photo, "photo"), (scene(1), repost, "photo"), (_HAT, hat, "product")]
         )
     ]
-    clusters = cluster(pa.Table.from_pylist(hashes, schema=HASHES))
-    write_shard(tmp_path / "clusters", "all", CLUSTERS, [clusters], fingerprint="c")
+    write_hashes(tmp_path, "kream/000000", hashes)
+    DuplicateIndex(tmp_path).update()
     tables = {"posts": (posts, POSTS), "crops": (crops, CROPS), "thumbnails": (thumbnails, THUMBNAILS)}
     return [
         write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(rows, schema)], fingerprint=name)
@@ -114,7 +113,9 @@ def _shards(tmp_path: Path) -> list[Any]:
 
 def test_pair_candidates__each_tag_has_one_outcome_and_provenance(tmp_path: Path) -> None:
     shards = _shards(tmp_path)
-    step = PairCandidates(str(tmp_path / "clusters"), ShardedTable(tmp_path / "clusters").fingerprint)
+    step = PairCandidates(
+        str(tmp_path / "duplicate_clusters"), ShardedTable(tmp_path / "duplicate_clusters").fingerprint
+    )
     counts: Counter[str] = Counter()
     rows = [row for batch in step(*shards, counts=counts) for row in batch.to_pylist()]
     assert [row["reason"] for row in rows] == [None, "repost", "no_box_of_category", "thumbnail_dropped"]

@@ -1,0 +1,148 @@
+"""All pairs of hashes within a radius: this join beside what else there is, and how it grows.
+
+Peers that would take too long answer for some of the hashes, and their time is scaled up (marked ~). Those that are not
+installed (`pip install -e '.[bench]'`) are left out. Every way that answers for all finds the same pairs. Times are the
+processor's, of one thread, so that other work on the machine counts little.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import resource
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.hashes import synthetic_hashes
+from curation.hamming import hamming_pairs
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+Hashes = npt.NDArray[np.uint64]
+Way = Callable[[Hashes, int, int], tuple[int, int]]
+"""(hashes, radius, most queries) → (queries answered, pairs found, each in both directions and with themselves)."""
+
+_RADIUS: Final = 8
+_BUDGET: Final = {"numpy": 1e9, "faiss flat": 1e10, "faiss multi-hash": 1e9, "imagededup": 1e8, "pybktree": 2e6}
+"""Queries × hashes that a peer is given at most."""
+_LARGEST: Final = {"imagededup": 10_000, "pybktree": 100_000}
+"""Hashes; the first knows no queries, all or nothing, and the tree of the second alone takes minutes beyond."""
+
+
+def _ours(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+    del most
+    return len(hashes), 2 * sum(len(i) for i, _, _ in hamming_pairs(hashes, radius)) + len(hashes)
+
+
+def _numpy(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+    parts = [hashes[at : min(at + 256, most)] for at in range(0, most, 256)]
+    return most, sum(int((np.bitwise_count(part[:, None] ^ hashes) <= radius).sum()) for part in parts)
+
+
+def _bytes(hashes: Hashes) -> npt.NDArray[np.uint8]:
+    return hashes.view(np.uint8).reshape(-1, 8)
+
+
+def _faiss_flat(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+    import faiss
+
+    index = faiss.IndexBinaryFlat(64)
+    index.add(_bytes(hashes))
+    limits, _, _ = index.range_search(_bytes(hashes[:most]), radius + 1)  # it wants the first distance too far
+    return most, int(limits[-1])
+
+
+def _faiss_multi(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+    import faiss
+
+    index = faiss.IndexBinaryMultiHash(64, 4, 16)
+    index.nflip = radius // 4  # exact: one of four parts differs in so few bits
+    index.add(_bytes(hashes))
+    limits, _, _ = index.range_search(_bytes(hashes[:most]), radius + 1)
+    return most, int(limits[-1])
+
+
+def _imagededup(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+    from imagededup.methods import PHash
+
+    del most
+    names = {str(number): f"{value:016x}" for number, value in enumerate(hashes.tolist())}
+    found = PHash(verbose=False).find_duplicates(encoding_map=names, max_distance_threshold=radius, num_dist_workers=0)
+    return len(hashes), sum(map(len, found.values())) + len(hashes)
+
+
+def _pybktree(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+    import pybktree
+
+    tree = pybktree.BKTree(pybktree.hamming_distance, hashes.tolist())
+    return most, sum(len(tree.find(value, radius)) for value in hashes[:most].tolist())
+
+
+_WAYS: Final[dict[str, tuple[str, Way]]] = {
+    "this": ("numba", _ours),
+    "numpy": ("numpy", _numpy),
+    "faiss flat": ("faiss", _faiss_flat),
+    "faiss multi-hash": ("faiss", _faiss_multi),
+    "imagededup": ("imagededup", _imagededup),
+    "pybktree": ("pybktree", _pybktree),
+}
+
+
+def main() -> None:
+    """Time every way at every size, print a table, and the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dedup", description=__doc__)
+    parser.add_argument("--largest", type=int, default=1_000_000, help="hashes; sizes are tenfold from 10,000 up")
+    parser.add_argument("--radius", type=int, default=_RADIUS)
+    options = parser.parse_args()
+    sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size <= options.largest]
+    ways = {name: way for name, (module, way) in _WAYS.items() if importlib.util.find_spec(module)}
+    _ours(synthetic_hashes(3000), options.radius, 0)  # compiled, or read from the cache
+    seconds: dict[tuple[str, int], float] = {}
+    print(f"{'way':<20}{'hashes':>12}{'seconds':>14}{'pairs':>16}{'× this':>10}{'peak MiB':>10}")
+    for size in sizes:
+        hashes = synthetic_hashes(size)
+        counts: dict[str, int] = {}
+        for name, way in ways.items():
+            if name != "this" and size > _LARGEST.get(name, 1_000_000):
+                continue
+            most = size if name == "this" else min(size, int(_BUDGET[name] / size))
+            start = _seconds()
+            answered, found = way(hashes, options.radius, most)
+            taken = (_seconds() - start) * size / answered
+            seconds[name, size] = taken
+            if answered == size:
+                counts[name] = (found - size) // 2
+            mark, pairs = ("", f"{counts[name]:,}") if answered == size else ("~", "")
+            ratio = taken / seconds["this", size]
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"{name:<20}{size:>12,}{mark + f'{taken:.3f}':>14}{pairs:>16}{ratio:>10.1f}{peak:>10.0f}", flush=True)
+        assert len(set(counts.values())) == 1, counts
+    print(json.dumps(_figures(seconds, sizes)))
+
+
+def _seconds() -> float:
+    """Of the processor, children included."""
+    return sum(os.times()[:4])
+
+
+def _figures(seconds: dict[tuple[str, int], float], sizes: list[int]) -> dict[str, float | None]:
+    """What the issue of a release is judged by; None where it was not measured."""
+
+    def ratio(name: str, size: int) -> float | None:
+        return round(seconds[name, size] / seconds["this", size], 1) if (name, size) in seconds else None
+
+    ours = [seconds["this", size] for size in sizes]
+    exponent = float(np.polyfit(np.log(sizes), np.log(ours), 1)[0]) if len(sizes) > 1 else None
+    return {
+        "join_1m_seconds": round(seconds["this", 1_000_000], 2) if ("this", 1_000_000) in seconds else None,
+        "vs_faiss_flat_1m": ratio("faiss flat", 1_000_000),
+        "vs_imagededup_10k": ratio("imagededup", 10_000),
+        "scaling_exponent": exponent and round(exponent, 2),
+    }
+
+
+if __name__ == "__main__":
+    main()
