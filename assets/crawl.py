@@ -38,7 +38,7 @@ class CatalogCrawl(dg.Config):
     refresh: bool = Field(False, description="list again what was listed before")
 
 
-@stage("crawl", kinds={"scrapy", "parquet"}, checks=_CHECKS)
+@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS)
 def kream_posts(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -46,7 +46,11 @@ def kream_posts(
     children: dg.PipesSubprocessClient,
     config: PostCrawl,
 ) -> Outcome:
-    """User posts of KREAM with their tagged products, pictures and ledger. Server-rendered: no browser needed."""
+    """User posts of KREAM with their tagged products, pictures and ledger.
+
+    Server-rendered, so plain HTTP does, outside the pool of browsers. Where plain pages stop carrying data it starts a
+    browser all the same, besides the one that the pool allows: a night's crawl is worth that memory.
+    """
     return _crawl_posts(context, data, sites, children, config, "kream")
 
 

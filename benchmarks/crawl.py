@@ -25,6 +25,7 @@ import httpx
 import psutil
 from parsel import Selector
 
+from crawlers.config import BROWSER
 from sandbox.people import KREAM_SHARE
 from sandbox.sites.server import ServeOptions, serving
 from sandbox.world import World
@@ -37,7 +38,6 @@ _SELECTORS: Final = {
 _WAIT: Final = 5000  # ms for the photo to appear; the notebooks gave up after 500 and lost the page
 _SEED: Final = 7
 _SAMPLE_SECONDS: Final = 1.0
-_CHROMIUM: Final = "/usr/bin/chromium"
 
 
 class _StockWorld(World):
@@ -66,23 +66,27 @@ def _stock(role: str, site: str) -> bytes:
 
 
 def main() -> None:
-    """Run both on both sites, then the long crawl; print a table, and the figures as JSON."""
+    """Run both on each site, then the long crawl; print a table, and the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crawl", description=__doc__)
+    parser.add_argument("--sites", nargs="*", choices=_SELECTORS, default=list(_SELECTORS), help="to compare on")
     parser.add_argument("--posts", type=int, default=300, help="of each site")
     parser.add_argument("--delay", type=float, default=0.1, help="seconds before every response")
-    parser.add_argument("--pages", type=int, default=2000, help="browser pages of the memory run")
+    parser.add_argument("--pages", type=int, default=2000, help="browser pages of the memory run; 0: no such run")
+    parser.add_argument("--browser", type=Path, default=BROWSER, help=f"Chromium of both methods (default {BROWSER})")
     options = parser.parse_args()
     figures: dict[str, float] = {}
     print(f"{'site':<12}{'prior':>12}{'this':>12}{'ratio':>8}{'pictures':>16}")
     with serving(_world(options.posts), ServeOptions(delay=options.delay)) as server:
-        for site, url in server.urls.items():
-            theirs, prior = _timed(_prior, site, url, options.posts)
-            mine, ours = _timed(_ours, site, url, options.posts)
+        for site in options.sites:
+            _stock("photo", site), _stock("thumbnail", site)  # drawn before the clock starts
+            theirs, prior = _timed(_prior, site, server.urls[site], options.posts, options.browser)
+            mine, ours = _timed(_ours, site, server.urls[site], options.posts, options.browser)
             figures[f"{site}_speedup"] = round(prior / ours, 2)
             print(
                 f"{site:<12}{prior:>10.1f} s{ours:>10.1f} s{prior / ours:>8.1f}{f'{theirs} / {mine}':>16}", flush=True
             )
-    figures["browser_memory_growth"] = round(_growth(options.pages), 3)
+    if options.pages:
+        figures["browser_memory_growth"] = round(_growth(options.pages, options.browser), 3)
     print(json.dumps(figures))
 
 
@@ -91,29 +95,29 @@ def _world(posts: int) -> World:
     return _StockWorld(_SEED, round(posts / (1 - KREAM_SHARE) * 1.15))
 
 
-def _timed(work: Callable[[str, str, int], int], *arguments: Any) -> tuple[int, float]:
+def _timed(work: Callable[[str, str, int, Path], int], *arguments: Any) -> tuple[int, float]:
     start = time.monotonic()
     return work(*arguments), time.monotonic() - start
 
 
-def _prior(site: str, url: str, posts: int) -> int:
+def _prior(site: str, url: str, posts: int, browser: Path) -> int:
     """Pictures that the prior method gets, in a process of its own as ours is."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_notebook, site, url, posts).result()
+        return pool.submit(_notebook, site, url, posts, browser).result()
 
 
-def _notebook(site: str, url: str, posts: int) -> int:
-    return asyncio.run(_one_by_one(site, url, posts))
+def _notebook(site: str, url: str, posts: int, browser: Path) -> int:
+    return asyncio.run(_one_by_one(site, url, posts, browser))
 
 
-async def _one_by_one(site: str, url: str, posts: int) -> int:
+async def _one_by_one(site: str, url: str, posts: int, executable: Path) -> int:
     from playwright.async_api import Error as PlaywrightError
     from playwright.async_api import async_playwright
 
     path, photo, products = _SELECTORS[site]
     got = 0
     async with async_playwright() as playwright, httpx.AsyncClient(timeout=30) as client:
-        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         page = await browser.new_page()
         for post_id in range(1, posts + 1):
             try:
@@ -130,20 +134,22 @@ async def _one_by_one(site: str, url: str, posts: int) -> int:
     return got
 
 
-def _ours(site: str, url: str, posts: int) -> int:
+def _ours(site: str, url: str, posts: int, browser: Path) -> int:
     """Pictures that this crawler gets of the same posts."""
     with tempfile.TemporaryDirectory(prefix="fashion-crawl-") as out:
-        stats = _crawl(site, url, Path(out), "--max-posts", str(posts))
+        stats = _crawl(site, url, Path(out), posts, browser)
         return int(stats["pictures"]["ok"])
 
 
-def _crawl(site: str, url: str, out: Path, *more: str) -> dict[str, Any]:
+def _crawl(site: str, url: str, out: Path, posts: int, browser: Path) -> dict[str, Any]:
+    """A crawl without its delays, which the prior method does not have either; all else as the defaults are."""
     line = [sys.executable, "-m", "crawlers", site, "--base-url", url, "--out", str(out), "--allow-private"]
-    done = subprocess.run([*line, "--delay", "0", *more], capture_output=True, text=True, check=True)
+    line += ["--delay", "0", "--max-posts", str(posts), "--browser", str(browser)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))
 
 
-def _growth(pages: int) -> float:
+def _growth(pages: int, browser: Path) -> float:
     """Share by which the browser's memory grows between the second and the last fifth of a long crawl."""
     samples: list[float] = []
     ended = threading.Event()
@@ -156,7 +162,7 @@ def _growth(pages: int) -> float:
         thread = threading.Thread(target=watch)
         thread.start()
         try:
-            _crawl("onthelook", server.urls["onthelook"], Path(out), "--max-posts", str(pages))
+            _crawl("onthelook", server.urls["onthelook"], Path(out), pages, browser)
         finally:
             ended.set()
             thread.join()

@@ -12,6 +12,7 @@ from crawlers.errors import BlockLockedError, ConfigError
 from curation.tables import write_json
 
 FIRST_ID: Final = 1
+_FEW: Final = 16  # ids of a probe: all missing by chance once in 60,000, if half of the posts are deleted
 _RANGE: Final = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?")
 Newest = Callable[[range], Awaitable[int | None]]
 """Asks a site for the highest existing id among some; None when none of them exists."""
@@ -45,33 +46,46 @@ def parse_blocks(text: str) -> list[int]:
 
 
 async def find_frontier(newest: Newest, known: int, window: int, limit: int | None = None) -> int:
-    """Newest existing id, found with about 2·log2(id) probes; `known` if there is none above it.
+    """Newest existing id, found by about 2·log2(id) probes of a few ids and one of a window; `known` if none is above.
 
-    A probe asks for the newest id among `window` consecutive ones, so the answer is right unless a site has a longer
-    run of missing ids below its newest.
+    A few ids that are all missing may be a gap, so what such probes find is believed only when a whole window above it
+    is missing too: the answer is right unless a site has a longer run of missing ids below its newest.
 
     Args:
         newest: the probe.
         known: an id at or below the frontier, or 0.
-        window: ids per probe.
+        window: missing ids in a row that mean: no newer post.
         limit: look no further than this id.
     """
-    low, high = await _bracket(newest, known, window, limit)
+    few = min(window, _FEW)
+    low = known
+    if limit is not None and limit > known:  # mostly there are far newer posts
+        low = await newest(range(max(known + 1, limit - few + 1), limit + 1)) or known
+    while True:
+        low = await _search(newest, low, few, limit)
+        stop = low + window if limit is None else min(low + window, limit)
+        above = await newest(range(low + 1, stop + 1)) if stop > low else None
+        if above is None:
+            return low
+        low = above
+
+
+async def _search(newest: Newest, known: int, few: int, limit: int | None) -> int:
+    """An existing id (or `known`) with a few missing ones above it, by steps that double and then halve."""
+    low, high = await _bracket(newest, known, few, limit)
     while high - low > 1:
-        if high - low - 1 <= window:
-            return await newest(range(low + 1, high)) or low
         middle = (low + high) // 2
-        found = await newest(range(middle, min(middle + window, high)))
+        found = await newest(range(middle, min(middle + few, high)))
         low, high = (low, middle) if found is None else (found, high)
     return low
 
 
-async def _bracket(newest: Newest, known: int, window: int, limit: int | None) -> tuple[int, int]:
-    """An existing id (or `known`) and an id above all existing ones, by steps that double."""
-    low, step = known, window
+async def _bracket(newest: Newest, known: int, few: int, limit: int | None) -> tuple[int, int]:
+    """An existing id (or `known`) and a higher one with a few missing above it, by steps that double."""
+    low, step = known, few
     while limit is None or low + step <= limit:
         start = low + step
-        found = await newest(range(start, start + window if limit is None else min(start + window, limit + 1)))
+        found = await newest(range(start, start + few if limit is None else min(start + few, limit + 1)))
         if found is None:
             return low, start
         low, step = found, step * 2

@@ -14,12 +14,22 @@ from scrapy_playwright.page import PageMethod
 from scrapy_playwright.provider import PlaywrightBrowserProvider
 
 from crawlers.config import CrawlConfig
+from crawlers.policy import host_rules
 from curation.images import MAX_BYTES
 
 _READY_SECONDS: Final = 15.0
-_USES_PER_PAGE: Final = 100
+_USES_PER_PAGE: Final = 50  # pages gather memory
+_USES_PER_BROWSER: Final = 1000  # so do browsers, and a site's addresses may change
 _DATA: Final = frozenset({"xhr", "fetch", "script"})
 """Requests by which a page gets more cards."""
+_APPEARS: Final = """([selector, most]) => new Promise(done => {
+  const watch = new MutationObserver(() => document.querySelector(selector) && done(true));
+  watch.observe(document, { attributes: true, childList: true, subtree: true });
+  setTimeout(done, most, false);
+  if (document.querySelector(selector)) done(true);
+})"""
+"""Whether something that matches comes within so many milliseconds. Playwright's own wait compiles its whole selector
+engine anew in every page, which costs as much as the page itself."""
 _NUDGE: Final = """async selector => {
   const end = document.documentElement.scrollHeight;
   scrollTo(0, end - innerHeight - 50);
@@ -30,20 +40,18 @@ _NUDGE: Final = """async selector => {
 }"""
 """Scrolls to the end from a little above it and waits for frames: a page's scroll listeners and observers run in them,
 and a page in the background may have only one frame a second."""
-_NUDGE_SECONDS: Final = 0.1
+_PAUSE: Final = 0.1  # s
 _MAX_CARDS: Final = 5_000  # an endless page ends here
 
 
-def settings(config: CrawlConfig, hosts: frozenset[str]) -> dict[str, Any]:
+def settings(config: CrawlConfig) -> dict[str, Any]:
     """Scrapy settings that bring Chromium in."""
     handler = "scrapy_playwright.handler.ScrapyPlaywrightDownloadHandler"
-    excluded = ", ".join(f"EXCLUDE {host}" for host in sorted(hosts))
     arguments = [
-        # Chromium asks its maker's hosts for updates whatever the flags say: no name but the site's resolves.
-        f"--host-resolver-rules=MAP * ~NOTFOUND, {excluded}",
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-gpu",
+        "--disable-gpu-compositing",  # nobody looks: pages need not be put together into a picture
     ]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium refuses to start as root with its sandbox
@@ -65,7 +73,11 @@ def settings(config: CrawlConfig, hosts: frozenset[str]) -> dict[str, Any]:
 
 
 class LateBrowser(PlaywrightBrowserProvider):  # type: ignore[misc] # ships no types
-    """Starts Playwright when the first page is to be rendered: a crawl that only may need it mostly does not."""
+    """Starts Playwright when the first page is to be rendered: a crawl that only may need it mostly does not.
+
+    Each browser is told the site's addresses, checked by the policy, and resolves no other name; a name that turns to a
+    private address (DNS rebinding) leads nowhere, and what Chromium asks its maker's hosts for stays unasked.
+    """
 
     async def start(self) -> None:
         """Called when the crawl begins: nothing yet."""
@@ -74,18 +86,20 @@ class LateBrowser(PlaywrightBrowserProvider):  # type: ignore[misc] # ships no t
         """Called when a page is rendered and no browser runs."""
         if self.playwright is None:
             await super().start()
-        return await super().launch_browser()
+        options = self.config.launch_options
+        rules = f"--host-resolver-rules={await host_rules()}"
+        return await self.browser_type.launch(**{**options, "args": [*options["args"], rules]})
 
 
 class Tab:
     """A browser page that shows one post after another, since a new page costs more than a post; and its captures."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, uses: int = _USES_PER_PAGE) -> None:
         self._name = name
+        self._uses = self._left = uses
         self.pictures: dict[str, bytes] = {}
         """Original pictures that the latest post loaded by itself: address → bytes."""
         self._page: Any = None
-        self._uses = 0
         self._asking: set[Any] = set()
         self._reading: set[asyncio.Task[None]] = set()
 
@@ -98,13 +112,19 @@ class Tab:
         return self._request(PageMethod(self._scroll, cards, wait))
 
     async def end(self, *, failed: bool) -> None:
-        """Keep the page for the next post, unless it failed or is old: pages gather memory."""
-        self._uses += 1
-        if self._page is None or not (failed or self._uses % _USES_PER_PAGE == 0):
-            return
+        """Keep the page for the next post, unless it failed or is old."""
+        self._left -= 1
+        if failed or self._left <= 0:
+            await self.close()
+
+    async def close(self) -> Any:
+        """Close the page, if there is one, and return its browser."""
         page, self._page = self._page, None
+        if page is None:
+            return None
         with contextlib.suppress(PlaywrightError):  # it may have crashed, which is why it is closed
             await page.context.close()
+        return page.context.browser
 
     def _request(self, method: PageMethod) -> dict[str, Any]:
         self.pictures = {}
@@ -124,7 +144,7 @@ class Tab:
     async def _begin(self, page: Any, _: Any) -> None:
         if page is self._page:
             return
-        self._page = page
+        self._page, self._left = page, self._uses
         page.on("response", self._on_response)
         page.on("request", self._on_request)
         page.on("requestfinished", self._on_answered)
@@ -152,10 +172,13 @@ class Tab:
             self.pictures[response.url] = body
 
     async def _wait_for(self, page: Any, ready: str) -> None:
-        try:
-            await page.wait_for_selector(ready, state="attached", timeout=_READY_SECONDS * 1000)
-        except PlaywrightError:
-            return  # the page object says what is missing
+        deadline = time.monotonic() + _READY_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(PlaywrightError):  # the page went elsewhere by itself: ask it there
+                # The page's own clock may stand still, as in a script without end.
+                if await asyncio.wait_for(page.evaluate(_APPEARS, [ready, left * 1000]), left + 1):
+                    break
+            await asyncio.sleep(_PAUSE)
         if self._reading:
             await asyncio.wait(self._reading, timeout=_READY_SECONDS)
 
@@ -163,20 +186,29 @@ class Tab:
         most, grew_at, quiet = -1, time.monotonic(), 0.0
         # A page that asks for something for ever, as a long poll does, does not hold up the crawl for ever.
         while most < _MAX_CARDS and (quiet < wait or (self._asking and quiet < _READY_SECONDS)):
-            count = await page.evaluate(_NUDGE, cards)
+            count = await asyncio.wait_for(page.evaluate(_NUDGE, cards), _READY_SECONDS)
             if count > most:
                 most, grew_at = count, time.monotonic()
-            await asyncio.sleep(_NUDGE_SECONDS)
+            await asyncio.sleep(_PAUSE)
             quiet = time.monotonic() - grew_at
 
 
 class Tabs:
-    """As many tabs as may be open at one time."""
+    """As many tabs as may be open at one time.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        count: how many.
+        uses_per_page: pages that a tab shows before it is closed and opened anew.
+        uses_per_browser: pages that all tabs show before the browser is.
+    """
+
+    def __init__(
+        self, count: int, uses_per_page: int = _USES_PER_PAGE, uses_per_browser: int = _USES_PER_BROWSER
+    ) -> None:
+        self._tabs = [Tab(f"tab-{number}", uses_per_page) for number in range(count)]
         self._free: asyncio.LifoQueue[Tab] = asyncio.LifoQueue()
-        for number in range(count):
-            self._free.put_nowait(Tab(f"tab-{number}"))
+        self._left = self._uses = uses_per_browser
+        self._put_back()
 
     @contextlib.asynccontextmanager
     async def one(self) -> AsyncIterator[Tab]:
@@ -185,4 +217,22 @@ class Tabs:
         try:
             yield tab
         finally:
+            self._free.put_nowait(tab)
+        self._left -= 1
+        if self._left == 0:
+            self._left = self._uses
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Close the browser once all tabs are free; the next page starts another."""
+        for _ in self._tabs:
+            await self._free.get()
+        try:
+            for browser in {await tab.close() for tab in self._tabs} - {None}:
+                await browser.close()
+        finally:
+            self._put_back()
+
+    def _put_back(self) -> None:
+        for tab in self._tabs:
             self._free.put_nowait(tab)

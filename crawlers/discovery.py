@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
 from scrapy.http import Response, TextResponse  # noqa: TID253 - only spiders import this file
@@ -14,6 +14,7 @@ from crawlers.errors import StoppedCrawlError
 from crawlers.fetch import GONE, OK, Broken, Fetcher, Refused
 from crawlers.pages.base import FeedSite, PostSite
 from crawlers.shards import read_ledger
+from crawlers.staging import staged
 from curation.reasons import PostState
 from curation.tables import write_json
 
@@ -65,15 +66,35 @@ class _Count:
         pass
 
     async def _frontier(self) -> int:
-        """Newest id of the site, or of the wanted blocks; ids beyond it stay out of the ledger and are tried later."""
-        limit = None if self._wanted is None else block_ids(self._wanted[-1], self._size)[-1]
-        names = _shards(self._config)
-        tried = read_ledger(self._config.out, names[-1]) if names else {}
-        seen = [post_id for post_id, entry in tried.items() if entry.state is not PostState.GONE]
-        known = min(max(seen, default=0), limit) if limit is not None else max(seen, default=0)
+        """Newest id of the site, or as far as this run may go; ids beyond it stay out of the ledger, for later."""
+        tried = self._tried()
+        limit = self._limit(tried)
+        seen = max((post_id for post_id, state in tried.items() if state is not PostState.GONE), default=0)
+        known = seen if limit is None else min(seen, limit)
         frontier = await find_frontier(self._newest, known, self._config.frontier_window, limit)
-        log.info("%s: newest post id %d", self._config.site, frontier)
+        log.info("%s: posts up to id %d", self._config.site, frontier)
         return frontier
+
+    def _limit(self, tried: Collection[int]) -> int | None:
+        """Highest id that this run can come to, None for all."""
+        if self._wanted is not None:
+            return block_ids(self._wanted[-1], self._size)[-1]
+        if self._config.max_posts is None:
+            return None
+        return max(tried, default=0) + max(self._config.max_posts, self._config.frontier_window)
+
+    def _tried(self) -> dict[int, PostState]:
+        """Ids of the last block that has any: those of its shard and those that a cut run left staged."""
+        folder = self._config.out / "staging" / self._config.site
+        names = {*_shards(self._config), *(f"{self._config.site}/{path.stem}" for path in folder.glob("*.sqlite"))}
+        if not names:
+            return {}
+        name = max(names)
+        entries = read_ledger(self._config.out, name)
+        path = folder / f"{name.partition('/')[2]}.sqlite"
+        if path.exists():
+            entries |= staged(path)
+        return {post_id: entry.state for post_id, entry in entries.items()}
 
     async def _newest(self, ids: range) -> int | None:
         """Highest existing id among some, asked from the top; plain HTTP tells whether a post exists."""

@@ -58,6 +58,11 @@ class Fetcher:
         # Fetched, but its post is not committed yet, so `known` cannot know it: found while any post still holds it.
         self._held: weakref.WeakValueDictionary[str, Picture] = weakref.WeakValueDictionary()
 
+    def close(self) -> None:
+        """Give up the pictures under way: they outlive the posts that asked, since others may want them too."""
+        for task in list(self._flying.values()):
+            task.cancel()
+
     async def page(self, url: str, meta: Mapping[str, Any] | None = None) -> Response | Refused | Broken:
         """One page, whatever its status."""
         return await self._get(url, meta or {})

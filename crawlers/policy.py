@@ -23,7 +23,7 @@ class Policy:
         self.hosts = hosts
         self._allow_private = allow_private
         self._robots: Callable[[str], Awaitable[bool]] | None = None
-        self._resolved: dict[str, str | None] = {}
+        self._checked: dict[str, str | None] = {}
 
     def ask_robots(self, allowed: Callable[[str], Awaitable[bool]]) -> None:
         """Set who is asked whether robots.txt allows an address."""
@@ -43,24 +43,43 @@ class Policy:
             return "forbidden by robots.txt"
         return None
 
+    async def host_rules(self) -> str:
+        """Chromium's `--host-resolver-rules`: each host at an address that was looked up and checked, no other name."""
+        rules = []
+        for host in sorted(self.hosts):
+            addresses = await self._look_up(host)
+            if addresses and (self._allow_private or not any(map(_is_private, addresses))):
+                rules.append(f"MAP {host} [{addresses[0]}]" if ":" in addresses[0] else f"MAP {host} {addresses[0]}")
+        return ", ".join([*rules, "MAP * ~NOTFOUND"])
+
     async def _private(self, host: str) -> str | None:
-        if host not in self._resolved:
-            try:
-                found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            except OSError:
+        if host not in self._checked:
+            addresses = await self._look_up(host)
+            if not addresses:
                 return None  # the download itself will report that the name does not resolve
-            addresses = sorted({str(entry[4][0]) for entry in found})
-            private = [address for address in addresses if not ipaddress.ip_address(address.split("%")[0]).is_global]
-            self._resolved[host] = f"host {host!r} is the private address {private[0]}" if private else None
-        return self._resolved[host]
+            private = next(filter(_is_private, addresses), None)
+            self._checked[host] = f"host {host!r} is the private address {private}" if private else None
+        return self._checked[host]
+
+    async def _look_up(self, host: str) -> list[str]:
+        """Addresses of a host, those of version 4 first; none when the name does not resolve."""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return []
+        return sorted({str(entry[4][0]) for entry in found}, key=lambda address: (":" in address, address))
+
+
+def _is_private(address: str) -> bool:
+    return not ipaddress.ip_address(address.split("%")[0]).is_global
 
 
 _active: Policy | None = None
 
 
 def activate(policy: Policy) -> None:
-    """Make a policy the one that `abort` asks; a crawl process has one."""
-    global _active  # the browser hook is named by import path and can carry no state
+    """Make a policy the one that the browser's hooks ask; a crawl process has one."""
+    global _active  # the hooks are named by import path and can carry no state
     _active = policy
 
 
@@ -75,3 +94,8 @@ async def abort(request: Any) -> bool:
     if request.resource_type == "image" and urlsplit(request.url).query:
         return True
     return await _active.refusal(request.url) is not None
+
+
+async def host_rules() -> str:
+    """Browser hook: the names that a browser which starts now may resolve, and to what."""
+    return "MAP * ~NOTFOUND" if _active is None else await _active.host_rules()

@@ -74,7 +74,9 @@ def _crawled(config: CrawlConfig, kind: type[Any], pages: Any, progress: Progres
     from crawlers.spiders.base import robots_of
 
     policy = Policy(pages.hosts, allow_private=config.allow_private)
+    logging.disable(logging.INFO)  # Scrapy greets with the versions of everything
     process = CrawlerProcess(scrapy_settings(config, policy))
+    logging.disable(logging.NOTSET)
     for name in ("scrapy", "twisted", "scrapy-playwright", "py.warnings"):
         logging.getLogger(name).setLevel(logging.WARNING)  # Scrapy's own set-up writes a line per request
     logging.getLogger("scrapy.downloadermiddlewares.robotstxt").setLevel(logging.CRITICAL)  # the page's failure follows

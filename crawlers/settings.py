@@ -50,5 +50,5 @@ def scrapy_settings(config: CrawlConfig, policy: Policy) -> dict[str, Any]:
     if config.rendering != "never":
         from crawlers import browser  # Playwright is not needed for plain HTTP
 
-        values |= browser.settings(config, policy.hosts)
+        values |= browser.settings(config)
     return values

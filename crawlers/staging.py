@@ -118,6 +118,15 @@ class Staging:
         return _Transaction(self._database)
 
 
+def staged(path: Path) -> dict[int, LedgerEntry]:
+    """Post id → entry of what a run that was cut left in a staging file."""
+    staging = Staging(path)
+    try:
+        return staging.entries()
+    finally:
+        staging.close()
+
+
 class _Transaction:
     """BEGIN … COMMIT, or ROLLBACK when the block raises."""
 

@@ -17,6 +17,8 @@ apt_install() {
 "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
     apt_install chromium fonts-noto-cjk
+# Renders a page with half the work, for crawls; without it they take the other one.
+command -v chromium-headless-shell >/dev/null || (apt_install chromium-headless-shell) || echo "going on without" >&2
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade pip

@@ -16,6 +16,7 @@ from crawlers.progress import Progress
 
 log = logging.getLogger(__name__)
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 _GRACE_SECONDS: Final = 5.0  # for the pages under way when a stop is asked for; the rest is found again by a resume
 
 
@@ -92,6 +93,17 @@ class WorkSpider(Spider):
             done, pending = await asyncio.wait(pending, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
             _raise_first(done)
         return pending
+
+    async def unless_stopped(self, work: Awaitable[Result]) -> Result | None:
+        """The result of some work, or None when the crawl is stopped before it is done."""
+        task = asyncio.ensure_future(work)
+        while not task.done() and not self._must_stop():
+            await asyncio.wait({task}, timeout=0.5)
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return None
 
     def _must_stop(self) -> bool:
         if self._deadline is not None and time.monotonic() > self._deadline:

@@ -1,6 +1,7 @@
 """Catalogs by category: listings page after page, scrolled to their end where they grow, one shard per category."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -71,9 +72,10 @@ class CatalogSpider(WorkSpider):
         with locked(path.with_suffix(".lock")):
             staging = Staging(path)
             try:
-                category = _Category(name, staging, Fetcher(self.crawler, staging.picture, self.progress))
                 numbers = [number for number, of in self._pages.categories.items() if of == label]
-                await self.each(numbers, partial(self._listing, category), limit=self.config.pages)
+                with contextlib.closing(Fetcher(self.crawler, staging.picture, self.progress)) as fetcher:
+                    category = _Category(name, staging, fetcher)
+                    await self.each(numbers, partial(self._listing, category), limit=self.config.pages)
                 if self.stopped is not None or category.failed:
                     self.progress.blocks[name] = "failed" if category.failed else "partial"
                     return

@@ -1,6 +1,7 @@
 """Posts by id: block after block, each id into exactly one state of the ledger."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from crawlers.browser import Tabs
 
 log = logging.getLogger(__name__)
-_REFUSALS: Final = frozenset({403, 429, 503})
+_REFUSALS: Final = frozenset({"http_403", "http_429", "http_503"})
 _PAGE_SHAPE: Final = "page_shape"
 _MAX_BARE: Final = 5  # in a row: plain pages carry no data any more
-_MAX_REFUSALS: Final = 20  # in a row: the site does not want us now, and asking on would be hammering
+_MAX_FAILED: Final = 20  # in a row: the site is down or does not want us now, and asking on would be hammering
 
 
 class PostSpider(WorkSpider):
@@ -49,24 +50,25 @@ class PostSpider(WorkSpider):
         self._staging: Staging | None = None
         self._known: dict[int, LedgerEntry] = {}
         self._left = config.max_posts
-        self._refusals = 0
+        self._failed = 0  # posts in a row
         self._tabs: Tabs | None = None
         self._rendering = config.rendering == "always"
         self._bare = 0  # pages in a row that yielded nothing until they were rendered
 
     async def work(self) -> None:
         """Find out which posts there are, then crawl them block after block."""
-        self.fetcher = Fetcher(self.crawler, self._known_picture, self.progress)
         if self.config.rendering != "never":
             from crawlers import browser  # Playwright is not needed for plain HTTP
 
             self._tabs = browser.Tabs(self.config.pages)
-        known = discovery(self._pages, self.config, self.fetcher)
-        for number, ids in (await known.blocks()).items():
+        with contextlib.closing(Fetcher(self.crawler, self._known_picture, self.progress)) as self.fetcher:
+            known = discovery(self._pages, self.config, self.fetcher)
+            blocks = await self.unless_stopped(known.blocks())
+            for number, ids in (blocks or {}).items():
+                if self.stopped is None and self._left != 0:
+                    await self._block(number, ids)
             if self.stopped is None and self._left != 0:
-                await self._block(number, ids)
-        if self.stopped is None and self._left != 0:
-            known.forget()
+                known.forget()
 
     async def _block(self, number: int, ids: Sequence[int]) -> None:
         name = block_name(self.config.site, number)
@@ -118,6 +120,15 @@ class PostSpider(WorkSpider):
             raise RuntimeError(f"post {post_id} came after its block was closed")
         self._staging.commit(PostResult(entry, result.rows, result.pictures))
         self.progress.count_page(entry.state.value, entry.reason)
+        self._count_failed(entry, before)
+
+    def _count_failed(self, entry: LedgerEntry, before: LedgerEntry | None) -> None:
+        if entry.state is not PostState.FAILED:
+            self._failed = 0
+        elif before is None or before.state is not PostState.FAILED or entry.reason in _REFUSALS:
+            self._failed += 1  # a post that has failed before may fail again without saying anything of the site
+        if self._failed >= _MAX_FAILED:
+            self.stop(f"blocked: {_MAX_FAILED} posts in a row failed, the last with {entry.reason}")
 
     async def _visit(self, post_id: int) -> PostResult:
         if self._exclusions.post(post_id):
@@ -156,7 +167,6 @@ class PostSpider(WorkSpider):
             return LedgerEntry(post_id, *ended, answer.message)
         if isinstance(answer, Broken):
             return LedgerEntry(post_id, PostState.FAILED, answer.kind, answer.message)
-        self._count_refusal(answer.status)
         if answer.status in GONE:
             return LedgerEntry(post_id, PostState.GONE, f"http_{answer.status}")
         if answer.status != OK or not isinstance(answer, TextResponse):
@@ -200,11 +210,6 @@ class PostSpider(WorkSpider):
         images = tuple(url for url in page.images if not banned.image(url))
         products = tuple(p for p in page.products if not (banned.product(p.product_id) or banned.image(p.image_url)))
         return replace(page, images=images, products=products)
-
-    def _count_refusal(self, status: int) -> None:
-        self._refusals = self._refusals + 1 if status in _REFUSALS else 0
-        if self._refusals >= _MAX_REFUSALS:
-            self.stop(f"blocked: {_MAX_REFUSALS} refusals in a row, the last with HTTP {status}")
 
 
 @dataclass(frozen=True, slots=True)

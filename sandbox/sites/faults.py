@@ -19,9 +19,11 @@ _SHELL: Final = b"""<!doctype html><div id="root"></div><script>
 fetch(location.pathname + "?whole=1").then(answer => answer.text()).then(text => {
   document.open(); document.write(text); document.close();
 });</script>"""
+_HANG: Final = b"<!doctype html><div id=root></div><script>setTimeout(() => { for (;;); })</script>"
 _PAGES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "wall": lambda _: _WALL,
     "shell": lambda _: _SHELL,  # JavaScript asks for the page, with a query that is not treated so again
+    "hang": lambda _: _HANG,  # a script without end
     "markup": lambda page: page.replace(b'class="', b'class="v2-').replace(b'id="', b'id="v2-'),
 }
 """What becomes of a page, by kind."""

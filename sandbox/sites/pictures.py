@@ -5,6 +5,7 @@ import io
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from PIL import Image, ImageOps
@@ -79,6 +80,7 @@ def media_type(data: bytes) -> str:
     return next((name for magic, name in _MAGIC if data.startswith(magic)), "image/jpeg")
 
 
+@lru_cache(maxsize=64)
 def resized(data: bytes, size: Size) -> bytes:
     """The picture made smaller; broken bytes are returned as they are, as an image server would pass them on."""
     try:

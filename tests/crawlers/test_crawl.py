@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from crawlers.blocks import locked
+from crawlers.rows import LedgerEntry, PostResult
+from crawlers.staging import Staging
+from curation.reasons import PostState
 from curation.tables import ShardedTable
 from sandbox.sites.server import ServeOptions, serving
 from sandbox.world import World
@@ -106,6 +109,23 @@ def test_kream__max_posts_goes_on_next_time(tmp_path: Path) -> None:
         assert crawl("kream", url, tmp_path)["kept"] == 15
         crawl("kream", url, tmp_path / "whole")
     assert content(tmp_path, "kream") == content(tmp_path / "whole", "kream")
+
+
+def test_kream__max_posts_does_not_look_for_the_newest(tmp_path: Path) -> None:
+    with serving(tiny_world(200)) as server:
+        crawl("kream", server.urls["kream"], tmp_path, "--max-posts", "4")
+        assert hits(server, "kream")["post"] == 8 + 4  # one probe, as wide as the window
+
+
+def test_kream__max_posts_goes_on_above_what_a_cut_run_left(tmp_path: Path) -> None:
+    staging = Staging(tmp_path / "staging" / "kream" / "000000.sqlite")
+    for post_id in range(1, 21):
+        staging.commit(PostResult(LedgerEntry(post_id, PostState.EMPTY, "no_tag")))
+    staging.close()
+    with serving(tiny_world(40)) as server:
+        crawl("kream", server.urls["kream"], tmp_path, "--block-size", "100", "--max-posts", "4")
+    left, fresh = dict.fromkeys(range(1, 21), "empty:no_tag"), dict.fromkeys(range(21, 25), "done")
+    assert states(tmp_path, "kream") == left | fresh
 
 
 def test_kream__killed_again_and_again_it_ends_as_if_it_never_was(tmp_path: Path) -> None:
@@ -248,6 +268,30 @@ def test_kream_catalog__scrolls_to_the_end_and_keeps_all_categories(tmp_path: Pa
     }
     assert {row["shop_category_id"] for row in table} == {27, 26, 34, 9, 54}
     assert [row["product_id"] for row in table if row["error"]] == ["150"]
+
+
+@pytest.mark.browser
+def test_onthelook__sigterm_ends_the_browser_too(tmp_path: Path) -> None:
+    with serving(tiny_world(30)) as server:
+        url = server.urls["onthelook"]
+        # At this pace the pictures of the posts under way would take longer than a stop may.
+        options = ("--delay", "0.5", "--max-posts", "20", "--blocks", "0", "--block-size", "100")
+        with subprocess.Popen(
+            command("onthelook", url, tmp_path, *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as child:
+            deadline = time.monotonic() + 60
+            while hits(server, "onthelook").get("original", 0) < 1 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            family = descendants(child.pid)
+            child.send_signal(signal.SIGTERM)
+            _, error = child.communicate(timeout=12)
+        assert child.returncode == 1
+        assert "stopped (SIGTERM); run again to resume" in error
+        assert any("chrom" in name for name in family.values())
+        assert alive(family) == []
+        stats = crawl("onthelook", url, tmp_path, "--block-size", "100")
+    assert 20 <= stats["pages"] <= 30
+    assert set(states(tmp_path, "onthelook").values()) == {"done"}
 
 
 @pytest.mark.browser

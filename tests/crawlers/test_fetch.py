@@ -62,3 +62,15 @@ def test_picture__is_let_go_with_the_last_post_that_holds_it() -> None:
         await fetcher.picture(URL)
 
     assert asked_by(scenario) == [URL, URL]
+
+
+def test_close__pictures_under_way_are_given_up() -> None:
+    async def scenario(fetcher: Fetcher) -> None:
+        post = asyncio.create_task(fetcher.picture(URL))
+        await asyncio.sleep(0)
+        post.cancel()  # alone it would leave the picture under way
+        fetcher.close()
+        await asyncio.gather(post, return_exceptions=True)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    assert asked_by(scenario) == []

@@ -1,6 +1,7 @@
 """What may be asked for, by Scrapy and by the browser; and how long to wait."""
 
 import asyncio
+import socket
 import time
 from email.utils import formatdate
 from types import SimpleNamespace
@@ -57,6 +58,25 @@ def test_refusal__allowed_host_and_private_on_request() -> None:
     assert refusal("http://93.184.216.34/", "93.184.216.34") is None
     assert refusal("http://127.0.0.1:8600/x", "127.0.0.1", allow_private=True) is None
     assert refusal("http://127.0.0.2:8600/x", "127.0.0.1", allow_private=True) is not None
+
+
+def test_host_rules__only_names_of_public_addresses_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = {"shop.test": ["93.184.216.34"], "inside.test": ["10.0.0.8"], "both.test": ["93.184.216.34", "::1"]}
+
+    def look_up(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        if host not in addresses:
+            raise socket.gaierror
+        return [(None, None, None, "", (address, 0)) for address in addresses[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    hosts = frozenset({*addresses, "nowhere.test"})
+
+    def rules(allow_private: bool) -> str:
+        return asyncio.run(Policy(hosts, allow_private=allow_private).host_rules())
+
+    assert rules(False) == "MAP shop.test 93.184.216.34, MAP * ~NOTFOUND"
+    opened = "MAP both.test 93.184.216.34, MAP inside.test 10.0.0.8, MAP shop.test 93.184.216.34, MAP * ~NOTFOUND"
+    assert rules(True) == opened
 
 
 def test_abort__browser_loads_only_what_is_allowed_and_needed() -> None:

@@ -1,0 +1,90 @@
+"""What the browser may reach, and that it is renewed."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from playwright.async_api import Error as PlaywrightError  # noqa: TID253 - the browser is what is tested
+
+from crawlers import browser
+from crawlers.config import make_config
+from crawlers.policy import Policy, activate
+from sandbox.sites.server import Server, serving
+from tests.crawlers.commands import hits
+from tests.sandbox.tiny import tiny_world
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A sandbox on this machine, to which every name leads."""
+    with serving(tiny_world(1)) as running:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        yield running
+
+
+async def reached(url: str) -> str:
+    """What a browser, started as a crawl starts it, finds at an address: its text, or the error."""
+    options = browser.settings(make_config(kind="onthelook", out="/none"))["PLAYWRIGHT_LAUNCH_OPTIONS"]
+    provider = browser.LateBrowser(SimpleNamespace(browser_type_name="chromium", launch_options=options))
+    chromium = await provider.launch_browser()
+    try:
+        page = await chromium.new_page()
+        await page.goto(url)
+        return str(await page.content())
+    except PlaywrightError as error:
+        return error.message
+    finally:
+        await chromium.close()
+        await provider.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("host", "found"), [("shop.test", "User-agent"), ("localhost", "ERR_NAME_NOT_RESOLVED")])
+def test_launch_browser__resolves_only_what_was_looked_up(server: Server, host: str, found: str) -> None:
+    activate(Policy(frozenset({"shop.test"}), allow_private=True))
+    port = server.urls["kream"].rpartition(":")[2]
+    assert found in asyncio.run(reached(f"http://{host}:{port}/robots.txt"))
+
+
+@pytest.mark.browser
+def test_launch_browser__name_that_leads_inside_leads_nowhere(server: Server) -> None:
+    activate(Policy(frozenset({"shop.test"}), allow_private=False))
+    port = server.urls["kream"].rpartition(":")[2]
+    assert "ERR_NAME_NOT_RESOLVED" in asyncio.run(reached(f"http://shop.test:{port}/robots.txt"))
+    assert hits(server, "kream") == {}
+
+
+class Closing:
+    """A context or a browser that notes when it is closed."""
+
+    def __init__(self, log: list[str], name: str, **more: Any) -> None:
+        self._log, self._name = log, name
+        self.__dict__ |= more
+
+    async def close(self) -> None:
+        self._log.append(self._name)
+
+
+def test_tabs__pages_and_browser_are_renewed() -> None:
+    log: list[str] = []
+    chromium = Closing(log, "browser")
+
+    async def post(tabs: browser.Tabs) -> None:
+        async with tabs.one() as tab:
+            request = tab.post(".ready")
+            page = SimpleNamespace(context=Closing(log, "page", browser=chromium), on=lambda *_: None)
+            await request["playwright_page_init_callback"](request.get("playwright_page", page), None)
+            await asyncio.sleep(0)
+            await tab.end(failed=False)
+
+    async def crawl() -> None:
+        tabs = browser.Tabs(2, uses_per_page=4, uses_per_browser=10)
+        for _ in range(6):
+            await asyncio.gather(*(post(tabs) for _ in range(2)))
+
+    asyncio.run(crawl())
+    assert log == ["page", "page", "page", "page", "browser"]
