@@ -19,6 +19,7 @@ from curation.dataset import MANIFEST, describe, read_manifest
 from curation.errors import SchemaError
 from curation.pair_rows import read_facts, row_digests
 from curation.reasons import PostState
+from curation.review import forget_pictures
 from curation.tables import Shard, ShardedTable, fingerprint, read_shard, write_json, write_shard
 from curation.takedown import Removal
 from curation.versions import Versions, share
@@ -82,13 +83,8 @@ def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
 
 def purge_notes(data: Path, removal: Removal) -> list[Purged]:
     """Drop verdicts on the pictures, and what audits found of them."""
-    done = []
-    for path in sorted((data / "review" / "verdicts").glob("*.jsonl")):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        left = [line for line in lines if not any(picture in line for picture in removal.pictures)]
-        if len(left) < len(lines):
-            path.write_text("".join(left), encoding="utf-8")
-            done.append(Purged(path.relative_to(data).as_posix(), len(lines) - len(left)))
+    forgotten = forget_pictures(data / "review" / "verdicts", removal.pictures)
+    done = [Purged(path.relative_to(data).as_posix(), count) for path, count in forgotten.items()]
     for path in sorted((data / "audits").glob("*.json")):
         report = json.loads(path.read_text())
         left = [overlap for overlap in report["overlaps"] if overlap["sha256"] not in removal.pictures]
