@@ -92,7 +92,7 @@ def leak_keys(row: Mapping[str, Any]) -> list[str]:
 def photo_ties(hashes: ShardedTable, clusters: ShardedTable) -> Iterator[list[str]]:
     """Posts that show the same picture, whichever of their photos became pairs: keys for `assign_splits`."""
     photos = _photos(hashes.table(["sha256", "role", "site", "post_id"]))
-    names = _photos(clusters.table(["sha256", "role", "cluster_id"])).select(["sha256", "cluster_id"])
+    names = _photos(clusters.table(["sha256", "role", "cluster_id"])).group_by(["sha256", "cluster_id"]).aggregate([])
     shown = photos.join(names, "sha256", join_type="inner")
     times = shown.group_by("cluster_id").aggregate([("post_id", "count")])
     shared = times.filter(pc.greater(times["post_id_count"], 1))["cluster_id"]

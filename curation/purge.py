@@ -21,7 +21,7 @@ from curation.pair_rows import read_facts, row_digests
 from curation.reasons import PostState
 from curation.review import forget_pictures
 from curation.tables import Shard, ShardedTable, fingerprint, read_shard, write_json, write_shard
-from curation.takedown import Removal
+from curation.takedown import Removal, digest_columns
 from curation.versions import Versions, share
 
 LEDGER: Final = Path("crawl") / "ledger"
@@ -96,8 +96,9 @@ def purge_notes(data: Path, removal: Removal) -> list[Purged]:
 
 def touches(shard: Shard, removal: Removal) -> bool:
     """Whether a shard holds rows that have to go, or clusters to rename. Pictures are not read."""
-    keys = ("site", "post_id", "product_id", "image_url", "is_representative")
-    names = [name for name in shard.schema.names if name in keys or "sha256" in name or name.endswith("cluster_id")]
+    pictures = digest_columns(shard.schema)
+    keys = ("post_id", "is_representative")
+    names = [name for name in shard.schema.names if name in (*keys, *pictures) or name.endswith("cluster_id")]
     table = shard.table(names)
     return not removal.without(table).equals(table)
 
