@@ -1,17 +1,20 @@
 """What review is worth: how many wrong pairs the first look finds, and precision before and after, by a world's truth.
 
 Takes the data folder of a finished `make demo`. A reviewer who knows the truth answers the exported tasks, and the
-answers come back in, all on a dataset of its own. Beside the noise score: verification score, detector's score, chance.
+answers come back in, all on a dataset of its own. Beside the noise score: verification score, detector's
+score, chance, and the trained encoder.
 """
 
 import argparse
 import json
 import tempfile
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from curation.dataset import write_pair_dataset
@@ -25,6 +28,7 @@ from curation.tables import ShardedTable
 from sandbox.score import Judge
 
 _SHARES: Final = (0.05, 0.1, 0.2, 0.3)
+_BATCH: Final = 64  # pairs embedded at once
 
 
 def main() -> None:
@@ -38,7 +42,7 @@ def main() -> None:
     judge = Judge({path.stem: pq.read_table(path) for path in truth})
     with tempfile.TemporaryDirectory(prefix="fashion-review-") as folder:
         data = _copy(options.data, Path(folder))
-        found = _wrong_found(data, judge)
+        found = _wrong_found(data, judge, options.data / "models" / "encoder")
         loop = _loop(data, judge, options.share, options.random)
     print(json.dumps({"wrong_found": found, **loop}))
 
@@ -53,25 +57,41 @@ def _copy(source: Path, data: Path) -> Path:
     return data
 
 
-def _wrong_found(data: Path, judge: Judge) -> dict[str, dict[str, float]]:
+def _wrong_found(data: Path, judge: Judge, encoder: Path) -> dict[str, dict[str, float]]:
     """Share of the wrong pairs among the first so many of each order."""
     facts, crops, thumbnails = read_colours(read_pairs(data / "pair_dataset"))
     wrong = np.array([not judge.is_right(row) for row in facts])
+    noise = noise_scores(facts, crops, thumbnails)
     ways = {
-        "noise": noise_scores(facts, crops, thumbnails),
+        "noise": noise,
         "verification": np.array([-row["verification_score"] for row in facts]),
         "detector": np.array([-row["detector_score"] for row in facts]),
         "chance": np.random.default_rng(0).random(len(facts)),
     }
+    if encoder.is_dir():  # it has learned from most of these pairs
+        similarity = _similarity(data, encoder)
+        ways |= {"encoder": -similarity, "noise × encoder": -(1 - noise) * (1 + similarity) / 2}
     print(f"{len(facts)} pairs, {wrong.sum()} wrong ({wrong.mean():.1%}); share of the wrong found in the first")
-    print(f"{'':<14}" + "".join(f"{share:>8.0%}" for share in _SHARES))
+    print(f"{'':<18}" + "".join(f"{share:>8.0%}" for share in _SHARES))
     found = {}
     for name, doubt in ways.items():
         ordered = wrong[np.argsort(-doubt, kind="stable")]
         shares = [ordered[: round(share * len(facts))].sum() / wrong.sum() for share in _SHARES]
-        print(f"{name:<14}" + "".join(f"{share:>8.2f}" for share in shares))
+        print(f"{name:<18}" + "".join(f"{share:>8.2f}" for share in shares))
         found[name] = {f"{of:.0%}": round(float(share), 3) for of, share in zip(_SHARES, shares, strict=True)}
     return found
+
+
+def _similarity(data: Path, encoder: Path) -> npt.NDArray[np.float32]:
+    """Cosine of each pair's vectors by a trained encoder, -1 to 1."""
+    from models.encoder.infer import Encoder
+
+    model, found = Encoder.load(encoder), []
+    pairs = read_pairs(data / "pair_dataset")
+    while batch := list(islice(pairs, _BATCH)):
+        anchors, positives = (model.embed([getattr(pair, name) for pair in batch]) for name in ("anchor", "positive"))
+        found.append((anchors * positives).sum(axis=1))
+    return np.concatenate(found)
 
 
 def _loop(data: Path, judge: Judge, share: float, random: int) -> dict[str, float]:

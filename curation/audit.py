@@ -7,17 +7,18 @@ leaves out every pair that has such a picture (`curation.selection`).
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.duplicates import PHOTO_RULE, PRODUCT_RULE, DuplicateRule, Hashes, confirmed, hash_bits
+from curation.duplicates import PHOTO_RULE, PRODUCT_RULE, DuplicateRule, hash_bits, layout_distances
 from curation.engine import map_shards
 from curation.errors import CurationError, ImageError
 from curation.hamming import hamming_pairs
@@ -29,6 +30,9 @@ from curation.tables import Shard, ShardedTable, rows_to_batch, write_json
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 RULES: Final[Mapping[str, DuplicateRule]] = {"photo": PHOTO_RULE, "anchor": PHOTO_RULE, "product": PRODUCT_RULE}
+_COMPARED: Final = ["sha256", "phash", "dhash", "colour", "blank"]
+_LAYOUT: Final = HASHES.field("colour").type.list_size
+_COMPARED_SCHEMA: Final = pa.schema([HASHES.field(name) for name in _COMPARED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,18 @@ class Overlap:
     role: str  # photo, anchor or product
     phash_distance: int  # bits, 0-64
     colour_distance: float  # of the colour layouts in the CbCr plane, 0-255
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """What is known of n pictures."""
+
+    sha256: list[str]
+    files: list[str]  # of a benchmark
+    phash: npt.NDArray[np.uint64]
+    dhash: npt.NDArray[np.uint64]
+    blank: npt.NDArray[np.bool_]
+    colour: npt.NDArray[np.uint8]  # (n, cells · 3)
 
 
 class HashAnchors:
@@ -73,23 +89,23 @@ def audit(folder: Path, data: Path, *, remove: bool, name: str = "") -> dict[str
     if not dataset.is_dir():
         raise CurationError(f"{dataset}: there is no dataset to audit")
     faults: Counter[str] = Counter()
-    theirs = list(_benchmark(folder, faults))
-    if not theirs:
+    theirs = _benchmark(folder, faults)
+    if not theirs.files:
         raise CurationError(f"{folder}: no readable picture; unreadable: {dict(faults)}")
     table = ShardedTable(dataset.resolve())
     anchors = map_shards("curation.audit:HashAnchors", [table], data / "audits" / "anchor_hashes").table
     facts = table.table([name for name in FACTS if name.endswith("sha256")])
     ours = _ours(data, anchors, facts)
-    overlaps = [overlap for role, rows in ours.items() for overlap in _overlaps(theirs, rows, role)]
+    overlaps = [overlap for role, known in ours.items() for overlap in _overlaps(theirs, known, role)]
     found = pa.array({overlap.sha256 for overlap in overlaps}, pa.string())
     touched = [pc.is_in(facts[column], found) for column in facts.column_names]
     report = {
         "folder": str(folder.resolve()),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": dataset.resolve().name,
-        "pictures": len(theirs),
+        "pictures": len(theirs.files),
         "unreadable": dict(faults),
-        "compared_with": {role: len(rows) for role, rows in ours.items()},
+        "compared_with": {role: len(known.sha256) for role, known in ours.items()},
         "overlaps": [asdict(overlap) for overlap in overlaps],
         "pairs": sum(np.logical_or.reduce([column.to_numpy(zero_copy_only=False) for column in touched]).tolist()),
         "remove": remove,
@@ -111,7 +127,8 @@ def _hash_anchors(batch: pa.RecordBatch, counts: Counter[str]) -> Iterator[dict[
         yield {**row, **found, "position": position, "role": "anchor", "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _benchmark(folder: Path, faults: Counter[str]) -> Iterator[dict[str, Any]]:
+def _benchmark(folder: Path, faults: Counter[str]) -> _Pictures:
+    rows, files = [], []
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
         data = path.read_bytes()
         try:
@@ -119,42 +136,48 @@ def _benchmark(folder: Path, faults: Counter[str]) -> Iterator[dict[str, Any]]:
         except ImageError as error:
             faults[error.reason] += 1
         else:
-            yield {**found, "file": path.relative_to(folder).as_posix(), "sha256": hashlib.sha256(data).hexdigest()}
+            rows.append({**{name: found[name] for name in _COMPARED[1:]}, "sha256": hashlib.sha256(data).hexdigest()})
+            files.append(path.relative_to(folder).as_posix())
+    return _pictures(pa.Table.from_batches([rows_to_batch(rows, _COMPARED_SCHEMA)]), files)
 
 
-def _ours(data: Path, anchors: ShardedTable, facts: pa.Table) -> dict[str, list[dict[str, Any]]]:
+def _ours(data: Path, anchors: ShardedTable, facts: pa.Table) -> dict[str, _Pictures]:
     """Hashes of the dataset's pictures by role, each picture once."""
-    columns = ["sha256", "role", "phash", "dhash", "colour", "blank"]
-    ours: dict[str, dict[str, dict[str, Any]]] = {role: {} for role in RULES}
-    wanted = {"photo": facts["anchor_sha256"], "product": facts["positive_sha256"], "anchor": facts["crop_sha256"]}
-    sets = {role: set(column.to_pylist()) for role, column in wanted.items()}
-    for table in (ShardedTable(data / "dedup" / "image_hashes"), anchors):
-        for batch in table.batches(columns):
-            for row in batch.to_pylist():
-                role = "product" if row["role"] == "catalog" else row["role"]
-                if row["sha256"] in sets[role]:
-                    ours[role][row["sha256"]] = row
-    return {role: list(rows.values()) for role, rows in ours.items()}
+    hashes = ShardedTable(data / "dedup" / "image_hashes")
+    return {
+        "photo": _of_role(hashes, "photo", facts["anchor_sha256"]),
+        "product": _of_role(hashes, "product", facts["positive_sha256"]),
+        "anchor": _of_role(anchors, "anchor", facts["crop_sha256"]),
+    }
 
 
-def _overlaps(theirs: list[dict[str, Any]], ours: list[dict[str, Any]], role: str) -> Iterator[Overlap]:
-    same = {row["sha256"] for row in ours}
-    yield from (Overlap(row["file"], row["sha256"], role, 0, 0.0) for row in theirs if row["sha256"] in same)
+def _of_role(table: ShardedTable, role: str, digests: pa.ChunkedArray) -> _Pictures:
+    wanted = digests.unique()
+    roles = pa.array([role, "catalog"] if role == "product" else [role])
+    parts = [
+        batch.filter(pc.and_(pc.is_in(batch["sha256"], wanted), pc.is_in(batch["role"], roles)))
+        for batch in table.batches(["role", *_COMPARED])
+    ]
+    return _pictures(pa.Table.from_batches(parts, parts[0].schema if parts else HASHES).select(_COMPARED))
+
+
+def _pictures(table: pa.Table, files: Sequence[str] = ()) -> _Pictures:
+    whole = table.combine_chunks()
+    names = whole["sha256"].to_pylist()
+    _, once = np.unique(names, return_index=True)
+    once = np.arange(len(names)) if files else once  # a benchmark may hold a picture twice
+    layouts = whole["colour"].combine_chunks().flatten().to_numpy().reshape(len(names), _LAYOUT)
+    phash, dhash, blank = (whole[name].to_numpy()[once] for name in ("phash", "dhash", "blank"))
+    return _Pictures([names[row] for row in once], list(files), phash, dhash, blank, layouts[once])
+
+
+def _overlaps(theirs: _Pictures, ours: _Pictures, role: str) -> Iterator[Overlap]:
     rule = RULES[role]
-    a = [row for row in theirs if not row["blank"] and row["sha256"] not in same]
-    b = [row for row in ours if not row["blank"]]
-    rows = [*a, *b]
-    phash, dhash = _column(rows, "phash"), _column(rows, "dhash")
-    for i, j, _ in hamming_pairs(phash[: len(a)], rule.phash_bits, phash[len(a) :]):
-        near = hash_bits(dhash[i], dhash[len(a) + j]) <= rule.dhash_bits
-        involved, place = np.unique(np.concatenate([i[near], len(a) + j[near]]), return_inverse=True)
-        if len(involved):
-            layouts = np.array([rows[row]["colour"] for row in involved], np.uint8)
-            first, second = np.split(place, 2)
-            found = confirmed(rule, first, second, phash[involved], dhash[involved], layouts).of(involved)
-            for x, y, bits, levels in zip(found.i, found.j, found.phash, found.colour, strict=True):
-                yield Overlap(rows[x]["file"], rows[y]["sha256"], role, int(bits), float(levels))
-
-
-def _column(rows: list[dict[str, Any]], name: str) -> Hashes:
-    return np.array([row[name] for row in rows], np.uint64)
+    for i, j, bits in hamming_pairs(theirs.phash, rule.phash_bits, ours.phash):
+        same = np.array([theirs.sha256[x] == ours.sha256[y] for x, y in zip(i, j, strict=True)], bool)
+        near = hash_bits(theirs.dhash[i], ours.dhash[j]) <= rule.dhash_bits
+        rows = np.flatnonzero(same | (near & ~theirs.blank[i] & ~ours.blank[j]))
+        colour, luma = layout_distances(theirs.colour[i[rows]], ours.colour[j[rows]], rule.odd_cells)
+        found = same[rows] | ((colour <= rule.colour_levels) & (luma <= rule.luma_levels))
+        for row, levels in zip(rows[found], colour[found], strict=True):
+            yield Overlap(theirs.files[i[row]], ours.sha256[j[row]], role, int(bits[row]), float(levels))

@@ -61,8 +61,8 @@ def write_pair_dataset(
     plan = make_plan(candidates, rules, old.values(), ties)
     shared = _shared(plan, old)
     rest = plan.missing(old[name] for name in shared)
-    sources = _terms(plan, rules.sources)
-    if not len(rest) and len(shared) == len(old) and parent["sources"] == sources:
+    told = {"review": dict(plan.review), "sources": _terms(plan, rules.sources)}
+    if not len(rest) and len(shared) == len(old) and told.items() <= parent.items():
         return parent
     with versions.stage() as (version, folder):
         for name in shared:
@@ -77,8 +77,7 @@ def write_pair_dataset(
             "shares_of_small_groups": asdict(rules.shares),
             "excluded_sources": sorted(rules.selection.sources),
             "left_out": dict(plan.left_out),
-            "review": dict(plan.review),
-            "sources": sources,
+            **told,
             **describe(folder),
         }
         write_json(folder / MANIFEST, manifest)

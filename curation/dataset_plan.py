@@ -91,12 +91,17 @@ def leak_keys(row: Mapping[str, Any]) -> list[str]:
 
 def photo_ties(hashes: ShardedTable, clusters: ShardedTable) -> Iterator[list[str]]:
     """Posts that show the same picture, whichever of their photos became pairs: keys for `assign_splits`."""
-    rows = clusters.table(["sha256", "role", "cluster_id"]).to_pylist()
-    cluster = {row["sha256"]: row["cluster_id"] for row in rows if row["role"] == "photo"}
-    for batch in hashes.batches(["sha256", "role", "site", "post_id"]):
-        for row in batch.filter(pc.equal(batch["role"], "photo")).to_pylist():
-            if row["sha256"] in cluster:
-                yield [f"post:{row['site']}/{row['post_id']}", f"photo-cluster:{cluster[row['sha256']]}"]
+    photos = _photos(hashes.table(["sha256", "role", "site", "post_id"]))
+    names = _photos(clusters.table(["sha256", "role", "cluster_id"])).group_by(["sha256", "cluster_id"]).aggregate([])
+    shown = photos.join(names, "sha256", join_type="inner")
+    times = shown.group_by("cluster_id").aggregate([("post_id", "count")])
+    shared = times.filter(pc.greater(times["post_id_count"], 1))["cluster_id"]
+    for row in shown.filter(pc.is_in(shown["cluster_id"], shared)).to_pylist():
+        yield [f"post:{row['site']}/{row['post_id']}", f"photo-cluster:{row['cluster_id']}"]
+
+
+def _photos(table: pa.Table) -> pa.Table:
+    return table.filter(pc.equal(table["role"], "photo"))
 
 
 def make_plan(

@@ -87,7 +87,7 @@ def _in_table(table: pa.Table, removal: Removal) -> Iterator[str]:
         column = table[name]
         if pa.types.is_struct(column.type):
             column = pc.struct_field(column, "bytes") if "bytes" in {f.name for f in column.type} else column
-        if pa.types.is_string(column.type) and "sha256" not in name:
+        if pa.types.is_string(column.type):
             hits = set(column.to_pylist()) & wanted
         elif pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
             hits = {hashlib.sha256(data).hexdigest() for data in column.to_pylist() if data} & wanted

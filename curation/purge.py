@@ -19,8 +19,9 @@ from curation.dataset import MANIFEST, describe, read_manifest
 from curation.errors import SchemaError
 from curation.pair_rows import read_facts, row_digests
 from curation.reasons import PostState
+from curation.review import forget_pictures
 from curation.tables import Shard, ShardedTable, fingerprint, read_shard, write_json, write_shard
-from curation.takedown import Removal
+from curation.takedown import Removal, digest_columns
 from curation.versions import Versions, share
 
 LEDGER: Final = Path("crawl") / "ledger"
@@ -82,13 +83,8 @@ def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
 
 def purge_notes(data: Path, removal: Removal) -> list[Purged]:
     """Drop verdicts on the pictures, and what audits found of them."""
-    done = []
-    for path in sorted((data / "review" / "verdicts").glob("*.jsonl")):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        left = [line for line in lines if not any(picture in line for picture in removal.pictures)]
-        if len(left) < len(lines):
-            path.write_text("".join(left), encoding="utf-8")
-            done.append(Purged(path.relative_to(data).as_posix(), len(lines) - len(left)))
+    forgotten = forget_pictures(data / "review" / "verdicts", removal.pictures)
+    done = [Purged(path.relative_to(data).as_posix(), count) for path, count in forgotten.items()]
     for path in sorted((data / "audits").glob("*.json")):
         report = json.loads(path.read_text())
         left = [overlap for overlap in report["overlaps"] if overlap["sha256"] not in removal.pictures]
@@ -100,8 +96,9 @@ def purge_notes(data: Path, removal: Removal) -> list[Purged]:
 
 def touches(shard: Shard, removal: Removal) -> bool:
     """Whether a shard holds rows that have to go, or clusters to rename. Pictures are not read."""
-    keys = ("site", "post_id", "product_id", "image_url", "is_representative")
-    names = [name for name in shard.schema.names if name in keys or "sha256" in name or name.endswith("cluster_id")]
+    pictures = digest_columns(shard.schema)
+    keys = ("post_id", "is_representative")
+    names = [name for name in shard.schema.names if name in (*keys, *pictures) or name.endswith("cluster_id")]
     table = shard.table(names)
     return not removal.without(table).equals(table)
 

@@ -5,6 +5,7 @@ another shard layout and a retrained detector whose box moved a little. Every wr
 JSON line per verdict, on disk before `append` returns. No line is ever changed: who changes their mind adds another.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -12,7 +13,7 @@ import math
 import os
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -81,10 +82,16 @@ class VerdictLog:
     def append(self, verdicts: Iterable[Verdict]) -> int:
         """Add verdicts and wait until they are on disk; returns how many."""
         lines = [json.dumps(asdict(verdict), ensure_ascii=False) + "\n" for verdict in verdicts]
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write("".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
+        with self._path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            start = file.seek(0, os.SEEK_END)
+            try:
+                file.write("".join(lines).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:  # a full disk must not leave half a line for the next one to be glued to
+                os.truncate(self._path, start)
+                raise
         return len(lines)
 
 
@@ -98,6 +105,22 @@ def read_verdicts(folder: Path) -> list[Verdict]:
     """
     found = [verdict for path in sorted(folder.glob("*.jsonl")) for verdict in _read(path)]
     return sorted(found, key=lambda verdict: (verdict.at, verdict.reviewer))
+
+
+def forget_pictures(folder: Path, pictures: Collection[str]) -> dict[Path, int]:
+    """Delete every verdict on some pictures, by sha256, for a take-down; returns how many by file."""
+    forgotten = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        with path.open("r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # a writer that is open waits
+            lines = file.readlines()
+            left = [line for line in lines if not any(picture in line for picture in pictures)]
+            if len(left) < len(lines):
+                forgotten[path] = len(lines) - len(left)
+                file.seek(0)
+                file.writelines(left)
+                file.truncate()
+    return forgotten
 
 
 class Rulings:
@@ -115,12 +138,13 @@ class Rulings:
 
     def of(self, anchor_sha256: str, box: Box, positive_sha256: str) -> Ruling | None:
         """The ruling on one pair; None when nobody looked at it. A tie rejects: in doubt, a pair is not trained on."""
-        votes = self._votes(anchor_sha256, box, positive_sha256)
-        if votes is None:
+        every = self._votes(anchor_sha256, box, positive_sha256) or {}
+        votes = [vote for vote in every.values() if vote.decision is not Decision.WITHDRAW]
+        if not votes:
             return None
-        counts = Counter(vote.decision for vote in votes.values())
+        counts = Counter(vote.decision for vote in votes)
         accepts, rejects = counts[Decision.ACCEPT], counts[Decision.REJECT]
-        corrections = [vote.category for vote in votes.values() if vote.decision is Decision.ACCEPT and vote.category]
+        corrections = [vote.category for vote in votes if vote.decision is Decision.ACCEPT and vote.category]
         decision = None if not accepts + rejects else Decision.REJECT if rejects >= accepts else Decision.ACCEPT
         return Ruling(decision, corrections[-1] if corrections else None)
 

@@ -53,7 +53,7 @@ class Removal:
             if ids and "site" in names and column in names:
                 key = pc.binary_join_element_wise(table["site"], table[column].cast(pa.string()), "/")
                 parts.append(pc.fill_null(_is_in(key, ids), False))
-        parts += [_is_in(table[name], self.pictures) for name in names if "sha256" in name]
+        parts += [_is_in(table[name], self.pictures) for name in digest_columns(table.schema)]
         parts += [_is_in(table[name], self.urls) for name in names if name == "image_url"]
         return reduce(pc.or_, parts)
 
@@ -67,6 +67,12 @@ class Removal:
         if "is_representative" in left.column_names:
             left = _with(left, "is_representative", pc.equal(left["sha256"], left["cluster_id"]))
         return left
+
+
+def digest_columns(schema: pa.Schema) -> list[str]:
+    """Columns that may name a picture by its sha256, whatever they are called; clusters are renamed instead."""
+    texts = (column.name for column in schema if pa.types.is_string(column.type))
+    return [name for name in texts if not name.endswith("cluster_id")]
 
 
 def find(data: Path, site: str, kind: Kind, values: Iterable[str]) -> tuple[Removal, list[str]]:
@@ -159,12 +165,16 @@ def _rows(
 
 
 def _crops(data: Path, removal: Removal) -> set[str]:
-    """Digests of the crops that were cut out of what goes."""
-    columns = ["site", "post_id", "anchor_sha256", "crop_sha256"]
-    found: set[str] = set()
-    for batch in ShardedTable(data / "pairs" / "candidate_pairs").batches(columns):
-        found |= set(batch.filter(removal.mask(batch))["crop_sha256"].to_pylist())
-    return found - {None}
+    """Digests of the crops that were cut out of what goes, and out of nothing that stays."""
+    gone: set[str] = set()
+    stays: set[str | None] = {None}
+    for batch in ShardedTable(data / "pairs" / "candidate_pairs").batches(
+        ["site", "post_id", "product_id", "anchor_sha256", "positive_sha256", "crop_sha256"]
+    ):
+        mask = removal.mask(batch)
+        gone |= set(batch.filter(mask)["crop_sha256"].to_pylist())
+        stays |= set(batch.filter(pc.invert(mask))["crop_sha256"].to_pylist())
+    return gone - stays
 
 
 def _with(table: pa.Table, name: str, values: Any) -> pa.Table:

@@ -16,7 +16,7 @@ from curation.errors import CurationError
 
 
 class VersionError(CurationError):
-    """Raised by `Versions.activate` for a version that is not there, and by `Versions.stage` when two writers meet."""
+    """Raised for a version that is not there, when two writers meet, and when none would be kept."""
 
 
 class Versions:
@@ -78,9 +78,15 @@ class Versions:
                 self.activate(self.names[-1])
 
     def expire(self, keep: int) -> list[str]:
-        """Remove all but the newest `keep` versions and the one in use; returns the names of those removed."""
+        """Remove all but the newest `keep` versions and the one in use; returns the names of those removed.
+
+        Raises:
+            VersionError: `keep` is below 1.
+        """
+        if keep < 1:
+            raise VersionError(f"keep: must be at least 1, got {keep}")
         used = self.current
-        old = [name for name in self.names[: -keep or None] if used is None or name != used.name]
+        old = [name for name in self.names[:-keep] if used is None or name != used.name]
         for name in old:
             shutil.rmtree(self.folder / name)
         return old

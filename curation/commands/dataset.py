@@ -1,4 +1,4 @@
-"""`python -m curation`: audits, versions, review and hub pushes of the pair dataset."""
+"""Commands on the pair dataset: its versions, review, audits, and pushing it to the hub."""
 
 import argparse
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from typing import Any
 from curation.errors import CurationError
 from curation.versions import Versions
 
-Answer = dict[str, Any]
+Answers = Iterator[dict[str, Any]]
 
 
 def add_commands(commands: Any) -> None:
-    """Add the commands of the dataset to those of a parser."""
+    """Add them to the sub-commands of a parser."""
     audit = commands.add_parser("audit", help="find pictures of a benchmark in the dataset")
     audit.add_argument("folder", type=Path, help="the benchmark's pictures")
     audit.add_argument("--name", default="", help="of the report (default: the folder's)")
@@ -42,10 +42,10 @@ def add_commands(commands: Any) -> None:
     push.add_argument("--squash", action="store_true", help="drop the repository's history, as after a take-down")
     push.set_defaults(run=_push)
     for command in (audit, versions, publish, export, imported, push):
-        command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default data)")
+        command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default: data)")
 
 
-def _audit(options: argparse.Namespace) -> Iterator[Answer]:
+def _audit(options: argparse.Namespace) -> Answers:
     from curation.audit import audit
     from curation.republish import republish
 
@@ -55,13 +55,13 @@ def _audit(options: argparse.Namespace) -> Iterator[Answer]:
     yield report
 
 
-def _versions(options: argparse.Namespace) -> Iterator[Answer]:
+def _versions(options: argparse.Namespace) -> Answers:
     from curation.dataset import read_manifest
 
     versions = Versions(options.data / "pair_dataset")
     if options.use:
         versions.activate(options.use)
-    removed = versions.expire(options.keep) if options.keep else []
+    removed = versions.expire(options.keep) if options.keep is not None else []
     used = versions.current
     manifests = [read_manifest(versions.folder / name) for name in versions.names]
     shown = ("version", "created_at", "rows", "difference", "left_out", "fingerprint")
@@ -69,19 +69,19 @@ def _versions(options: argparse.Namespace) -> Iterator[Answer]:
     yield {"in_use": used and used.name, "removed": removed, "versions": listed}
 
 
-def _publish(options: argparse.Namespace) -> Iterator[Answer]:
+def _publish(options: argparse.Namespace) -> Answers:
     from curation.republish import republish
 
     yield republish(options.data)
 
 
-def _review_export(options: argparse.Namespace) -> Iterator[Answer]:
+def _review_export(options: argparse.Namespace) -> Answers:
     from curation.label_studio import write_tasks
 
     yield write_tasks(options.data, options.out, options.doubtful, options.random)
 
 
-def _review_import(options: argparse.Namespace) -> Iterator[Answer]:
+def _review_import(options: argparse.Namespace) -> Answers:
     from curation.label_studio import read_annotations
     from curation.republish import republish
     from curation.review import VerdictLog, read_verdicts
@@ -94,7 +94,7 @@ def _review_import(options: argparse.Namespace) -> Iterator[Answer]:
     yield {"new_verdicts": len(verdicts), "version": manifest["version"], "review": manifest["review"]}
 
 
-def _push(options: argparse.Namespace) -> Iterator[Answer]:
+def _push(options: argparse.Namespace) -> Answers:
     from huggingface_hub import HfApi
 
     from curation.hub import push

@@ -182,9 +182,5 @@ def test_photo_ties__join_posts_by_any_photo(tmp_path: Path) -> None:
     clusters = [clustered("a", "a"), clustered("b", "a"), clustered("c", "c")]
     write_shard(tmp_path / "h", "0", HASHES, [rows_to_batch(hashes, HASHES)], fingerprint="h")
     write_shard(tmp_path / "c", "0", CLUSTERS, [rows_to_batch(clusters, CLUSTERS)], fingerprint="c")
-    ties = list(photo_ties(ShardedTable(tmp_path / "h"), ShardedTable(tmp_path / "c")))
-    assert ties == [
-        ["post:kream/1", "photo-cluster:a"],
-        ["post:kream/2", "photo-cluster:a"],
-        ["post:kream/2", "photo-cluster:c"],
-    ]
+    ties = sorted(photo_ties(ShardedTable(tmp_path / "h"), ShardedTable(tmp_path / "c")))
+    assert ties == [["post:kream/1", "photo-cluster:a"], ["post:kream/2", "photo-cluster:a"]]

@@ -94,6 +94,15 @@ def test_review__round_trip_makes_the_next_version(tmp_path: Path, capsys: pytes
     }
 
 
+def test_review__accepting_alone_is_told_by_a_new_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_data(tmp_path / "data", range(1, 20))
+    export = [_annotated(task, "accept") for task in _tasks(data, tmp_path / "out", doubtful=0, random=5)]
+    (tmp_path / "export.json").write_text(json.dumps(export))
+    assert main(["review-import", str(tmp_path / "export.json"), "--data", str(data)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["version"], told["review"]["random_sample"], told["review"]["precision_before"]) == ("0002", 5, 1.0)
+
+
 def test_write_tasks__nothing_left_is_said(tmp_path: Path) -> None:
     data = make_data(tmp_path / "data", range(1, 4))
     export = [_annotated(task, "accept") for task in _tasks(data, tmp_path / "out")]

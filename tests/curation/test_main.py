@@ -33,6 +33,7 @@ def test_publish__nothing_new_keeps_the_version(tmp_path: Path, capsys: pytest.C
     ("arguments", "message"),
     [
         (["versions", "--use", "0009"], "version: must be one of none yet"),
+        (["versions", "--keep", "0"], "keep: must be at least 1, got 0"),
         (["publish"], "there is no version yet"),
         (["push", "me/pairs"], "there is no version to push"),
         (["audit", "nowhere"], "there is no dataset to audit"),

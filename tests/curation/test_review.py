@@ -63,6 +63,21 @@ def test_read_verdicts__torn_last_line_is_left_out(tmp_path: Path) -> None:
     assert read_verdicts(tmp_path / "none") == []
 
 
+def test_verdict_log__full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = VerdictLog(tmp_path)
+    log.append([_said("reject")])
+
+    def full(_: int) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            log.append([_said("accept", "bob")])
+    log.append([_said("accept", "eve")])
+    assert [verdict.reviewer for verdict in read_verdicts(tmp_path)] == ["ann", "eve"]
+
+
 def test_verdict__category_must_be_one(tmp_path: Path) -> None:
     with pytest.raises(VerdictError, match="category: must be one of"):
         _said("accept", category="sock")
@@ -70,7 +85,7 @@ def test_verdict__category_must_be_one(tmp_path: Path) -> None:
 
 def test_rulings__latest_word_of_each_reviewer_counts() -> None:
     assert _decision(_said("reject"), _said("accept", at="2")) is Decision.ACCEPT
-    assert _decision(_said("reject"), _said("withdraw", at="2")) is None
+    assert Rulings([_said("reject"), _said("withdraw", at="2")]).of("photo", BOX, "thumbnail") is None
     assert _decision(_said("unsure")) is None
 
 
