@@ -168,7 +168,8 @@ def test_write_pair_dataset__replaces_a_dataset_of_the_time_before_versions(tmp_
 def test_photo_ties__join_posts_by_any_photo(tmp_path: Path) -> None:
     def hashed(post: int, sha: str) -> dict[str, Any]:
         row = dict.fromkeys(HASHES.names, 0)
-        return row | {"sha256": sha, "role": "photo", "colour": [0] * 192, "blank": False, "site": "kream",
+        layout = [0] * HASHES.field("colour").type.list_size
+        return row | {"sha256": sha, "role": "photo", "colour": layout, "blank": False, "site": "kream",
                       "post_id": post, "product_id": None}  # fmt: skip
 
     def clustered(sha: str, cluster: str) -> dict[str, Any]:
