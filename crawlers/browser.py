@@ -131,6 +131,7 @@ class Tab:
         self._asking.clear()
         meta = {
             "playwright": True,
+            "autothrottle_dont_adjust_delay": True,  # rendering takes our time, not the site's; its pictures tell that
             # Pages of one context share a window, in which only the front one is drawn at full speed.
             "playwright_context": self._name,
             "playwright_context_kwargs": {"service_workers": "block", "accept_downloads": False},

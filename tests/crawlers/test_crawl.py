@@ -275,12 +275,12 @@ def test_onthelook__sigterm_ends_the_browser_too(tmp_path: Path) -> None:
     with serving(tiny_world(30)) as server:
         url = server.urls["onthelook"]
         # At this pace the pictures of the posts under way would take longer than a stop may.
-        options = ("--delay", "0.5", "--max-posts", "20", "--blocks", "0", "--block-size", "100")
+        options = ("--delay", "0.5", "--max-posts", "20", "--block-size", "100")
         with subprocess.Popen(
             command("onthelook", url, tmp_path, *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as child:
             deadline = time.monotonic() + 60
-            while hits(server, "onthelook").get("original", 0) < 1 and time.monotonic() < deadline:
+            while hits(server, "onthelook").get("api", 0) < 2 and time.monotonic() < deadline:
                 time.sleep(0.05)
             family = descendants(child.pid)
             child.send_signal(signal.SIGTERM)
