@@ -23,6 +23,7 @@ from curation.errors import ImageError
 from curation.hashing import Mode, describe_bytes
 from curation.schemas import HASHES
 from curation.tables import rows_to_batch, write_shard
+from sandbox.posts import Post
 from sandbox.world import World
 
 Row = dict[str, Any]
@@ -82,7 +83,7 @@ def _pictures(world: World) -> Iterator[tuple[Row, object, bool]]:
     """Rows with their bytes, what each picture truly shows, and whether it is the original of that."""
     for site, posts in world.posts.items():
         for post in posts.values():
-            source = (post.copy.site, post.copy.post_id) if post.copy else (site, post.post_id)
+            source = _source(world, post)
             for photo in [] if post.gone else post.photos:
                 if photo.fault is None:
                     data = world.photo(site, post.post_id, photo.position)
@@ -93,6 +94,13 @@ def _pictures(world: World) -> Iterator[tuple[Row, object, bool]]:
             if world.has_thumbnail(site, number) and not world.thumbnail_fault(site, number):
                 row = {"role": "catalog" if site == "kream" else "product", "product_id": str(number)}
                 yield _row(world.thumbnail(site, number), site=site, **row), number, site == "kream"
+
+
+def _source(world: World, post: Post) -> tuple[str, int]:
+    """The post whose photos these are, which may have been copied more than once."""
+    while post.copy:
+        post = world.posts[post.copy.site][post.copy.post_id]
+    return post.site, post.post_id
 
 
 def _row(data: bytes, **values: Any) -> Row:

@@ -7,7 +7,7 @@ is, a print in luma, while a shop's white or grey ground moves luma a little eve
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -69,11 +69,15 @@ def layout_distances(
     a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], odd_cells: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Chroma and luma differences, (n,) each, of colour layouts, (n, cells · 3), in the worst cell but `odd_cells`."""
-    difference = (a.astype(np.float32) - b.astype(np.float32)).reshape(-1, COLOUR_GRID**2, 3)
-    counts = COLOUR_GRID**2 - 1 - odd_cells
-    luma = np.partition(np.abs(difference[..., 0]), counts, axis=1)[:, counts]
-    colour = np.partition(np.hypot(difference[..., 1], difference[..., 2]), counts, axis=1)[:, counts]
-    return colour, luma
+    difference = (a.astype(np.int16) - b).reshape(-1, COLOUR_GRID**2, 3)
+    luma, cb, cr = (difference[..., channel].astype(np.int32) for channel in range(3))
+    return np.sqrt(_worst(cb * cb + cr * cr, odd_cells)), _worst(np.abs(luma), odd_cells)
+
+
+def _worst(cells: npt.NDArray[Any], odd_cells: int) -> npt.NDArray[np.float32]:
+    """The largest value of each row, (n, cells), but for some."""
+    last = cells.shape[1] - 1 - odd_cells
+    return np.partition(cells, last, axis=1)[:, last].astype(np.float32)
 
 
 def confirmed(
