@@ -1,8 +1,8 @@
 """All pairs of hashes within a radius: this join beside what else there is, and how it grows.
 
-Peers that would take too long answer for some of the hashes, and their time is scaled up (marked ~). Those that are not
-installed (`pip install -e '.[bench]'`) are left out. Every way that answers for all finds the same pairs. Times are the
-processor's, of one thread, so that other work on the machine counts little.
+Peers that would take too long answer for some of the hashes, and their time (but for building) is scaled up (marked ~).
+Those that are not installed (`pip install -e '.[bench]'`) are left out. Every way that answers for all finds the same
+pairs. Times are the processor's, of one thread, so that other work on the machine counts little.
 """
 
 import argparse
@@ -12,7 +12,8 @@ import os
 import resource
 import time
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,10 @@ from curation.hamming import hamming_pairs
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Hashes = npt.NDArray[np.uint64]
-Way = Callable[[Hashes, int, int], tuple[int, int]]
-"""(hashes, radius, most queries) → (queries answered, pairs found, each in both directions and with themselves)."""
+Ask = Callable[[int], int]
+"""So many of the hashes as queries → pairs found: each in both directions, and each hash with itself."""
+Way = Callable[[Hashes, int], Ask]
+"""(hashes, radius) → an index of them."""
 
 _RADIUS: Final = 8
 _BUDGET: Final = {"numpy": 3e8, "faiss flat": 3e9, "faiss multi-hash": 3e8, "imagededup": 1e8, "pybktree": 1e6}
@@ -33,53 +36,51 @@ _LARGEST: Final = {"imagededup": 10_000, "pybktree": 10_000}
 """Hashes; the first knows no queries, all or nothing, and building the tree of the second takes minutes beyond."""
 
 
-def _ours(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
-    del most
-    return len(hashes), 2 * sum(len(i) for i, _, _ in hamming_pairs(hashes, radius)) + len(hashes)
+def _ours(hashes: Hashes, radius: int) -> Ask:
+    return lambda most: 2 * sum(len(i) for i, _, _ in hamming_pairs(hashes, radius)) + most
 
 
-def _numpy(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
-    parts = [hashes[at : min(at + 256, most)] for at in range(0, most, 256)]
-    return most, sum(int((np.bitwise_count(part[:, None] ^ hashes) <= radius).sum()) for part in parts)
+def _numpy(hashes: Hashes, radius: int) -> Ask:
+    def ask(most: int) -> int:
+        parts = [hashes[at : min(at + 256, most)] for at in range(0, most, 256)]
+        return sum(int((np.bitwise_count(part[:, None] ^ hashes) <= radius).sum()) for part in parts)
+
+    return ask
 
 
-def _bytes(hashes: Hashes) -> npt.NDArray[np.uint8]:
-    return hashes.view(np.uint8).reshape(-1, 8)
+def _faiss(index: Any, hashes: Hashes, radius: int) -> Ask:
+    rows = hashes.view(np.uint8).reshape(-1, 8)
+    index.add(rows)
+    return lambda most: int(index.range_search(rows[:most], radius + 1)[0][-1])  # it wants the first bit too far
 
 
-def _faiss_flat(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+def _faiss_flat(hashes: Hashes, radius: int) -> Ask:
     import faiss
 
-    index = faiss.IndexBinaryFlat(64)
-    index.add(_bytes(hashes))
-    limits, _, _ = index.range_search(_bytes(hashes[:most]), radius + 1)  # it wants the first distance too far
-    return most, int(limits[-1])
+    return _faiss(faiss.IndexBinaryFlat(64), hashes, radius)
 
 
-def _faiss_multi(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+def _faiss_multi(hashes: Hashes, radius: int) -> Ask:
     import faiss
 
     index = faiss.IndexBinaryMultiHash(64, 4, 16)
     index.nflip = radius // 4  # exact: one of four parts differs in so few bits
-    index.add(_bytes(hashes))
-    limits, _, _ = index.range_search(_bytes(hashes[:most]), radius + 1)
-    return most, int(limits[-1])
+    return _faiss(index, hashes, radius)
 
 
-def _imagededup(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+def _imagededup(hashes: Hashes, radius: int) -> Ask:
     from imagededup.methods import PHash
 
-    del most
     names = {str(number): f"{value:016x}" for number, value in enumerate(hashes.tolist())}
-    found = PHash(verbose=False).find_duplicates(encoding_map=names, max_distance_threshold=radius, num_dist_workers=0)
-    return len(hashes), sum(map(len, found.values())) + len(hashes)
+    find = partial(PHash(verbose=False).find_duplicates, max_distance_threshold=radius, num_dist_workers=0)
+    return lambda most: sum(map(len, find(encoding_map=names).values())) + most
 
 
-def _pybktree(hashes: Hashes, radius: int, most: int) -> tuple[int, int]:
+def _pybktree(hashes: Hashes, radius: int) -> Ask:
     import pybktree
 
     tree = pybktree.BKTree(pybktree.hamming_distance, hashes.tolist())
-    return most, sum(len(tree.find(value, radius)) for value in hashes[:most].tolist())
+    return lambda most: sum(len(tree.find(value, radius)) for value in hashes[:most].tolist())
 
 
 _WAYS: Final[dict[str, tuple[str, Way]]] = {
@@ -100,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size <= options.largest]
     ways = {name: way for name, (module, way) in _WAYS.items() if importlib.util.find_spec(module)}
-    _ours(synthetic_hashes(3000), options.radius, 0)  # compiled, or read from the cache
+    _ours(synthetic_hashes(3000), options.radius)(3000)  # compiled, or read from the cache
     seconds: dict[tuple[str, int], float] = {}
     print(f"{'way':<20}{'hashes':>12}{'seconds':>14}{'pairs':>16}{'× this':>10}{'peak MiB':>10}")
     for size in sizes:
@@ -111,12 +112,14 @@ def main() -> None:
                 continue
             most = size if name == "this" else min(size, int(_BUDGET[name] / size))
             start = time.process_time()
-            answered, found = way(hashes, options.radius, most)
-            taken = (time.process_time() - start) * size / answered
+            ask = way(hashes, options.radius)
+            built = time.process_time()
+            found = ask(most)
+            taken = built - start + (time.process_time() - built) * size / most
             seconds[name, size] = taken
-            if answered == size:
+            if most == size:
                 counts[name] = (found - size) // 2
-            mark, pairs = ("", f"{counts[name]:,}") if answered == size else ("~", "")
+            mark, pairs = ("", f"{counts[name]:,}") if most == size else ("~", "")
             ratio = taken / seconds["this", size]
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"{name:<20}{size:>12,}{mark + f'{taken:.3f}':>14}{pairs:>16}{ratio:>10.1f}{peak:>10.0f}", flush=True)
