@@ -25,7 +25,9 @@ _SHEET_PAIRS = 16
 class Hashing(dg.Config):
     """How pictures are hashed."""
 
-    mode: str = Field(Mode.EXACT, description="exact, or fast: JPEGs decoded at reduced scale, a few bits may differ")
+    mode: str = Field(
+        Mode.EXACT.value, description="exact, or fast: JPEGs decoded at reduced scale, a few bits may differ"
+    )
 
 
 @stage("dedup", kinds={"parquet", "numpy"}, checks={"no_failed_shard": "Every shard was hashed."})
