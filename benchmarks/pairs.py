@@ -1,0 +1,127 @@
+"""Pairs with known truth for benchmarks of training: crops by true boxes, moved a little as a detector's would be."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from curation.images import decode, encode_jpeg
+from curation.schemas import CATALOG, PAIRS
+from curation.splits import SplitShares, assign_splits
+from curation.tables import ShardedTable, rows_to_batch, write_shard
+from curation.taxonomy import CATEGORIES, SPLITS
+from models.boxes import cut
+from sandbox.posts import Post
+from sandbox.seeds import stream
+from sandbox.world import World
+
+_BOX_ERROR: Final = 0.06
+"""Standard deviation of each side of a box, share of its length: about what the demo's detector makes."""
+_LEAST_SIDE: Final = 16.0  # px of a crop
+_WHEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+Row = dict[str, Any]
+
+
+def draw_pairs(seed: int, posts: int, out: Path) -> tuple[Path, ShardedTable]:
+    """Write the pairs of a drawn world that a flawless pipeline would make, split, and its catalog.
+
+    Returns:
+        The folder of the pair dataset, and the catalog table.
+    """
+    world = World(seed, posts)
+    thumbnails = {
+        product: world.thumbnail("kream", product)
+        for product in world.products
+        if world.has_thumbnail("kream", product) and not world.thumbnail_fault("kream", product)
+    }
+    rows = [row for post in _posts(world) for row in _pairs(world, post, thumbnails)]
+    keys = [[f"post:{row['site']}/{row['post_id']}", f"product:{row['product_id']}"] for row in rows]
+    splits = assign_splits(keys, SplitShares(), categories=[row["category"] for row in rows])
+    for name in SPLITS:
+        own = [{**row, "split": name} for row, split in zip(rows, splits, strict=True) if split == name]
+        write_shard(out / "pairs", f"{name}-00000", PAIRS, [rows_to_batch(own, PAIRS)], fingerprint=f"{seed}/{posts}")
+    return out / "pairs", _catalog(world, thumbnails, out / "catalog")
+
+
+def _posts(world: World) -> Iterator[Post]:
+    for posts in world.posts.values():
+        yield from (post for post in posts.values() if not (post.gone or post.ai_made or post.copy))
+
+
+def _pairs(world: World, post: Post, thumbnails: dict[int, bytes]) -> Iterator[Row]:
+    rng = stream(world.seed, "benchmark", post.post_id)
+    tagged = {tag.product_id for tag in post.tags} & thumbnails.keys()
+    for photo in (photo for photo in post.photos if not photo.fault):
+        drawn = world.draw(post.site, post.post_id, photo.position)
+        for box in drawn.boxes:
+            if box.product_id is None or box.product_id not in tagged:
+                continue
+            x0, y0, x1, y1 = box.box
+            sides = np.array([x1 - x0, y1 - y0] * 2) * _BOX_ERROR
+            moved = np.array(box.box) + rng.normal(size=4) * sides
+            moved = moved.clip(0, [photo.width, photo.height] * 2)
+            if min(moved[2] - moved[0], moved[3] - moved[1]) < _LEAST_SIDE:
+                continue
+            crop = encode_jpeg(cut(drawn.image, tuple(moved.tolist())))
+            known = {"photo_position": photo.position, "box": moved.tolist(), "category": box.category}
+            yield _row(post, str(box.product_id), crop, thumbnails[box.product_id], known)
+
+
+def _row(post: Post, product: str, crop: bytes, thumbnail: bytes, known: Row) -> Row:
+    return {
+        **dict.fromkeys(PAIRS.names),
+        **known,
+        "anchor": {"bytes": crop, "path": None},
+        "positive": {"bytes": thumbnail, "path": None},
+        "site": post.site,
+        "post_id": post.post_id,
+        "post_url": "",
+        "product_id": product,
+        "product_url": "",
+        "product_cluster_id": product,
+        "photo_cluster_id": f"{post.site}/{post.post_id}/{known['photo_position']}",
+        "product_position": 0,
+        "detector_score": 1.0,
+        "classifier_probability": 1.0,
+        "verification_score": 1.0,
+        "anchor_sha256": hashlib.sha256(crop).hexdigest(),
+        "positive_sha256": hashlib.sha256(thumbnail).hexdigest(),
+        "anchor_phash": 0,
+        "positive_phash": 0,
+        "detector_version": "",
+        "classifier_version": "",
+        "crawled_at": _WHEN,
+    }
+
+
+def _catalog(world: World, thumbnails: dict[int, bytes], out: Path) -> ShardedTable:
+    shards: dict[str, list[Row]] = defaultdict(list)
+    for number, data in thumbnails.items():
+        product, image = world.products[number], decode(data)
+        row = dict.fromkeys(CATALOG.names) | {
+            "site": "kream",
+            "product_id": str(number),
+            "product_name": product.name,
+            "brand": product.brand,
+            "price": product.price,
+            "product_url": "",
+            "shop_category_id": product.shop_category_id,
+            "category": product.category,
+            "image_url": "",
+            "bytes": data,
+            "format": "JPEG",
+            "width": image.width,
+            "height": image.height,
+            "has_alpha": False,
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "crawled_at": _WHEN,
+        }
+        shards[product.category].append(row)
+    for name in CATEGORIES:
+        write_shard(out, f"kream/{name}", CATALOG, [rows_to_batch(shards[name], CATALOG)], fingerprint=str(world.seed))
+    return ShardedTable(out)

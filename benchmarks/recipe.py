@@ -1,0 +1,123 @@
+"""Is our training recipe better than the prior one? Each of its parts is switched off in turn, on one set of pairs.
+
+All recipes get the same network, steps, batch and seeds, and search the whole catalog with the category filter for
+crops of products they never saw. `--pairs` and `--catalog` name what a run of the graph left; without them a world is
+drawn.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.pairs import draw_pairs
+from curation.tables import ShardedTable
+from curation.taxonomy import CATEGORIES
+from models.encoder.infer import Encoder
+from models.encoder.report import by_category, evaluate_encoders, uniform
+from models.presets import preset
+from models.run import train
+
+_PLAIN_BATCHES: Final = {"distinct_products": False, "same_category": 0.0}
+_NO_AUGMENTATION: Final = {"recolour": 0.0, "splice": 0.0, "zoom": 0.0, "rotation": 0.0, "jitter": 0.0, "cast": 0.0}
+_PRIOR: Final = {
+    # Cross entropy over anchor·positive / 0.07 one way; rows as they come; whole thumbnails; turned, jittered, erased.
+    "both_directions": False,
+    "mask_same_product": False,
+    "learn_temperature": False,
+    "optimiser": "adamw",
+    "trim": False,
+    **_PLAIN_BATCHES,
+    **_NO_AUGMENTATION,
+    "rotation": 27.0,  # 90° for three in ten pictures there
+    "jitter": 0.2,
+    "erase": 0.1,
+}
+RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "ours": {},
+    "prior": _PRIOR,
+    "triplet": {**_PRIOR, "loss": "triplet"},
+    "ours, small batch": {"batch": 32},  # the memory of 32 pairs without gradient caching
+    "ours, cached": {"micro_batch": 32},  # the same memory with it: the whole batch
+    "ours, one direction": {"both_directions": False},
+    "ours, no mask": {"mask_same_product": False},
+    "ours, plain batches": _PLAIN_BATCHES,
+    "ours, with mined negatives": {"hard_negatives": 0.3},
+    "ours, no augmentation": _NO_AUGMENTATION,
+    "ours, no splicing": {"splice": 0.0},
+    "ours, AdamW": {"optimiser": "adamw"},
+    "ours, product ids": {"loss": "classification"},
+}
+
+
+def main() -> None:
+    """Train every recipe with every seed; print R@1 and errors beside the prior recipe's, and the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recipe", description=__doc__)
+    parser.add_argument("--pairs", type=Path, help="pair dataset")
+    parser.add_argument("--catalog", type=Path, help="catalog table")
+    parser.add_argument("--world", type=int, default=401, help="seed of the drawn world")
+    parser.add_argument("--posts", type=int, default=1000, help="of the drawn world")
+    parser.add_argument("--steps", type=int, default=preset("encoder", "tiny")["steps"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of training")
+    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="fashion-recipe-") as folder:
+        if options.pairs:
+            pairs, catalog = options.pairs, ShardedTable(options.catalog, "kream")
+        else:
+            pairs, catalog = draw_pairs(options.world, options.posts, Path(folder) / "data")
+        errors: dict[str, list[float]] = {name: [] for name in [*options.recipes, "per category"]}
+        for seed in options.seeds:
+            for name in options.recipes:
+                out = Path(folder) / f"{name}-{seed}"
+                _train(out, pairs, {**RECIPES[name], "steps": options.steps, "seed": seed})
+                errors[name].append(1 - _recall(Encoder.load(out), {}, pairs, catalog))
+                print(f"seed {seed}  {name:<28} R@1 {1 - errors[name][-1]:.3f}", flush=True)
+            if "ours" in options.recipes:
+                ours = Path(folder) / f"ours-{seed}"
+                own: dict[str, Encoder] = {name: _specialist(name, ours, pairs) for name in CATEGORIES}
+                errors["per category"].append(1 - _recall(Encoder.load(ours), own, pairs, catalog))
+    _report(errors)
+
+
+def _train(out: Path, pairs: Path, changes: Mapping[str, Any]) -> None:
+    train("encoder", preset("encoder", "tiny", **{"processes": 1, **changes}), pairs, out)
+
+
+def _specialist(category: str, parent: Path, pairs: Path) -> Encoder:
+    values = preset("category-encoder", "tiny", pretrained=str(parent), categories=[category])
+    out = parent.with_name(f"{parent.name}-{category}")
+    train("encoder", {**values, "architecture": {}}, pairs, out)
+    return Encoder.load(out)
+
+
+def _recall(common: Encoder, own: Mapping[str, Encoder], pairs: Path, catalog: ShardedTable) -> float:
+    specialists = {name: encoder.embed for name, encoder in own.items()}
+    embed = by_category(specialists, common.embed) if own else uniform(common.embed)
+    numbers = evaluate_encoders({"encoder": embed}, pairs, catalog, examples=1).numbers
+    return float(numbers["encoders"]["encoder"]["filtered"]["overall"]["r@1"]["mean"])
+
+
+def _report(errors: Mapping[str, Sequence[float]]) -> None:
+    mean = {name: float(np.mean(values)) for name, values in errors.items() if values}
+    print(f"\n{'recipe':<30}{'R@1':>8}{'error of prior':>16}")
+    for name, error in mean.items():
+        ratio = f"{error / mean['prior']:.2f}" if "prior" in mean else "–"
+        print(f"{name:<30}{1 - error:>8.3f}{ratio:>16}")
+    compared = {
+        "error_vs_prior": ("ours", "prior"),
+        "triplet_error_vs_prior": ("triplet", "prior"),
+        "per_category_error_vs_single": ("per category", "ours"),
+    }
+    figures = {
+        name: round(mean[a] / mean[b], 3) if a in mean and b in mean else None for name, (a, b) in compared.items()
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
