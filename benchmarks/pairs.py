@@ -15,8 +15,7 @@ from curation.splits import SplitShares, assign_splits
 from curation.tables import ShardedTable, rows_to_batch, write_shard
 from curation.taxonomy import CATEGORIES, SPLITS
 from models.boxes import cut
-from sandbox.posts import Post
-from sandbox.seeds import stream
+from sandbox.posts import SITES, Post
 from sandbox.world import World
 
 _BOX_ERROR: Final = 0.06
@@ -54,7 +53,7 @@ def _posts(world: World) -> Iterator[Post]:
 
 
 def _pairs(world: World, post: Post, thumbnails: dict[int, bytes]) -> Iterator[Row]:
-    rng = stream(world.seed, "benchmark", post.post_id)
+    rng = np.random.default_rng([world.seed, post.post_id, SITES.index(post.site)])
     tagged = {tag.product_id for tag in post.tags} & thumbnails.keys()
     for photo in (photo for photo in post.photos if not photo.fault):
         drawn = world.draw(post.site, post.post_id, photo.position)

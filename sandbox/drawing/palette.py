@@ -57,14 +57,6 @@ COLOURWAYS: Final[tuple[tuple[str, str, str], ...]] = (
     ("purple", "pink", "yellow"),
     ("orange", "navy", "white"),
     ("burgundy", "beige", "sky"),
-    ("black", "green", "white"),
-    ("navy", "orange", "white"),
-    ("brown", "yellow", "white"),
-    ("red", "yellow", "black"),
-    ("blue", "orange", "white"),
-    ("yellow", "blue", "white"),
-    ("purple", "white", "black"),
-    ("orange", "brown", "white"),
 )
 """Main, second and accent colour that go together: many products share each, as in a shop."""
 SKIN: Final[tuple[Colour, ...]] = ((246, 214, 188), (232, 190, 156), (206, 158, 122), (164, 114, 82), (112, 74, 54))
