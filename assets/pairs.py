@@ -1,5 +1,7 @@
 """Stage pairs: which crop shows which tagged product, and the versioned dataset of those that agree."""
 
+from pathlib import Path
+
 import dagster as dg
 from pydantic import Field
 
@@ -7,6 +9,7 @@ from assets.crawl import all_posts
 from assets.pictures import picture_metadata, sheet
 from assets.resources import DataFolder, Engine, Recipes, Terms
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
+from curation.card import CARD
 from curation.dataset import write_pair_dataset
 from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, leak_keys, photo_ties
 from curation.pairing import PairingRules
@@ -109,12 +112,18 @@ def pair_dataset(
         "since_the_version_before": reasons_table(manifest["difference"]),
         "splits": reasons_table(manifest["rows"]),
         "categories": reasons_table(manifest["rows_per_category"]),
-        "left_out": reasons_table(manifest["left_out"]),
+        **({"left_out": reasons_table(manifest["left_out"])} if manifest["left_out"] else {}),
         "review": dg.MetadataValue.json(manifest["review"]),
-        "card": dg.MetadataValue.md((out / "README.md").read_text().split("---\n", 2)[-1]),
+        "card": _card(out),
     }
     kept = len(rows)
     return Outcome(out, Rows(candidate_pairs.rows, kept, candidate_pairs.rows - kept), facts, checks)
+
+
+def _card(version: Path) -> dg.MarkdownMetadataValue:
+    """The dataset card without its head and its picture, a file beside it that the UI cannot reach."""
+    text = (version / CARD).read_text().split("---\n", 2)[-1]
+    return dg.MetadataValue.md("\n".join(line for line in text.splitlines() if not line.startswith("![")))
 
 
 def _pairs_sheet(table: ShardedTable, anchor: str, positive: str) -> dg.MarkdownMetadataValue:
