@@ -40,8 +40,8 @@ class PairingRules:
     """Least agreement of colours, 0-1; 0 believes every tag. On drawn posts this drops half of the wrong pairs and
     one in forty of the right ones."""
     least_verification: float = 0.42
-    """Least product of detector score, classifier probability and agreement, 0-1. On drawn posts one pair in fifty is
-    lost by it, and a quarter of the wrong ones that are left."""
+    """Least product of detector score, classifier probability and agreement, 0-1. `docs/decisions/0005` says what it
+    costs and brings on drawn posts."""
 
 
 def usable_crops(crops: Iterable[Row], rules: PairingRules) -> tuple[dict[str, Row], set[str]]:

@@ -105,7 +105,7 @@ _ENCODER_TINY: Final = {
     },
     "height": 64,
     "width": 64,
-    "steps": 1500,  # spliced pairs never become known by heart: 2,000 find another 2 % of the products
+    "steps": 1500,  # of spliced pairs: R@1 0.822 after 1,200 steps, 0.857 after 2,000
     "batch": 96,
     "optimiser": "muon",  # after 400 steps R@1 0.685 against 0.567 with AdamW
     "learning_rate": 2e-3,
@@ -118,7 +118,7 @@ _ENCODER_TINY: Final = {
     "zoom": 0.25,
     "rotation": 5.0,
     "evaluations": 1,  # the schedule ends at its best; an earlier one wins by luck on a few dozen products
-    "processes": 2,  # two threads of one process are half as much gain
+    "processes": 2,  # a step takes 0.216 s, with two threads of one process 0.301 s
 }
 _CATEGORY_ENCODER_TINY: Final = {
     **_ENCODER_TINY,

@@ -64,10 +64,7 @@ def fit(
         with autocast(device, config.precision):
             value = loss(next(batches))
         _check(value, step)
-        model.zero_grad(set_to_none=True)
-        torch.autograd.backward(value)
-        ranks.average_gradients(model)
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        _backward(model, value, config.clip, ranks)
         for optimiser, schedule in zip(optimisers, schedules, strict=True):
             optimiser.step()
             schedule.step()
@@ -128,6 +125,14 @@ def _optimisers(model: nn.Module, config: TrainerConfig) -> list[torch.optim.Opt
             )
         )
     return optimisers
+
+
+def _backward(model: nn.Module, value: Tensor, clip: float, ranks: Ranks) -> None:
+    """Leave the clipped gradient of a loss in `model`, the same in all processes."""
+    model.zero_grad(set_to_none=True)
+    torch.autograd.backward(value)
+    ranks.average_gradients(model)
+    nn.utils.clip_grad_norm_(model.parameters(), clip)
 
 
 def _evaluated(model: nn.Module, evaluate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
