@@ -2,8 +2,10 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -13,6 +15,9 @@ from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows
 from curation.tables import write_json
 from models.progress import read_progress
+
+Name = TypeVar("Name")
+Made = TypeVar("Made")
 
 
 def train(
@@ -54,6 +59,21 @@ def train(
     if not once(out, {"config": config, "data": fingerprint}, run):
         context.log.info(f"{out} was trained on this data with this configuration")
     return out
+
+
+def each(work: Callable[[Name], Made], names: Iterable[Name], side_by_side: int) -> list[Made]:
+    """Do the work of each name in a child process, some at once.
+
+    One at a time stays on this thread, where cancelling the run ends the child at once; several are short ones, whose
+    end is waited for.
+    """
+    if side_by_side == 1:
+        return [work(name) for name in names]
+    threads = ThreadPoolExecutor(side_by_side)
+    try:
+        return list(threads.map(work, names))
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def model_outcome(checkpoint: Path, metric: str, floor: float, check: str, **metadata: Any) -> Outcome:

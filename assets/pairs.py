@@ -1,10 +1,14 @@
-"""Stage pairs: which crop shows which tagged product, and the versioned dataset of those that agree."""
+"""Stage pairs: which crop shows which tagged product, how sure that is, and the versioned dataset of what is sure."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from assets.artifacts import each, manifest_of, train
 from assets.crawl import all_posts
 from assets.pictures import picture_metadata, sheet
 from assets.resources import DataFolder, Engine, Recipes, Terms
@@ -12,11 +16,12 @@ from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_
 from curation.card import CARD
 from curation.dataset import write_pair_dataset
 from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, leak_keys, photo_ties
+from curation.engine import MapReport
 from curation.pairing import PairingRules
 from curation.selection import read_selection
 from curation.sources import excluded_sources
 from curation.splits import SplitShares, crossing_keys
-from curation.tables import ShardedTable
+from curation.tables import ShardedTable, write_json
 from curation.versions import Versions
 
 _SHEET_PAIRS = 18
@@ -31,23 +36,36 @@ class Splits(dg.Config):
 
 
 class Rules(dg.Config):
-    """When a post is ambiguous and when a pair is not believed; see `curation.pairing.PairingRules`."""
+    """When a class is ambiguous in a photo and when a tag is not believed; see `curation.pairing.PairingRules`."""
 
     dominance: float = PairingRules.dominance
     least_agreement: float = PairingRules.least_agreement
-    least_verification: float | None = None  # by default the recipe's
+    least_lead: float = PairingRules.least_lead
+
+
+class Verifier(dg.Config):
+    """When the encoders that verify pairs are trained, and anew."""
+
+    least_pairs: int = Field(500, description="with fewer matches there is nothing to learn from; pairs go without")
+    most_pairs: int = Field(20_000, description="of each half that are learned from")
+    growth: float = Field(0.25, description="train anew when there are more matches than then by this share")
+
+
+class Verification(dg.Config):
+    """Which pairs are kept."""
+
+    least_verification: float | None = Field(None, description="least probability that it is right; else the recipe's")
 
 
 @stage(
     "pairs",
     kinds={"parquet"},
-    checks={"no_failed_shard": "Every shard was paired.", "not_empty": "At least one pair was kept."},
+    checks={"no_failed_shard": "Every shard was matched.", "not_empty": "At least one tag was matched."},
 )
-def candidate_pairs(
+def pair_matches(
     context: dg.AssetExecutionContext,
     data: DataFolder,
     engine: Engine,
-    recipes: Recipes,
     config: Rules,
     onthelook_posts: ShardedTable,
     kream_posts: ShardedTable,
@@ -55,25 +73,105 @@ def candidate_pairs(
     thumbnail_categories: ShardedTable,
     duplicate_clusters: ShardedTable,
 ) -> Outcome:
-    """Every tagged product with the crops that show it, or the reason why none does."""
-    posts = all_posts(data, onthelook_posts, kream_posts)
-    least = recipes.least_verification if config.least_verification is None else config.least_verification
+    """Every tagged product with the crops that may show it, or the reason why none does."""
+    of_posts = ShardedTable(duplicate_clusters.root / "posts")  # the same shards as the posts'
     report = engine.map(
         context,
-        "curation.pairing:PairCandidates",
-        [posts, post_crops, thumbnail_categories],
+        "curation.matching:MatchTags",
+        [all_posts(data, onthelook_posts, kream_posts), post_crops, thumbnail_categories, of_posts],
+        data.path / "pairs" / "pair_matches",
+        **config.model_dump(),
+    )
+    return mapped(report, report.table.rows, None, **_shard_checks(report, "matched"))
+
+
+@stage(
+    "pairs",
+    kinds={"pytorch", "transformers"},
+    checks={"tells_apart": "Each of the two encoders finds products of its own half, above the floor."},
+    first=True,
+)
+def pair_verifier(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    recipes: Recipes,
+    children: dg.PipesSubprocessClient,
+    config: Verifier,
+    onthelook_posts: ShardedTable,
+    kream_posts: ShardedTable,
+    post_crops: ShardedTable,
+    pair_matches: ShardedTable,
+) -> Outcome:
+    """Two encoders, each trained on the matches of one half of the posts, to judge those of the other half."""
+    from models.encoder.verify import HALVES, write_halves
+
+    out = data.path / "models" / "pair_verifier"
+    matched = pair_matches.counts.get("kept", 0)
+    learned = manifest_of(out) if (out / "manifest.json").is_file() else {"pairs": 0, "halves": [], "recipe": None}
+    recipe = recipes.config("verifier")
+    stale = recipe != learned["recipe"] or matched > (1 + config.growth) * learned["pairs"]
+    if matched >= config.least_pairs and stale:
+        tables = [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches]
+        folders = write_halves(tables, out / "pairs", config.most_pairs)
+
+        def learn(half: int) -> dict[str, Any]:
+            own = f"pair_verifier/{half}"
+            key = pair_matches.fingerprint
+            return manifest_of(
+                train(context, data, recipes, children, "encoder", folders[half], key, name=own, recipe="verifier")
+            )
+
+        manifests = each(learn, range(HALVES), recipes.side_by_side)
+        shutil.rmtree(out / "pairs")
+        learned = {"pairs": matched, "recipe": recipe, "halves": [_learned(manifest) for manifest in manifests]}
+    write_json(out / "manifest.json", learned)
+    recalls = {str(half): made["r@1"] for half, made in enumerate(learned["halves"])}
+    passed = all(value >= recipes.floor("verifier") for value in recalls.values())
+    check = Check(passed, f"R@1 on validation {recalls}" if recalls else f"{matched} matches are too few to learn from")
+    facts = {"r@1_on_validation": recalls, "learned_from": learned["pairs"]}
+    return Outcome(out, Rows(matched, learned["pairs"]), facts, {"tells_apart": check})
+
+
+@stage(
+    "pairs",
+    kinds={"parquet", "pytorch"},
+    checks={"no_failed_shard": "Every shard was verified.", "not_empty": "At least one pair was kept."},
+)
+def candidate_pairs(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    engine: Engine,
+    recipes: Recipes,
+    config: Verification,
+    onthelook_posts: ShardedTable,
+    kream_posts: ShardedTable,
+    post_crops: ShardedTable,
+    pair_matches: ShardedTable,
+    pair_verifier: Path,
+) -> Outcome:
+    """The matches with the probability that each is right, and the pictures of those that are believed."""
+    least = recipes.least_verification if config.least_verification is None else config.least_verification
+    halves = manifest_of(pair_verifier)["halves"]
+    report = engine.map(
+        context,
+        "models.encoder.verify:VerifyPairs",
+        [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches],
         data.path / "pairs" / "candidate_pairs",
-        clusters=str(duplicate_clusters.root),
-        clusters_fingerprint=duplicate_clusters.fingerprint,
-        dominance=config.dominance,
-        least_agreement=config.least_agreement,
+        verifier=str(pair_verifier) if halves else "",
+        verifier_version="/".join(made["version"] for made in halves),
         least_verification=least,
     )
+    facts = {"pairs": _pairs_sheet(report.table, "anchor_bytes", "positive_bytes")}
+    return mapped(report, report.table.rows, facts, **_shard_checks(report, "kept"))
+
+
+def _learned(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {"version": manifest["version"], "r@1": manifest["metrics"]["r@1"]}
+
+
+def _shard_checks(report: MapReport, done: str) -> dict[str, Check]:
     kept = report.counts.get("kept", 0)
-    checks = {"no_failed_shard": no_failed_shard(report), "not_empty": Check(kept > 0, f"{kept} pairs kept")}
-    return mapped(
-        report, report.table.rows, {"pairs": _pairs_sheet(report.table, "anchor_bytes", "positive_bytes")}, **checks
-    )
+    return {"no_failed_shard": no_failed_shard(report), "not_empty": Check(kept > 0, f"{kept} pairs {done}")}
 
 
 @stage(

@@ -13,9 +13,9 @@ import dagster as dg
 from assets.once import once
 from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.engine import MapReport, map_shards
-from curation.pairing import PairingRules
 from curation.sources import Source
 from curation.tables import ShardedTable
+from curation.verification import LEAST
 
 _SANDBOX_PACE = ("--allow-private", "--delay", "0", "--frontier-window", "30", "--scroll-wait", "0.4")
 """Our own machine needs no patience, and its posts leave no wide gaps."""
@@ -153,7 +153,7 @@ class Recipes(dg.ConfigurableResource[Any]):
     thumbnails: str = ""  # folder with labels.csv from which the classifier learns besides the shop's own catalog
     least_pairs: int = 50  # of a category that gets an encoder of its own
     side_by_side: int = 1  # trainings of one stage at once; on a GPU one fills it
-    least_verification: float = PairingRules.least_verification  # of a pair that is kept
+    least_verification: float = LEAST  # of a pair that is kept
     must_beat_baselines: bool = True
     effort: float = 1.0  # share of the preset's optimiser steps: less to try the chain out, more for patience
 

@@ -1,12 +1,10 @@
 """Stage train: the encoder, one encoder per category, and how well they find products they never saw."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
 
-from assets.artifacts import manifest_of, model_outcome, train
+from assets.artifacts import each, manifest_of, model_outcome, train
 from assets.pictures import bars_metadata, examples_metadata, measures_table
 from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows, stage
@@ -67,7 +65,7 @@ def category_encoders(
         )
         return float(manifest_of(checkpoint)["metrics"]["r@1"])
 
-    r_at_1 = dict(zip(enough, _each(grow, enough, recipes.side_by_side), strict=True))
+    r_at_1 = dict(zip(enough, each(grow, enough, recipes.side_by_side), strict=True))
     facts = {"r@1_on_validation": bars_metadata(r_at_1, "R@1 on validation by category")}
     out = data.path / "models" / "category_encoders"
     out.mkdir(parents=True, exist_ok=True)  # a few real photos may hold too few pairs of every category
@@ -75,21 +73,6 @@ def category_encoders(
     check = Check(passed, f"trained: {', '.join(enough) or 'none'}; pairs: {counts}")
     rows = Rows(sum(counts.values()), sum(counts[name] for name in enough))
     return Outcome(out, rows, facts, {"all_trained": check})
-
-
-def _each(work: Callable[[str], float], names: Sequence[str], side_by_side: int) -> list[float]:
-    """Do the work of each name in a child process, some at once.
-
-    One at a time stays on this thread, where cancelling the run ends the child at once; several are short ones, whose
-    end is waited for.
-    """
-    if side_by_side == 1:
-        return [work(name) for name in names]
-    threads = ThreadPoolExecutor(side_by_side)
-    try:
-        return list(threads.map(work, names))
-    finally:
-        threads.shutdown(cancel_futures=True)
 
 
 @stage(

@@ -51,12 +51,12 @@ class PairDrop(StrEnum):
 
     THUMBNAIL = "thumbnail_dropped"  # its thumbnail has no category; see thumbnail_categories
     NO_BOX = "no_box_of_category"  # the detector found nothing of the thumbnail's class
-    AMBIGUOUS_BOXES = "ambiguous_boxes"  # a class was detected more often than a person wears it
-    AMBIGUOUS_TAGS = "ambiguous_tags"  # two tagged thumbnails share a class
+    AMBIGUOUS_BOXES = "ambiguous_boxes"  # the class is there more than once, and colours do not tell which it is
+    AMBIGUOUS_TAGS = "ambiguous_tags"  # tagged thumbnails share the class, and colours do not tell which it is
     REPOST = "repost"  # the photo is a near-duplicate of one in an earlier post
     BLANK = "blank_image"
     COLOURS_DIFFER = "colours_differ"  # crop and thumbnail share too few colours: a wrong tag, or a wrong crop
-    DOUBTFUL = "doubtful"  # detector, classifier and colours together are not sure enough
+    DOUBTFUL = "doubtful"  # detector, classifier, colours and encoder together are not sure enough
     DUPLICATE_PAIR = "duplicate_pair"  # the same photo cluster and product cluster are already paired
     REJECTED = "rejected_by_review"
     BENCHMARK = "in_benchmark"  # its photo or thumbnail is one of a benchmark's: see curation.audit

@@ -197,7 +197,9 @@ _PROVENANCE = [
     _optional("box", BOX, "xyxy, px of the photo"),
     _optional("detector_score", pa.float32(), "0-1"),
     _optional("classifier_probability", pa.float32(), "0-1"),
-    _optional("verification_score", pa.float32(), "detector score × probability × colour agreement, 0-1"),
+    _optional("colour_agreement", pa.float32(), "curation.colours: of crop and thumbnail, 0-1"),
+    _optional("encoder_similarity", pa.float32(), "cosine by an encoder that never saw the post; null without one"),
+    _optional("verification_score", pa.float32(), "curation.verification: probability that the pair is right"),
     _optional("anchor_sha256", pa.string(), "photo from which the anchor was cut"),
     _optional("crop_sha256", pa.string(), "JPEG of the anchor itself"),
     _optional("positive_sha256", pa.string(), "thumbnail"),
@@ -208,17 +210,24 @@ _PROVENANCE = [
     _field("crawled_at", UTC, "time of the thumbnail's fetch"),
 ]
 
-CANDIDATES: Final = pa.schema(
+TAG_MATCHES: Final = pa.schema(
     [
         *_PROVENANCE,
-        _field("kept", pa.bool_(), "becomes a pair"),
+        _field("kept", pa.bool_(), "may become a pair"),
         _optional("reason", pa.string(), "curation.reasons.PairDrop when not kept"),
-        _optional("anchor_bytes", pa.large_binary(), "JPEG of the crop; null when not kept"),
-        _optional("positive_bytes", pa.large_binary(), "original thumbnail; null when not kept"),
     ]
 )
 """One row per tagged product of a post and photo that may show it; one alone with a reason where none does. Shards as
 the posts."""
+
+CANDIDATES: Final = pa.schema(
+    [
+        *TAG_MATCHES,
+        _optional("anchor_bytes", pa.large_binary(), "JPEG of the crop; null when not kept"),
+        _optional("positive_bytes", pa.large_binary(), "original thumbnail; null when not kept"),
+    ]
+)
+"""The same rows, verified. Shards as the posts."""
 
 _IMAGE_FEATURE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 

@@ -5,7 +5,7 @@ import dagster as dg
 from assets import crawl, dedup, label, pairs, report, search, train
 from assets.io_manager import ReferenceIOManager
 from assets.resources import DataFolder, DetectionSources, Engine, RealSites, Recipes, SandboxSites, Terms
-from curation.pairing import PairingRules
+from curation.verification import LEAST
 from pipelines.environments import Settings, read_settings
 from pipelines.jobs import JOBS, SCHEDULES
 
@@ -13,7 +13,7 @@ _SANDBOX_DETECTION_IMAGES = 1400
 _ANNOTATION_SEED_SHIFT = 1_000_003
 """The detector must not learn on the people and products of the world that it is measured on."""
 _SITES = ["kream", "onthelook"]
-_FLOORS = {"detector": 0.3, "classifier": 0.9, "encoder": 0.3}
+_FLOORS = {"detector": 0.3, "classifier": 0.9, "encoder": 0.3, "verifier": 0.1}
 """A model below its floor is broken, not weak: nothing that follows would mean anything."""
 
 
@@ -63,7 +63,7 @@ def _resources(settings: Settings) -> dict[str, object]:
             side_by_side=settings.concurrency if sandbox else 1,
             floors=_FLOORS if settings.gates == "on" else {},
             # a detector that learned from a few real photos is sure of nothing
-            least_verification=PairingRules.least_verification if settings.gates == "on" else 0.0,
+            least_verification=LEAST if settings.gates == "on" else 0.0,
             must_beat_baselines=settings.gates == "on",
             thumbnails=_path(settings.thumbnails),
         ),

@@ -54,12 +54,17 @@ def resized(data: bytes, width: int) -> bytes:
     return buffer.getvalue()
 
 
+def second_hand_scale(rng: np.random.Generator) -> float:
+    """By how much another site's copy of a shop picture is larger."""
+    return float(rng.uniform(0.85, 1.15))
+
+
 def second_hand(data: bytes, rng: np.random.Generator) -> bytes:
     """Return another site's copy of a shop picture: resized, on white, encoded anew as JPEG."""
     with Image.open(io.BytesIO(data)) as stored:
         image = stored.convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
-    scale = rng.uniform(0.85, 1.15)
+    scale = second_hand_scale(rng)
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
     return jpeg(image, int(rng.integers(60, 86)))
 

@@ -9,6 +9,7 @@ from sandbox.posts import KREAM, ONTHELOOK, SITES, Post
 if TYPE_CHECKING:
     from sandbox.world import World
 
+LEAST_SIDE: Final = 200  # px: smaller thumbnails are of no use
 _AT: Final = [("site", pa.string()), ("post_id", pa.int64())]
 _PHOTO: Final = [*_AT, ("position", pa.int32())]
 
@@ -66,7 +67,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             ("post_id", pa.int64()),  # null for thumbnails
             ("product_id", pa.int64()),  # null for photos
             ("position", pa.int32()),
-            ("fault", pa.string()),  # of `flaws.FAULTS`, or "missing"
+            ("fault", pa.string()),  # of `flaws.FAULTS`, "missing", or "small" (see `LEAST_SIDE`)
         ]
     ),
 }
@@ -158,7 +159,8 @@ def _broken_thumbnails(world: "World") -> list[Row]:
         for product_id in world.products:
             fault = "missing"
             if world.has_thumbnail(site, product_id):
-                fault = world.thumbnail_fault(site, product_id) or ""
+                small = "small" if world.thumbnail_side(site, product_id) < LEAST_SIDE else ""
+                fault = world.thumbnail_fault(site, product_id) or small
             if fault:
                 rows.append({"site": site, "role": "thumbnail", "product_id": product_id, "fault": fault})
     return rows

@@ -11,7 +11,7 @@ from sandbox import encoding, flaws, truth
 from sandbox.drawing.canvas import DrawnPhoto
 from sandbox.drawing.dresser import Look
 from sandbox.drawing.scene import draw_photo
-from sandbox.drawing.thumbnail import draw_thumbnail
+from sandbox.drawing.thumbnail import draw_side, draw_thumbnail
 from sandbox.people import GARMENTS_PER_POST, draw_posts
 from sandbox.posts import KREAM, ONTHELOOK, Photo, Post, Tag
 from sandbox.products import ETC_SHARE, Product, draw_catalogue, draw_style
@@ -63,7 +63,7 @@ class World:
         fault = self.thumbnail_fault(site, product_id)
         style = self.products[product_id].style
         rng = stream(self.seed, "thumbnail", product_id)
-        data = draw_thumbnail(style, rng, small=bool(rng.random() < flaws.SMALL_THUMBNAIL_RATE))
+        data = draw_thumbnail(style, draw_side(rng, flaws.SMALL_THUMBNAIL_RATE), rng)
         if site == ONTHELOOK:
             data = encoding.second_hand(data, stream(self.seed, "copy", product_id))
         if fault:
@@ -78,6 +78,12 @@ class World:
         """Return how the site's thumbnail of the product is broken, if it is."""
         draws = self._luck(site, product_id)
         return flaws.FAULTS[int(draws[2] * len(flaws.FAULTS))] if draws[1] < flaws.BROKEN_THUMBNAIL_RATE else None
+
+    def thumbnail_side(self, site: str, product_id: int) -> int:
+        """Shorter side of the site's picture of the product, px, without drawing it."""
+        side = draw_side(stream(self.seed, "thumbnail", product_id), flaws.SMALL_THUMBNAIL_RATE)
+        scale = encoding.second_hand_scale(stream(self.seed, "copy", product_id)) if site == ONTHELOOK else 1.0
+        return round(side * scale)
 
     def truth(self) -> dict[str, pa.Table]:
         """Return the ground truth: see `sandbox.truth.SCHEMAS`. Draws every photo once."""

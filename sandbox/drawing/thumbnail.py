@@ -38,9 +38,13 @@ _BASICS: Final = {
 """What a model wears beside the product."""
 
 
-def draw_thumbnail(style: GarmentStyle, rng: np.random.Generator, *, small: bool = False) -> bytes:
-    """Draw the picture of a product and encode it as JPEG, PNG or WebP. `small` makes it under 200 px."""
-    side = int(rng.integers(*(SMALL_SIDES if small else SIDES)))
+def draw_side(rng: np.random.Generator, small_rate: float) -> int:
+    """Shorter side of a thumbnail, px; under 200 for the share `small_rate`."""
+    return int(rng.integers(*(SMALL_SIDES if rng.random() < small_rate else SIDES)))
+
+
+def draw_thumbnail(style: GarmentStyle, side: int, rng: np.random.Generator) -> bytes:
+    """Draw the picture of a product, its shorter side `side` px, and encode it as JPEG, PNG or WebP."""
     ground = str(rng.choice([g for g, _ in GROUNDS], p=[p for _, p in GROUNDS]))
     if style.category in _MODELLED and rng.random() < MODEL_RATE:
         return _encode(_on_model(style, (side, round(side * 1.2)), rng), "jpeg", rng)

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from curation.taxonomy import CATEGORIES, LABELS
 from sandbox import encoding, flaws
 from sandbox.posts import SITES
+from sandbox.truth import LEAST_SIDE
 from sandbox.world import World
 
 
@@ -271,6 +272,18 @@ def test_thumbnail__missing_ones_raise_and_are_in_the_truth() -> None:
         assert not small().has_thumbnail(row["site"], row["product_id"])
         with pytest.raises(KeyError, match="no thumbnail"):
             small().thumbnail(row["site"], row["product_id"])
+
+
+def test_thumbnail__small_ones_are_as_the_truth_says() -> None:
+    world = small()
+    faults = {(row["site"], row["product_id"]): row["fault"] for row in truth()["broken"] if row["role"] == "thumbnail"}
+    assert "small" in faults.values()
+    for site in SITES:
+        for product in list(world.products)[:60]:
+            if faults.get((site, product), "small") == "small":
+                side = min(opened(world.thumbnail(site, product)).size)
+                assert world.thumbnail_side(site, product) == side
+                assert (side < LEAST_SIDE) == ((site, product) in faults)
 
 
 def test_has_thumbnail__unknown_product_raises() -> None:

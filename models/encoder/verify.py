@@ -1,0 +1,158 @@
+"""Verification of pairs: two encoders, each trained on one half of the posts, judge the other half.
+
+An encoder that learned a wrong pair calls it right. So posts are cut in two halves by a digest of their address, and
+the encoder that looks at a pair never saw its post (cross-fitting, as in confident learning: Northcutt, Jiang and
+Chuang 2021).
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curation.engine import KEPT
+from curation.images import decode
+from curation.posts import posts_in_step
+from curation.reasons import PairDrop
+from curation.schemas import CANDIDATES, PAIRS
+from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
+from curation.verification import verification_scores
+
+HALVES: Final = 2
+_POSTS_AT_ONCE: Final = 32  # whose pictures are held in memory
+_SHARES: Final = ("detector_score", "classifier_probability", "colour_agreement")
+_HELD_OUT: Final = 20  # one post in so many is for validation
+
+Row = dict[str, Any]
+Vectors = NDArray[np.float32]
+
+
+def half_of(site: str, post_id: int) -> int:
+    """The half to which a post belongs: 0 or 1, for ever the same."""
+    return _digest(site, post_id) % HALVES
+
+
+def write_halves(tables: Sequence[ShardedTable], out: Path, most: int) -> list[Path]:
+    """Write the matches that were kept as two small pair datasets, `out/0` and `out/1`.
+
+    Args:
+        tables: POSTS, CROPS and TAG_MATCHES, shard by shard.
+        out: folder.
+        most: pairs of a half, about; of more, posts are left out by their digest.
+    """
+    matches = tables[2].table(["kept"])["kept"].to_numpy()
+    share = min(1.0, HALVES * most / max(1, int(matches.sum())))
+    halves = [out / str(half) for half in range(HALVES)]
+    for half, folder in enumerate(halves):
+        for split in ("train", "validation"):
+            rows = _rows_of(tables, half, split, share)
+            write_shard(folder, f"{split}-00000", PAIRS, _batches(rows), fingerprint=f"{tables[2].fingerprint}/{split}")
+    return halves
+
+
+def _rows_of(tables: Sequence[ShardedTable], half: int, split: str, share: float) -> Iterator[Row]:
+    others = [{shard.name: shard for shard in table.shards} for table in tables[1:]]
+    for shard in tables[0].shards:
+        for pictures, crops, matches in posts_in_step(shard, *(table[shard.name] for table in others)):
+            digest = _digest(pictures[0]["site"], pictures[0]["post_id"]) // HALVES
+            held_out = digest % _HELD_OUT == 0
+            if half_of(pictures[0]["site"], pictures[0]["post_id"]) != half or held_out != (split == "validation"):
+                continue
+            if (digest // _HELD_OUT) % 10_000 < share * 10_000:
+                for row in with_pictures(pictures, crops, matches):
+                    if row["kept"]:
+                        images = {"anchor": _image(row["anchor_bytes"]), "positive": _image(row["positive_bytes"])}
+                        yield {**{name: row.get(name) for name in PAIRS.names}, **images, "split": split}
+
+
+def with_pictures(pictures: Iterable[Row], crops: Iterable[Row], matches: Iterable[Row]) -> list[Row]:
+    """The matches of one post, the kept ones with the bytes of their crop and their thumbnail."""
+    thumbnails = {row["position"]: row["bytes"] for row in pictures if row["role"] == "product"}
+    cut = {(row["position"], tuple(row["box"])): row["bytes"] for row in crops if row["kept"]}
+    return [
+        {
+            **row,
+            "anchor_bytes": cut[row["photo_position"], tuple(row["box"])] if row["kept"] else None,
+            "positive_bytes": thumbnails[row["product_position"]] if row["kept"] else None,
+        }
+        for row in matches
+    ]
+
+
+class VerifyPairs:
+    """Step: POSTS, CROPS and TAG_MATCHES shards → CANDIDATES shard, with the pictures of the pairs that are kept.
+
+    Args of the constructor:
+        verifier: folder of the two encoders; empty: pairs are judged without one.
+        verifier_version: tells the engine of new encoders.
+        least_verification: least probability of a pair that is kept, 0-1.
+    """
+
+    version: ClassVar[str] = "1"
+    schema: ClassVar[pa.Schema] = CANDIDATES
+
+    def __init__(self, verifier: str, verifier_version: str, least_verification: float, threads: int = 1) -> None:
+        from models.device import set_threads
+        from models.encoder.infer import Encoder
+
+        del verifier_version  # part of the shard's key, not of the work
+        set_threads(threads)
+        self._least = least_verification
+        self._encoders = [Encoder.load(Path(verifier) / str(half)) for half in range(HALVES)] if verifier else []
+
+    def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
+        """One batch of rows for each few posts."""
+        self._known: dict[tuple[int, str], Vectors] = {}  # thumbnails of the shard: most are tagged again and again
+        posts = posts_in_step(*shards)
+        while some := list(islice(posts, _POSTS_AT_ONCE)):
+            rows = [row for tables in some for row in with_pictures(*tables)]
+            self._judge([row for row in rows if row["kept"]])
+            counts.update(row["reason"] or KEPT for row in rows)
+            if rows:
+                yield rows_to_batch(rows, CANDIDATES)
+
+    def _judge(self, rows: Sequence[Row]) -> None:
+        """Give kept rows their scores, and drop the doubtful ones."""
+        if not rows:
+            return
+        similarities = self._similarities(rows) if self._encoders else None
+        detector, classifier, colours = ([row[name] for row in rows] for name in _SHARES)
+        scores = verification_scores(detector, classifier, colours, similarities)
+        for number, (row, score) in enumerate(zip(rows, scores, strict=True)):
+            row["encoder_similarity"] = None if similarities is None else float(similarities[number])
+            row["verification_score"] = float(score)
+            if score < self._least:
+                row |= {"kept": False, "reason": PairDrop.DOUBTFUL, "anchor_bytes": None, "positive_bytes": None}
+
+    def _similarities(self, rows: Sequence[Row]) -> Vectors:
+        """Cosine of crop and thumbnail, by the encoder of the half that the post does not belong to; (n,)."""
+        found = np.zeros(len(rows), np.float32)
+        for half, encoder in enumerate(self._encoders):
+            own = [n for n, row in enumerate(rows) if half_of(row["site"], row["post_id"]) != half]
+            new = {rows[n]["positive_sha256"]: rows[n]["positive_bytes"] for n in own}
+            new = {sha: data for sha, data in new.items() if (half, sha) not in self._known}
+            vectors = encoder.embed([decode(data) for data in new.values()])
+            self._known |= {(half, sha): vector for sha, vector in zip(new, vectors, strict=True)}
+            crops = encoder.embed([decode(rows[n]["anchor_bytes"]) for n in own])
+            for n, crop in zip(own, crops, strict=True):
+                found[n] = crop @ self._known[half, rows[n]["positive_sha256"]]
+        return found
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[pa.RecordBatch]:
+    while some := list(islice(rows, _POSTS_AT_ONCE)):
+        yield rows_to_batch(some, PAIRS)
+
+
+def _image(data: bytes) -> Row:
+    return {"bytes": data, "path": None}
+
+
+def _digest(site: str, post_id: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{site}/{post_id}".encode()).digest()[:8])

@@ -1,0 +1,91 @@
+"""Matching: every tagged product of a shard has one outcome, with its provenance."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from curation.dedup import DuplicateIndex
+from curation.hashing import describe
+from curation.images import encode_jpeg
+from curation.matching import MatchTags
+from curation.pairing import PairingRules
+from curation.schemas import CLUSTERS, CROPS, POSTS, THUMBNAILS
+from curation.tables import ShardedTable, rows_to_batch, write_shard
+from tests.curation.builders import crop_row, picture_row, scene, sha, thumbnail_row, write_hashes
+
+RULES = PairingRules()
+_HAT = scene(1).crop((10, 10, 80, 80)).resize((210, 210))
+"""A thumbnail in the colours of what post 1 shows."""
+
+
+def _shards(tmp_path: Path) -> list[Any]:
+    """Post 1 pairs, post 2 reposts its photo, post 3 has no crops at all, post 4 has a broken thumbnail."""
+    photo, hat = encode_jpeg(scene(1)), encode_jpeg(_HAT)
+    repost = encode_jpeg(scene(1), quality=60)
+    posts = [
+        picture_row(1, "photo", 0, photo),
+        picture_row(1, "product", 0, hat, product_id="h1"),
+        picture_row(2, "photo", 0, repost),
+        picture_row(2, "product", 0, hat, product_id="h1"),
+        picture_row(3, "photo", 0, encode_jpeg(scene(3))),
+        picture_row(3, "product", 0, hat, product_id="h1"),
+        picture_row(4, "photo", 0, encode_jpeg(scene(4))),
+        picture_row(4, "product", 0, None, product_id="h2"),
+    ]
+    crops = [crop_row(post, 0, "hat", 0.9, [10, 10, 80, 80]) for post in (1, 2, 4)]
+    thumbnails = [thumbnail_row(post, 0, "hat", product_id="h1") for post in (1, 2, 3)]
+    thumbnails.append(thumbnail_row(4, 0, None, kept=False, reason="bad_image", probability=None))
+    hashes = [
+        {
+            **describe(image),
+            "sha256": sha(data),
+            "role": role,
+            "site": "kream",
+            "post_id": n,
+            "position": 0,
+            "product_id": None,
+        }
+        for n, (image, data, role) in enumerate(
+            [(scene(1), photo, "photo"), (scene(1), repost, "photo"), (_HAT, hat, "product")]
+        )
+    ]
+    write_hashes(tmp_path, "kream/000000", hashes)
+    DuplicateIndex(tmp_path).update()
+    tables = {"posts": (posts, POSTS), "crops": (crops, CROPS), "thumbnails": (thumbnails, THUMBNAILS)}
+    return [
+        write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(rows, schema)], fingerprint=name)
+        for name, (rows, schema) in tables.items()
+    ] + list(ShardedTable(tmp_path / "duplicate_clusters").shards)
+
+
+def test_match_tags__each_tag_has_one_outcome_and_provenance(tmp_path: Path) -> None:
+    shards = _shards(tmp_path)
+    counts: Counter[str] = Counter()
+    rows = [row for batch in MatchTags()(*shards, counts=counts) for row in batch.to_pylist()]
+    assert [row["reason"] for row in rows] == [None, "repost", "no_box_of_category", "thumbnail_dropped"]
+    assert counts == {"kept": 1, "repost": 1, "no_box_of_category": 1, "thumbnail_dropped": 1}
+    pair = rows[0]
+    assert pair["positive_sha256"] == sha(encode_jpeg(_HAT))
+    assert RULES.least_agreement < pair["colour_agreement"] <= 1
+    assert (pair["detector_version"], pair["classifier_version"], pair["box"]) == ("d1", "c1", [10, 10, 80, 80])
+
+
+@pytest.mark.parametrize(("least", "reason"), [(RULES.least_agreement, "colours_differ"), (0.0, None)])
+def test_match_tags__tag_of_another_colour(tmp_path: Path, least: float, reason: str | None) -> None:
+    red, blue = (encode_jpeg(Image.new("RGB", (210, 210), colour)) for colour in ("firebrick", "navy"))
+    rows = {
+        "posts": ([picture_row(1, "photo", 0, red), picture_row(1, "product", 0, blue, product_id="h1")], POSTS),
+        "crops": ([crop_row(1, 0, "hat", 0.9, [10, 10, 80, 80], bytes=red)], CROPS),
+        "thumbnails": ([thumbnail_row(1, 0, "hat", product_id="h1")], THUMBNAILS),
+        "clusters": ([], CLUSTERS),
+    }
+    shards = [
+        write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
+        for name, (items, schema) in rows.items()
+    ]
+    step = MatchTags(least_agreement=least)
+    (match,) = [row for batch in step(*shards, counts=Counter()) for row in batch.to_pylist()]
+    assert (match["reason"], match["kept"]) == (reason, reason is None)

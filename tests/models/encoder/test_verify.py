@@ -1,0 +1,146 @@
+"""Verification: two halves that never judge themselves, scores on what is kept, pictures only for it."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from curation.images import encode_jpeg
+from curation.schemas import CROPS, POSTS, TAG_MATCHES
+from curation.tables import ShardedTable, rows_to_batch, write_shard
+from models.encoder.infer import Encoder
+from models.encoder.verify import HALVES, VerifyPairs, half_of, write_halves
+from tests.models import toys
+
+BOX = [10.0, 20.0, 50.0, 60.0]
+POSTS_IN_ALL = 40
+
+
+def _tables(root: Path) -> list[ShardedTable]:
+    """Posts of one hat each, of which every fourth was not matched; the crop of post 1 shows another hat."""
+    posts, crops, matches = [], [], []
+    for number in range(POSTS_IN_ALL):
+        product = number % 5
+        shown = product + 1 if number == 1 else product
+        thumbnail, crop = encode_jpeg(toys.thumbnail("hat", product)), encode_jpeg(toys.worn("hat", shown, number))
+        key = {"site": "kream", "post_id": number}
+        posts += [
+            dict.fromkeys(POSTS.names) | key | _picture("photo", encode_jpeg(Image.new("RGB", (60, 80)))),
+            dict.fromkeys(POSTS.names) | key | _picture("product", thumbnail),
+        ]
+        crops.append(
+            dict.fromkeys(CROPS.names)
+            | key
+            | {"position": 0, "image_sha256": "", "category": "hat", "score": 0.9, "box": BOX}
+            | {"kept": True, "bytes": crop, "detector_version": "d"}
+        )
+        matches.append(_match(key, str(product), kept=number % 4 != 0))
+    rows = {"posts": (posts, POSTS), "crops": (crops, CROPS), "matches": (matches, TAG_MATCHES)}
+    for name, (items, schema) in rows.items():
+        write_shard(root / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
+    return [ShardedTable(root / name) for name in rows]
+
+
+def _picture(role: str, data: bytes) -> dict[str, Any]:
+    row = {"role": role, "position": 0, "bytes": data, "post_url": "", "image_url": "", "crawled_at": toys.NOW}
+    return row | {"sha256": toys.image_columns(data)["sha256"]}
+
+
+def _match(key: dict[str, Any], product: str, *, kept: bool) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(TAG_MATCHES.names),
+        **key,
+        "post_url": "",
+        "product_id": product,
+        "category": "hat",
+        "photo_position": 0 if kept else -1,
+        "product_position": 0,
+        "box": BOX if kept else None,
+        "detector_score": 0.9 if kept else None,
+        "classifier_probability": 0.99,
+        "colour_agreement": 0.9 if kept else None,
+        "positive_sha256": f"thumbnail {product}",
+        "detector_version": "d",
+        "classifier_version": "c",
+        "crawled_at": toys.NOW,
+        "kept": kept,
+        "reason": None if kept else "no_box_of_category",
+    }
+
+
+class ByColour:
+    """Stands in for an encoder: the mean colour of the middle, as a unit vector; remembers how much it saw."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def embed(self, images: list[Image.Image]) -> np.ndarray:
+        self.seen += len(images)
+        middle = [np.asarray(toys_middle(image), np.float32).reshape(-1, 3).mean(0) - 127 for image in images]
+        return np.array([vector / np.linalg.norm(vector) for vector in middle], np.float32).reshape(-1, 3)
+
+
+def toys_middle(image: Image.Image) -> Image.Image:
+    """The dot that tells products apart: in a thumbnail it is where the hat is drawn."""
+    if image.width == image.height:  # a thumbnail
+        x0, y0, x1, y1 = (round(share * image.width) for share in toys.BOXES["hat"])
+        image = image.crop((x0, y0, x1, y1))
+    x, y, reach = image.width // 2, image.height // 2, 5
+    return image.crop((x - reach, y - reach, x + reach, y + reach))
+
+
+def _verified(root: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[list[dict[str, Any]], Any]:
+    monkeypatch.setattr(Encoder, "load", lambda _path: ByColour())
+    step = VerifyPairs(**{"verifier": "v", "verifier_version": "1", "least_verification": 0.0, **options})
+    shards = [table.shards[0] for table in _tables(root)]
+    counts: Counter[str] = Counter()
+    rows = [row for batch in step(*shards, counts=counts) for row in batch.to_pylist()]
+    assert sum(counts.values()) == len(rows) == POSTS_IN_ALL
+    return rows, step
+
+
+def test_verify_pairs__wrong_crop_is_the_least_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = _verified(tmp_path, monkeypatch)
+    kept = [row for row in rows if row["kept"]]
+    assert min(kept, key=lambda row: row["verification_score"])["post_id"] == 1
+    assert all(row["anchor_bytes"] and row["positive_bytes"] for row in kept)
+    assert all(row["anchor_bytes"] is None for row in rows if not row["kept"])
+    least = sorted(row["verification_score"] for row in kept)[1]
+    strict, _ = _verified(tmp_path / "strict", monkeypatch, least_verification=least - 1e-6)
+    (doubtful,) = [row for row in strict if row["reason"] == "doubtful"]
+    assert (doubtful["post_id"], doubtful["anchor_bytes"], doubtful["kept"]) == (1, None, False)
+
+
+def test_verify_pairs__each_half_is_judged_by_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, step = _verified(tmp_path, monkeypatch)
+    posts = [row["post_id"] for row in rows if row["kept"]]
+    for half, encoder in enumerate(step._encoders):
+        crops = sum(half_of("kream", post) != half for post in posts)
+        thumbnails = len({post % 5 for post in posts if half_of("kream", post) != half})
+        assert encoder.seen == crops + thumbnails
+
+
+def test_verify_pairs__without_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = _verified(tmp_path, monkeypatch, verifier="")
+    scores = {row["verification_score"] for row in rows if row["kept"]}
+    assert len(scores) == 1  # all had the same shares
+    assert all(row["encoder_similarity"] is None for row in rows)
+
+
+def test_write_halves__disjoint_and_whole(tmp_path: Path) -> None:
+    tables = _tables(tmp_path)
+    halves = write_halves(tables, tmp_path / "halves", most=1000)
+    posts = [set(ShardedTable(half).table(["post_id"])["post_id"].to_pylist()) for half in halves]
+    assert not posts[0] & posts[1]
+    assert posts[0] | posts[1] == {post for post in range(POSTS_IN_ALL) if post % 4}
+    assert all(half_of("kream", post) == half for half in range(HALVES) for post in posts[half])
+
+
+def test_write_halves__no_more_than_asked(tmp_path: Path) -> None:
+    tables = _tables(tmp_path)
+    halves = write_halves(tables, tmp_path / "halves", most=5)
+    counts = [ShardedTable(half).rows for half in halves]
+    assert 0 < sum(counts) < 20  # of 30, about 10
