@@ -128,7 +128,13 @@ _CATEGORY_ENCODER_TINY: Final = {
     "evaluations": 1,
     "processes": 1,  # several train side by side
 }
-_VERIFIER_TINY: Final = {**_ENCODER_TINY, "steps": 300, "batch": 64, "processes": 1}  # both halves learn at once
+_VERIFIER_TINY: Final = {
+    **_ENCODER_TINY,
+    "steps": 300,
+    "batch": 64,
+    "processes": 1,  # both halves learn at once
+    "distractors": 0,  # they would be the very products that are looked for
+}
 _ENCODER_FULL: Final = {
     "pretrained": "microsoft/swin-base-patch4-window7-224",
     "height": 224,
@@ -142,7 +148,7 @@ _ENCODER_FULL: Final = {
     "workers": 8,
 }
 _CATEGORY_ENCODER_FULL: Final = {**_ENCODER_FULL, "steps": 4_500, "learning_rate": 2e-5}
-_VERIFIER_FULL: Final = {**_ENCODER_FULL, "steps": 3_000}  # it judges pairs, and need not find the last point
+_VERIFIER_FULL: Final = {**_ENCODER_FULL, "steps": 3_000, "distractors": 0}
 _PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "detector-tiny": _DETECTOR_TINY,
     "detector-full": _DETECTOR_FULL,
