@@ -23,7 +23,7 @@ _JPEG_QUALITY: Final = 72
 _SIDE: Final = 104  # px of a tile
 _TILES: Final = 28
 _BAR: Final = 18  # characters of a full bar
-_MEASURES: Final = ("r@1", "r@5", "r@10", "mrr", "ndcg")
+_MEASURES: Final = ("r@1", "r@5", "r@10", "r@20", "map", "mrr", "ndcg")
 
 
 def picture_metadata(image: Image.Image, alt: str) -> dg.MarkdownMetadataValue:
@@ -118,6 +118,18 @@ def measures_table(summaries: Mapping[str, Mapping[str, Any]]) -> dg.MarkdownMet
     return dg.MetadataValue.md(
         "\n".join([f"| | queries | {' | '.join(_MEASURES)} |", "|---|--:|" + "--:|" * len(_MEASURES), *lines])
     )
+
+
+def differences_table(comparisons: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dg.MarkdownMetadataValue:
+    """Paired differences of every measure with 95 % intervals and p-values."""
+    lines = [
+        f"| {name} | {measure} | {of['mean']:+.3f} ({of['low']:+.3f} to {of['high']:+.3f}) | {of['p']:.3f} "
+        f"| {of['effect']:+.2f} | {of['better']} : {of['worse']} |"
+        for name, measures in comparisons.items()
+        for measure, of in measures.items()
+    ]
+    head = "| | measure | difference | p | effect | better : worse |"
+    return dg.MetadataValue.md("\n".join([head, "|---|---|---|--:|--:|--:|", *lines]))
 
 
 def examples_metadata(examples: Sequence["Example"]) -> dg.MarkdownMetadataValue:

@@ -1,17 +1,18 @@
-"""Retrieval measures in plain numpy: recall@k, MRR, mAP, nDCG, by product, with clustered bootstrap intervals.
+"""Retrieval measures in plain numpy: recall@k, MRR, mAP, nDCG, by product, with intervals and paired comparisons.
 
 A query is a crop with the product that it shows; the gallery is the catalog. With a category filter a query competes
 only with its own category, as search does.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import MetricError
+from models.statistics import ROUNDS, Clusterings, bootstrap_means, compare, interval
 
 RANKS: Final = (1, 5, 10, 20)
 _SCORES_AT_ONCE: Final = 4_000_000  # similarities held in memory, 16 MB
@@ -64,41 +65,62 @@ def per_query(queries: Embedded, gallery: Embedded, *, by_category: bool = True)
     return result
 
 
+def with_misses(queries: Embedded, gallery: Embedded) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_]]:
+    """`per_query` with the category filter, where a product may be filed under another category than its query's.
+
+    Such a product cannot be found: it gets zeros and the last rank. The mask tells which queries they are.
+
+    Raises:
+        MetricError: no query's product is in the gallery under the query's category.
+    """
+    filed = set(zip(gallery.labels.tolist(), gallery.categories.tolist(), strict=True))
+    pairs = zip(queries.labels.tolist(), queries.categories.tolist(), strict=True)
+    outside = np.array([pair not in filed for pair in pairs], bool)
+    if outside.all():
+        raise MetricError("no query's product is in the catalog under the query's category")
+    found = per_query(queries.take(~outside), gallery)
+    result = {}
+    for name, values in found.items():
+        result[name] = np.full(len(outside), float(len(gallery.labels)) if name == "rank" else 0.0)
+        result[name][~outside] = values
+    return result, outside
+
+
 def summarise(
     measures: Mapping[str, NDArray[np.float64]],
     categories: NDArray[Any],
-    clusters: NDArray[Any],
+    clusterings: Clusterings,
     *,
-    rounds: int = 1000,
+    rounds: int = ROUNDS,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Means over all queries and per category, each with a 95 % interval.
+    """Means over all queries and per category, each with a 95 % interval (see `models.statistics`).
 
-    The interval is the percentile bootstrap over clusters of queries (product or post): queries of one product are not
-    independent.
+    Args:
+        measures: of each query, from `per_query`.
+        categories: (n,) of each query.
+        clusterings: what makes queries depend on each other: their product, and the post whose photo they are cut from.
+        rounds: of the bootstrap.
+        seed: of the bootstrap.
 
     Returns:
-        `overall` and `by_category`, each with `queries`, and per measure `mean`, `low`, `high`.
+        `overall` and `by_category`, each with `queries`, `clusters` (the smallest number of them), and per measure
+        `mean`, `low`, `high`. A single cluster says nothing about others: its interval is all of 0 to 1.
     """
-    groups = {name: categories == name for name in np.unique(categories)}
-    return {
-        "overall": _summary(measures, np.ones(len(categories), bool), clusters, rounds, seed),
-        "by_category": {str(name): _summary(measures, mask, clusters, rounds, seed) for name, mask in groups.items()},
-    }
+    groups = {str(name): categories == name for name in np.unique(categories)}
+    everything = np.ones(len(categories), bool)
+    overall, *parts = (_summary(measures, mask, clusterings, rounds, seed) for mask in (everything, *groups.values()))
+    return {"overall": overall, "by_category": dict(zip(groups, parts, strict=True))}
 
 
-def bootstrap(
-    values: NDArray[np.float64], clusters: NDArray[Any], *, rounds: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % percentile interval of the mean when whole clusters are drawn with replacement."""
-    if not len(values):
-        raise MetricError("no value to bootstrap")
-    _, index = np.unique(clusters, return_inverse=True)
-    sums, counts = np.bincount(index, values), np.bincount(index)
-    draws = np.random.default_rng(seed).integers(0, len(sums), (rounds, len(sums)))
-    means = sums[draws].sum(1) / counts[draws].sum(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+def compare_measures(
+    candidate: Mapping[str, NDArray[np.float64]],
+    reference: Mapping[str, NDArray[np.float64]],
+    clusterings: Clusterings,
+) -> dict[str, dict[str, float]]:
+    """`models.statistics.compare` of every measure but the rank, as plain numbers."""
+    names = [name for name in candidate if name != "rank"]
+    return {name: asdict(compare(candidate[name], reference[name], clusterings)) for name in names}
 
 
 def mean_of(summary: Mapping[str, Any], measure: str, category: str = "") -> float:
@@ -128,13 +150,19 @@ def _ranked(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> dict[st
 def _summary(
     measures: Mapping[str, NDArray[np.float64]],
     mask: NDArray[np.bool_],
-    clusters: NDArray[Any],
+    clusterings: Clusterings,
     rounds: int,
     seed: int,
 ) -> dict[str, Any]:
-    result: dict[str, Any] = {"queries": int(mask.sum())}
-    names: Sequence[str] = [name for name in measures if name != "rank"]
-    for name in names:
-        low, high = bootstrap(measures[name][mask], clusters[mask], rounds=rounds, seed=seed)
-        result[name] = {"mean": float(measures[name][mask].mean()), "low": low, "high": high}
-    return result
+    own = [names[mask] for names in clusterings]
+    clusters = min(len(np.unique(names)) for names in own)
+    names = [name for name in measures if name != "rank"]
+    values = np.stack([measures[name][mask] for name in names], axis=1)
+    low, high = np.zeros(len(names)), np.ones(len(names))
+    if clusters > 1:
+        low, high = interval(bootstrap_means(values, own, rounds=rounds, seed=seed))
+    bounds = zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)
+    shown = {
+        name: dict(zip(("mean", "low", "high"), row, strict=True)) for name, row in zip(names, bounds, strict=True)
+    }
+    return {"queries": int(mask.sum()), "clusters": clusters, **shown}
