@@ -15,6 +15,7 @@ from models.errors import MetricError
 from models.statistics import ROUNDS, Clusterings, bootstrap_means, compare, interval
 
 RANKS: Final = (1, 5, 10, 20)
+MEASURES: Final = ("rank", "mrr", "map", "ndcg", *(f"r@{k}" for k in RANKS))
 _SCORES_AT_ONCE: Final = 4_000_000  # similarities held in memory, 16 MB
 
 
@@ -69,19 +70,13 @@ def with_misses(queries: Embedded, gallery: Embedded) -> tuple[dict[str, NDArray
     """`per_query` with the category filter, where a product may be filed under another category than its query's.
 
     Such a product cannot be found: it gets zeros and the last rank. The mask tells which queries they are.
-
-    Raises:
-        MetricError: no query's product is in the gallery under the query's category.
     """
     filed = set(zip(gallery.labels.tolist(), gallery.categories.tolist(), strict=True))
     pairs = zip(queries.labels.tolist(), queries.categories.tolist(), strict=True)
     outside = np.array([pair not in filed for pair in pairs], bool)
-    if outside.all():
-        raise MetricError("no query's product is in the catalog under the query's category")
-    found = per_query(queries.take(~outside), gallery)
-    result = {}
-    for name, values in found.items():
-        result[name] = np.full(len(outside), float(len(gallery.labels)) if name == "rank" else 0.0)
+    result = {name: np.zeros(len(outside)) for name in MEASURES}
+    result["rank"] += len(gallery.labels)
+    for name, values in (per_query(queries.take(~outside), gallery) if not outside.all() else {}).items():
         result[name][~outside] = values
     return result, outside
 

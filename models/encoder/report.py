@@ -141,6 +141,8 @@ def evaluate_encoders(
     measures, summaries = {}, {}
     for name, asked in queries.items():
         measures[name], outside = with_misses(asked, gallery.embedded[name])
+        if outside.all():
+            raise MetricError("no query's product is in the catalog under the query's category")
         plain = per_query(asked, gallery.embedded[name], by_category=False)
         summaries[name] = {
             "filtered": summarise(measures[name], asked.categories, clusterings),
