@@ -38,7 +38,7 @@ def consider(
         candidate: checkpoint directory, just trained or trained before.
         weigh: verdict on the candidate and what was measured of it, given the version in use.
         closed: False lets every candidate pass.
-        keep: so many of the newest versions stay, and the one in use.
+        keep: so many of the newest versions stay, the one in use, and the one used before it.
 
     Returns:
         Its check warns where an older version stays in use, and blocks where there is none.
@@ -51,7 +51,7 @@ def consider(
         if not closed:
             verdict = replace(verdict, passed=True, reason=f"gates are off; {verdict.reason}")
         versions.decide(name, verdict)
-        versions.expire(keep)
+        versions.expire(keep, [versions.earlier] if versions.earlier else [])
     in_use = versions.current
     decision = versions.decided(name) or {}
     text = f"{name} {decision['decision']}: {decision['reason']}; in use: {in_use.name if in_use else 'none'}"

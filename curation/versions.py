@@ -8,7 +8,7 @@ versions share is one file on disk (a hard link).
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,16 +81,16 @@ class Versions:
             if self.names:
                 self.activate(self.names[-1])
 
-    def expire(self, keep: int) -> list[str]:
-        """Remove all but the newest `keep` versions and the one in use; returns the names of those removed.
+    def expire(self, keep: int, spared: Collection[str] = ()) -> list[str]:
+        """Remove all but the newest `keep` versions, the one in use and those `spared`; the names of those removed.
 
         Raises:
             VersionError: `keep` is below 1.
         """
         if keep < 1:
             raise VersionError(f"keep: must be at least 1, got {keep}")
-        used = self.current
-        old = [name for name in self.names[:-keep] if used is None or name != used.name]
+        spared = {*spared, *([self.current.name] if self.current else [])}
+        old = [name for name in self.names[:-keep] if name not in spared]
         for name in old:
             shutil.rmtree(self.folder / name)
         return old

@@ -72,14 +72,19 @@ class ModelVersions(Versions):
         Raises:
             VersionError: there was none, or it is not kept any more.
         """
+        name = self.earlier
+        if name is None:
+            raise VersionError(f"{self.link}: no earlier version to return to")
+        self.activate(name)
+        self._record(name, "rolled back", "person", reason)
+        return name
+
+    @property
+    def earlier(self) -> str | None:
+        """Name of the version that was used before the current one, if it is still there."""
         now = self.current.name if self.current else None
         used = [row["in_use"] for row in self.ledger() if row["in_use"] != now]
-        earlier = [name for name in used if name in self.names]
-        if not earlier:
-            raise VersionError(f"{self.link}: no earlier version to return to")
-        self.activate(earlier[-1])
-        self._record(earlier[-1], "rolled back", "person", reason)
-        return str(earlier[-1])
+        return next((name for name in reversed(used) if name in self.names), None)
 
     def ledger(self) -> list[dict[str, Any]]:
         """All decisions, oldest first."""
