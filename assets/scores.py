@@ -173,4 +173,4 @@ def _annotated_photos(
             except ImageError:  # the crawl's table says why
                 continue
             if image is not None:
-                yield AnnotatedPhoto(image, f"{row['site']}/{row['post_id']}", worn)
+                yield AnnotatedPhoto(image, worn)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from curation.versions import VersionError, Versions, share
 from models.checkpoint import MANIFEST
-from models.statistics import Clusterings, Difference, compare
+from models.statistics import Difference, compare
 
 LEDGER: Final = "promotions.jsonl"
 GATE: Final = "gate"
@@ -119,7 +119,7 @@ class ModelVersions(Versions):
 def not_worse(
     candidate: NDArray[np.float64],
     current: NDArray[np.float64],
-    clusterings: Clusterings,
+    clusters: NDArray[Any],
     *,
     margin: float,
     measure: str = "",
@@ -129,14 +129,14 @@ def not_worse(
     Args:
         candidate: the measure of each query.
         current: the same of the model in use, on the same queries.
-        clusterings: see `models.statistics`.
+        clusters: product of each query.
         margin: how much worse is tolerable, in the measure's unit.
         measure: its name, for the reason.
 
     Raises:
         MetricError: the queries are too few to tell.
     """
-    difference = compare(candidate, current, clusterings)
+    difference = compare(candidate, current, clusters)
     passed = difference.lower > -margin
     means = float(candidate.mean()), float(current.mean())
     numbers = {"measure": measure, "candidate": means[0], "in_use": means[1], "margin": margin, **_plain(difference)}

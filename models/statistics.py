@@ -1,11 +1,10 @@
 """Intervals and tests for measures of queries that are not independent: the bootstrap by clusters.
 
-Queries of one product share the right answer, queries of one post the photo. With several clusterings each is drawn
-for itself and a query weighs the product of its clusters' counts (the pigeonhole bootstrap, Owen 2007): that covers
-both kinds of dependence, if a little too widely.
+Queries of one product share the right answer and what looks like it; queries of one post share the photo. Clusters are
+products: on the test crops of two drawn worlds the standard error of R@1 was 0.028 and 0.055 by product, 0.021 and
+0.027 by post, 0.019 and 0.026 by row, so that both at once (Cameron et al. 2011) add little: 0.030 and 0.056.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,11 +13,9 @@ from numpy.typing import NDArray
 
 from models.errors import MetricError
 
-Clusterings = Sequence[NDArray[Any]]
-"""One or more names of the cluster of each row, (n,) each."""
-
 ROUNDS: Final = 1000
-_WEIGHTS_AT_ONCE: Final = 4_000_000  # 32 MB
+FEWEST_CLUSTERS: Final = 2
+"""One cluster says nothing of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +33,34 @@ class Difference:
 
 
 def bootstrap_means(
-    values: NDArray[np.float64], clusterings: Clusterings, *, rounds: int = ROUNDS, seed: int = 0
+    values: NDArray[np.float64], clusters: NDArray[Any], *, rounds: int = ROUNDS, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Means of resampled rows.
+    """Means of resampled rows: whole clusters are drawn with replacement.
 
     Args:
         values: measures of each row, (n, m).
-        clusterings: what is drawn with replacement.
+        clusters: (n,) name of the cluster of each row.
         rounds: how often.
         seed: equal seeds draw equal rows.
 
     Returns:
-        (rounds, m), or fewer when rows of several clusterings are so few that a round drew none.
+        (rounds, m).
 
     Raises:
-        MetricError: there is no row, or a clustering has another length.
+        MetricError: there is no row, or the lengths differ.
     """
-    if not len(values) or any(len(names) != len(values) for names in clusterings):
-        raise MetricError(f"{len(values)} values to bootstrap, clusterings of {[len(names) for names in clusterings]}")
-    means = []
-    for weights in _weights(clusterings, rounds, seed):
-        drawn = weights[weights.any(1)]  # two clusterings may draw no common row
-        means.append(drawn @ values / drawn.sum(1, keepdims=True))
-    return np.concatenate(means)
+    if not len(values) or len(clusters) != len(values):
+        raise MetricError(f"{len(values)} values to bootstrap, of {len(clusters)} clusters' names")
+    _, index = np.unique(clusters, return_inverse=True)
+    counts = np.bincount(index)
+    sums = np.stack([np.bincount(index, column) for column in values.T], axis=1)
+    draw = np.random.default_rng(seed)
+    even = np.full(len(counts), 1 / len(counts))
+    means = np.empty((rounds, values.shape[1]))
+    for at in range(rounds):  # one at a time: a catalog may have tens of thousands of products
+        weights = draw.multinomial(len(counts), even)
+        means[at] = weights @ sums / (weights @ counts)
+    return means
 
 
 def interval(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -70,7 +72,7 @@ def interval(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 def compare(
     candidate: NDArray[np.float64],
     reference: NDArray[np.float64],
-    clusterings: Clusterings,
+    clusters: NDArray[Any],
     *,
     rounds: int = ROUNDS,
     seed: int = 0,
@@ -84,11 +86,11 @@ def compare(
     """
     if len(candidate) != len(reference):
         raise MetricError(f"{len(candidate)} values of the candidate, {len(reference)} of the reference")
-    if any(len(np.unique(names)) < 2 for names in clusterings):
+    if len(np.unique(clusters)) < FEWEST_CLUSTERS:
         raise MetricError(f"{len(candidate)} queries of a single cluster cannot be compared")
     differences = candidate - reference
     mean, spread = float(differences.mean()), float(differences.std())
-    means = bootstrap_means(differences[:, None], clusterings, rounds=rounds, seed=seed)[:, 0]
+    means = bootstrap_means(differences[:, None], clusters, rounds=rounds, seed=seed)[:, 0]
     low, lower, high = np.percentile(means, [2.5, 5, 97.5])
     as_large = int((np.abs(means - mean) >= abs(mean) - 1e-12).sum())
     return Difference(
@@ -101,17 +103,3 @@ def compare(
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),
     )
-
-
-def _weights(clusterings: Clusterings, rounds: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Weight of each row in each round, (some rounds, n): a few rounds at a time, since n may be large."""
-    draw = np.random.default_rng(seed)
-    numbered = [np.unique(names, return_inverse=True)[1] for names in clusterings]
-    step = max(1, _WEIGHTS_AT_ONCE // len(numbered[0]))
-    for start in range(0, rounds, step):
-        size = min(step, rounds - start)
-        weights = np.ones((size, len(numbered[0])))
-        for rows in numbered:
-            count = int(rows.max()) + 1
-            weights *= draw.multinomial(count, np.full(count, 1 / count), size)[:, rows]
-        yield weights

@@ -17,6 +17,7 @@ from PIL import Image
 from models.boxes import Box, Detection, cut, overlap
 from models.encoder.evaluate import Embedded, compare_measures, summarise, with_misses
 from models.errors import MetricError
+from models.statistics import FEWEST_CLUSTERS
 
 MIN_IOU: Final = 0.5
 """A detection is of a garment when it overlaps its annotated box at least this much."""
@@ -39,7 +40,6 @@ class AnnotatedPhoto:
     """A photo and what is worn on it."""
 
     image: Image.Image
-    post: str
     worn: Sequence[Worn]
 
 
@@ -48,7 +48,6 @@ class _Queries:
     """Every garment's crops, gathered photo by photo."""
 
     worn: list[Worn] = field(default_factory=list)
-    posts: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)  # category of the detection; "" where there is none
     true: list[NDArray[np.float32]] = field(default_factory=list)
     detected: list[NDArray[np.float32]] = field(default_factory=list)  # of the true box where there is none
@@ -71,7 +70,7 @@ def evaluate_end_to_end(
     Returns:
         `garments`; `detected` and `named`, the shares that were found and found under their category; the summaries
         (`models.encoder.evaluate.summarise`) `true_boxes`, `detected_boxes` and `end_to_end`; and `gap`: end to end
-        minus true boxes, for every measure, paired; empty where all garments are of one product or post.
+        minus true boxes, for every measure, paired; empty where all garments are of one product.
 
     Raises:
         MetricError: there is no garment.
@@ -89,14 +88,13 @@ def evaluate_end_to_end(
         "end_to_end": Embedded(np.stack(queries.detected), products, named),
     }
     measures = {name: with_misses(of, gallery)[0] for name, of in asked.items()}
-    clusterings = (products, np.array(queries.posts))
-    several = all(len(np.unique(names)) > 1 for names in clusterings)
+    several = len(np.unique(products)) >= FEWEST_CLUSTERS
     return {
         "garments": len(products),
         "detected": float((named != "").mean()),
         "named": float((named == true).mean()),
-        **{name: summarise(of, true, clusterings) for name, of in measures.items()},
-        "gap": compare_measures(measures["end_to_end"], measures["true_boxes"], clusterings) if several else {},
+        **{name: summarise(of, true, products) for name, of in measures.items()},
+        "gap": compare_measures(measures["end_to_end"], measures["true_boxes"], products) if several else {},
     }
 
 
@@ -115,7 +113,6 @@ def _gather(
         if not rows:
             continue
         queries.worn += [worn for _, worn, _ in rows]
-        queries.posts += [photo.post for photo, _, _ in rows]
         queries.named += [nearest.category if nearest else "" for _, _, nearest in rows]
         queries.true += list(embed([cut(photo.image, worn.box) for photo, worn, _ in rows]))
         crops = [cut(photo.image, nearest.box if nearest else worn.box) for photo, worn, nearest in rows]

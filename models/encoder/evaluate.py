@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import MetricError
-from models.statistics import ROUNDS, Clusterings, bootstrap_means, compare, interval
+from models.statistics import FEWEST_CLUSTERS, ROUNDS, bootstrap_means, compare, interval
 
 RANKS: Final = (1, 5, 10, 20)
 MEASURES: Final = ("rank", "mrr", "map", "ndcg", *(f"r@{k}" for k in RANKS))
@@ -84,7 +84,7 @@ def with_misses(queries: Embedded, gallery: Embedded) -> tuple[dict[str, NDArray
 def summarise(
     measures: Mapping[str, NDArray[np.float64]],
     categories: NDArray[Any],
-    clusterings: Clusterings,
+    clusters: NDArray[Any],
     *,
     rounds: int = ROUNDS,
     seed: int = 0,
@@ -94,28 +94,28 @@ def summarise(
     Args:
         measures: of each query, from `per_query`.
         categories: (n,) of each query.
-        clusterings: what makes queries depend on each other: their product, and the post whose photo they are cut from.
+        clusters: (n,) product of each query: queries of one product are not independent.
         rounds: of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
-        `overall` and `by_category`, each with `queries`, `clusters` (the smallest number of them), and per measure
-        `mean`, `low`, `high`. A single cluster says nothing about others: its interval is all of 0 to 1.
+        `overall` and `by_category`, each with `queries`, `clusters`, and per measure `mean`, `low`, `high`. A single
+        cluster says nothing of others: its interval is all of 0 to 1.
     """
     groups = {str(name): categories == name for name in np.unique(categories)}
     everything = np.ones(len(categories), bool)
-    overall, *parts = (_summary(measures, mask, clusterings, rounds, seed) for mask in (everything, *groups.values()))
+    overall, *parts = (_summary(measures, mask, clusters, rounds, seed) for mask in (everything, *groups.values()))
     return {"overall": overall, "by_category": dict(zip(groups, parts, strict=True))}
 
 
 def compare_measures(
     candidate: Mapping[str, NDArray[np.float64]],
     reference: Mapping[str, NDArray[np.float64]],
-    clusterings: Clusterings,
+    clusters: NDArray[Any],
 ) -> dict[str, dict[str, float]]:
     """`models.statistics.compare` of every measure but the rank, as plain numbers."""
     names = [name for name in candidate if name != "rank"]
-    return {name: asdict(compare(candidate[name], reference[name], clusterings)) for name in names}
+    return {name: asdict(compare(candidate[name], reference[name], clusters)) for name in names}
 
 
 def mean_of(summary: Mapping[str, Any], measure: str, category: str = "") -> float:
@@ -145,19 +145,19 @@ def _ranked(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> dict[st
 def _summary(
     measures: Mapping[str, NDArray[np.float64]],
     mask: NDArray[np.bool_],
-    clusterings: Clusterings,
+    clusters: NDArray[Any],
     rounds: int,
     seed: int,
 ) -> dict[str, Any]:
-    own = [names[mask] for names in clusterings]
-    clusters = min(len(np.unique(names)) for names in own)
+    own = clusters[mask]
+    count = len(np.unique(own))
     names = [name for name in measures if name != "rank"]
     values = np.stack([measures[name][mask] for name in names], axis=1)
     low, high = np.zeros(len(names)), np.ones(len(names))
-    if clusters > 1:
+    if count >= FEWEST_CLUSTERS:
         low, high = interval(bootstrap_means(values, own, rounds=rounds, seed=seed))
     bounds = zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)
     shown = {
         name: dict(zip(("mean", "low", "high"), row, strict=True)) for name, row in zip(names, bounds, strict=True)
     }
-    return {"queries": int(mask.sum()), "clusters": clusters, **shown}
+    return {"queries": int(mask.sum()), "clusters": count, **shown}

@@ -51,7 +51,7 @@ def weigh_encoder(
         means = {name: float(of.mean()) for name, of in values.items()}
         return beats(measure, means.pop("candidate"), means), result
     try:
-        verdict = not_worse(values["candidate"], values["in_use"], report.clusterings, margin=margin, measure=measure)
+        verdict = not_worse(values["candidate"], values["in_use"], report.products, margin=margin, measure=measure)
     except MetricError as error:  # a handful of test crops cannot tell two encoders apart
         verdict = Verdict(False, str(error))
     return verdict, result

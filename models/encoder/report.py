@@ -18,7 +18,7 @@ from curation.taxonomy import CATEGORIES
 from models.encoder.baselines import histogram, perceptual_hash
 from models.encoder.evaluate import Embedded, compare_measures, per_query, summarise, with_misses
 from models.errors import MetricError
-from models.statistics import Clusterings
+from models.statistics import FEWEST_CLUSTERS
 
 Plain = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
 """RGB pictures → unit vectors (n, d)."""
@@ -39,7 +39,6 @@ _PAIR_COLUMNS: Final = (
     "box",
     "anchor",
 )
-_FEWEST_CLUSTERS: Final = 2
 _TILE: Final = 128  # px, longest side of an example's pictures
 
 
@@ -92,7 +91,7 @@ class Report:
     numbers: dict[str, Any]
     worst: list[Example]  # of the first encoder
     measures: dict[str, dict[str, NDArray[np.float64]]]  # by encoder, of each query, with the category filter
-    clusterings: Clusterings  # product and post of each query
+    products: NDArray[Any]  # of each query
     gallery: Gallery
 
 
@@ -136,8 +135,7 @@ def evaluate_encoders(
         raise MetricError(f"none of {len(named)} {split} pairs has its product in the catalog of {len(labels)}")
     keys = np.array([label or "" for label in named]), np.array([row["category"] for row in rows])
     queries = {name: Embedded(vectors[name], *keys).take(used) for name in encoders}
-    posts = np.array([f"{row['site']}/{row['post_id']}" for row in rows])[used]
-    clusterings = (keys[0][used], posts)
+    products = keys[0][used]
     measures, summaries = {}, {}
     for name, asked in queries.items():
         measures[name], outside = with_misses(asked, gallery.embedded[name])
@@ -145,8 +143,8 @@ def evaluate_encoders(
             raise MetricError("no query's product is in the catalog under the query's category")
         plain = per_query(asked, gallery.embedded[name], by_category=False)
         summaries[name] = {
-            "filtered": summarise(measures[name], asked.categories, clusterings),
-            "unfiltered": summarise(plain, asked.categories, clusterings),
+            "filtered": summarise(measures[name], asked.categories, products),
+            "unfiltered": summarise(plain, asked.categories, products),
         }
     first, *others = encoders
     numbers = {
@@ -156,11 +154,11 @@ def evaluate_encoders(
         "not_in_catalog": int((~used).sum()),
         "other_category": int(outside.sum()),
         "encoders": summaries,
-        "comparisons": _comparisons(measures, first, others, clusterings),
+        "comparisons": _comparisons(measures, first, others, products),
     }
     shown = _Shown(queries[first], gallery.embedded[first], measures[first]["rank"], np.flatnonzero(used))
     worst = _worst(shown, examples, lambda: _catalog_pictures(catalog), lambda: _pair_pictures(pairs, split))
-    return Report(numbers, worst, measures, clusterings, gallery)
+    return Report(numbers, worst, measures, products, gallery)
 
 
 def read_gallery(catalog: ShardedTable, encoders: Mapping[str, Embed], clusters: Mapping[str, str]) -> Gallery:
@@ -176,12 +174,12 @@ def _comparisons(
     measures: Mapping[str, Mapping[str, NDArray[np.float64]]],
     first: str,
     others: Sequence[str],
-    clusterings: Clusterings,
+    products: NDArray[Any],
 ) -> dict[str, Any]:
-    """The first encoder against each other one; nothing where all queries are of one product or post."""
-    if any(len(np.unique(names)) < _FEWEST_CLUSTERS for names in clusterings):
+    """The first encoder against each other one; nothing where all queries are of one product."""
+    if len(np.unique(products)) < FEWEST_CLUSTERS:
         return {}
-    return {f"{first} - {name}": compare_measures(measures[first], measures[name], clusterings) for name in others}
+    return {f"{first} - {name}": compare_measures(measures[first], measures[name], products) for name in others}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from models.promotion import ModelVersions, Verdict, beats, not_worse
 from tests.models.test_checkpoint import save
 
 PASS, FAIL = Verdict(True, "good"), Verdict(False, "bad", {"margin": 0.05})
-QUERIES = [np.arange(200) // 4]  # four of each product
+QUERIES = np.arange(200) // 4  # four of each product
 
 
 def answers(*wrong):

@@ -13,11 +13,11 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 LEFT, RIGHT = (0.0, 0.0, 10.0, 20.0), (10.0, 0.0, 20.0, 20.0)
 
 
-def photo(post):
+def photo():
     """A red top on the left, a blue bag on the right."""
     image = Image.new("RGB", (20, 20), RED)
     image.paste(BLUE, (10, 0, 20, 20))
-    return AnnotatedPhoto(image, post, [Worn("top", LEFT, "red-top"), Worn("bag", RIGHT, "blue-bag")])
+    return AnnotatedPhoto(image, [Worn("top", LEFT, "red-top"), Worn("bag", RIGHT, "blue-bag")])
 
 
 def embed(images):
@@ -34,9 +34,7 @@ GALLERY = Embedded(
 
 def search(*detections):
     """What two photos with these detections each come to."""
-    return evaluate_end_to_end(
-        lambda images: [list(detections)] * len(images), embed, [photo("1"), photo("2")], GALLERY
-    )
+    return evaluate_end_to_end(lambda images: [list(detections)] * len(images), embed, [photo(), photo()], GALLERY)
 
 
 def recalls(measured):
@@ -69,11 +67,11 @@ def test_evaluate_end_to_end__detector_that_finds_nothing():
 
 
 def test_evaluate_end_to_end__no_garment():
-    bare = AnnotatedPhoto(photo("1").image, "1", [])
+    bare = AnnotatedPhoto(photo().image, [])
     with pytest.raises(MetricError, match="no annotated garment"):
         evaluate_end_to_end(lambda images: [[] for _ in images], embed, [bare], GALLERY)
 
 
-def test_evaluate_end_to_end__one_post_has_no_interval_of_the_gap():
-    measured = evaluate_end_to_end(lambda images: [[] for _ in images], embed, [photo("1")], GALLERY)
-    assert measured["gap"] == {}
+def test_evaluate_end_to_end__one_product_has_no_interval_of_the_gap():
+    one = AnnotatedPhoto(photo().image, photo().worn[:1])
+    assert evaluate_end_to_end(lambda images: [[] for _ in images], embed, [one], GALLERY)["gap"] == {}

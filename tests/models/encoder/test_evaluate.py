@@ -91,8 +91,7 @@ def test_with_misses__product_filed_elsewhere_gets_nothing():
 
 def test_summarise__means_and_groups():
     measures = {"rank": np.array([1.0, 2, 9]), "r@1": np.array([1.0, 0, 0])}
-    products, posts = np.array(["p", "q", "r"]), np.array([1, 2, 2])
-    result = summarise(measures, np.array(["bag", "top", "top"]), [products, posts], rounds=200)
+    result = summarise(measures, np.array(["bag", "top", "top"]), np.array(["p", "q", "q"]), rounds=200)
     assert mean_of(result, "r@1") == pytest.approx(1 / 3)
     assert (result["overall"]["queries"], result["overall"]["clusters"]) == (3, 2)
     assert result["overall"]["r@1"]["low"] <= 1 / 3 <= result["overall"]["r@1"]["high"]
@@ -102,7 +101,7 @@ def test_summarise__means_and_groups():
 
 def test_compare_measures__every_measure_but_the_rank():
     ours, theirs = (per_query(embedded([angle, 40], ["a", "b"]), embedded([0, 50], ["a", "b"])) for angle in (5, 45))
-    result = compare_measures(ours, theirs, [np.array(["a", "b"])])
+    result = compare_measures(ours, theirs, np.array(["a", "b"]))
     assert (result["r@1"]["mean"], result["r@1"]["better"], result["r@1"]["worse"]) == (0.5, 1, 0)
     assert result["mrr"]["mean"] == 0.25
     assert "rank" not in result
