@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -118,7 +117,7 @@ def post_crops(
 class Thumbnails(dg.Config):
     """Which thumbnails are believed."""
 
-    least_probability: float | None = None  # by default the classifier's own, chosen for a stated precision
+    least_probability: float | None = None  # by default the recipe's
 
 
 @stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS)
@@ -126,6 +125,7 @@ def thumbnail_categories(
     context: dg.AssetExecutionContext,
     data: DataFolder,
     engine: Engine,
+    recipes: Recipes,
     config: Thumbnails,
     category_classifier: Path,
     onthelook_posts: ShardedTable,
@@ -134,10 +134,10 @@ def thumbnail_categories(
     """Category and confidence of every tagged product's thumbnail."""
     posts = all_posts(data, onthelook_posts, kream_posts)
     output = data.path / "label" / "thumbnail_categories"
-    arguments: dict[str, Any] = step_arguments("classifier", category_classifier)
-    if config.least_probability is not None:
-        arguments["min_probability"] = config.least_probability
-    report = engine.map(context, "models.classifier.step:ClassifyThumbnails", [posts], output, **arguments)
+    least = recipes.least_probability if config.least_probability is None else config.least_probability
+    arguments = step_arguments("classifier", category_classifier)
+    step = "models.classifier.step:ClassifyThumbnails"
+    report = engine.map(context, step, [posts], output, **arguments, min_probability=least)
     kept = report.table.table(["category", "kept"])
     categories = Counter(kept.filter(kept["kept"])["category"].to_pylist())
     return mapped(report, report.table.rows, {"categories": reasons_table(categories)}, **_shard_checks(report))

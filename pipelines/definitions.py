@@ -66,6 +66,8 @@ def _resources(settings: Settings) -> dict[str, object]:
             floors=_FLOORS if settings.gates == "on" else {},
             # a detector that learned from a few real photos is sure of nothing
             least_verification=PairingRules.least_verification if settings.gates == "on" else 0.0,
+            # a classifier that learned from a few real thumbnails keeps no stated precision
+            least_probability=None if settings.gates == "on" else 0.5,
             must_beat_baselines=settings.gates == "on",
             margin=_MARGINS[settings.profile],
             thumbnails=_path(settings.thumbnails),
