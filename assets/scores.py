@@ -132,7 +132,7 @@ def encoder_scores(
     measured = evaluate_encoders(encoders, dataset, catalog, product_of=shown, examples=0)
     summaries = measured.numbers["encoders"]
     scores = {f"{name}_recall_at_1": mean_of(summaries[name]["filtered"], "r@1") for name in encoders}
-    photos = _annotated_photos(judge, dataset, posts, measured.gallery.known)
+    photos = annotated_photos(judge, dataset, posts, measured.gallery.known)
     first = next(photos, None)
     if first is None:
         return scores, {"crops": measured.numbers, "photos": {}}
@@ -147,7 +147,7 @@ def encoder_scores(
     return scores, {"crops": measured.numbers, "photos": whole}
 
 
-def _annotated_photos(
+def annotated_photos(
     judge: Judge, dataset: Path, posts: ShardedTable, known: Mapping[tuple[str, str], str]
 ) -> Iterator["AnnotatedPhoto"]:
     """Photos of the test posts with what is worn on them and was paired: garments of test products, well visible."""
