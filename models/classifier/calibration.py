@@ -14,7 +14,9 @@ from models.errors import MetricError
 
 BINS: Final = 15
 _TEMPERATURES: Final = np.geomspace(0.05, 20.0, 300)  # 2 % apart
-_Z: Final = 1.96  # of a 95 % interval
+_OWN_ROWS: Final = 20  # as many held-out rows do the network's own probabilities count for in the temperature
+_PRIOR_ROWS: Final = 100  # and the calibrated ones in the precision of what is accepted
+_LEAST_THRESHOLD: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Calibration:
 
     temperature: float  # divides logits
     threshold: float  # probability at which a named category is believed
+    precision: float  # expected of what is believed
     suspects: NDArray[np.bool_]  # (n,) held-out rows whose label is taken to be wrong
 
 
@@ -36,7 +39,7 @@ def calibrate(logits: NDArray[np.float64], labels: NDArray[np.int64], precision:
         reject: the class that is never accepted.
 
     Raises:
-        MetricError: there is no row.
+        MetricError: there is no row, or none is named as another class than `reject`.
     """
     suspects = suspected(softmax(logits), labels)
     logits, labels = logits[~suspects], labels[~suspects]
@@ -44,8 +47,8 @@ def calibrate(logits: NDArray[np.float64], labels: NDArray[np.int64], precision:
     probabilities = softmax(logits / temperature)
     named = probabilities.argmax(1)
     open_to = named != reject
-    threshold = threshold_for(probabilities.max(1)[open_to], (named == labels)[open_to], precision)
-    return Calibration(temperature, threshold, suspects)
+    threshold, expected = threshold_for(probabilities.max(1)[open_to], (named == labels)[open_to], precision)
+    return Calibration(temperature, threshold, expected, suspects)
 
 
 def suspected(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -75,9 +78,9 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """The number by which to divide logits so that held-out labels are likeliest (Guo et al. 2017).
 
-    It never changes which class is named. Targets are a little less than sure, as if one more row had been wrong
-    (Platt 1999): where every held-out row is right, nothing else would keep the temperature above 0. Searched on a
-    grid: the likelihood has a single peak.
+    It never changes which class is named. The network's own probabilities count for 20 rows more, so that a handful of
+    held-out rows that all happen to be right do not make it sure of everything. Searched on a grid: the likelihood has
+    a single peak.
 
     Args:
         logits: (n, classes) of rows that were not trained on.
@@ -88,9 +91,8 @@ def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> f
     """
     if not len(labels):
         raise MetricError("no held-out row to fit a temperature on")
-    unsure = 1 / (len(labels) + 2)
-    targets = np.full(logits.shape, unsure / (logits.shape[1] - 1))
-    targets[np.arange(len(labels)), labels] = 1 - unsure
+    targets = softmax(logits) * _OWN_ROWS / len(labels)
+    targets[np.arange(len(labels)), labels] += 1
     losses = [-(targets * np.log(softmax(logits / t).clip(1e-12))).sum() for t in _TEMPERATURES]
     return float(_TEMPERATURES[int(np.argmin(losses))])
 
@@ -138,12 +140,11 @@ def calibration(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -
     return {"ece": calibration_error(wide), "ece_equal_mass": calibration_error(mass), "reliability": wide}
 
 
-def threshold_for(confidence: NDArray[np.float64], right: NDArray[np.bool_], precision: float) -> float:
+def threshold_for(confidence: NDArray[np.float64], right: NDArray[np.bool_], precision: float) -> tuple[float, float]:
     """The lowest confidence at which what is accepted is right as often as stated.
 
-    Two things must hold of the accepted rows: the mean of their calibrated confidence reaches the precision, and the
-    share that is right does not contradict it (its 95 % Wilson interval reaches it). With few held-out rows the first
-    decides, since a handful cannot show 99 %; with many, the second.
+    How often it is right is estimated from the held-out rows above a threshold, with their mean calibrated confidence
+    counting for 100 rows more: a hundred held-out rows that are all right do not show 99 %, ten thousand do.
 
     Args:
         confidence: (n,) calibrated, of held-out rows that may be accepted.
@@ -151,19 +152,21 @@ def threshold_for(confidence: NDArray[np.float64], right: NDArray[np.bool_], pre
         precision: stated share, 0 to 1.
 
     Returns:
-        The threshold; 1 when none will do.
+        The threshold, at least one half, and the precision expected there. Where the stated one is out of reach, it is
+        the threshold that comes nearest by the rows alone.
+
+    Raises:
+        MetricError: no row may be accepted.
     """
+    if not len(confidence):
+        raise MetricError("no held-out row is named as a garment: there is nothing to accept")
     order = np.argsort(-confidence, kind="stable")
+    falling = confidence[order]
     count = np.arange(1, len(order) + 1)
-    expected = confidence[order].cumsum() / count
-    possible = _wilson_high(right[order].cumsum() / count, count)
-    good = np.flatnonzero((expected >= precision) & (possible >= precision))
-    return float(confidence[order][good[-1]]) if len(good) else 1.0
-
-
-def _wilson_high(share: NDArray[np.float64], count: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Upper end of Wilson's 95 % interval of a share."""
-    middle = share + _Z**2 / (2 * count)
-    spread = _Z * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    result: NDArray[np.float64] = (middle + spread) / (1 + _Z**2 / count)
-    return result
+    expected = (right[order].cumsum() + _PRIOR_ROWS * falling.cumsum() / count) / (count + _PRIOR_ROWS)
+    whole = np.append(falling[1:] < falling[:-1], True)  # rows of one confidence are accepted together
+    good = np.flatnonzero(whole & (expected >= precision))
+    if not len(good):
+        expected = (right[order].cumsum() + 1) / (count + 2)  # Laplace's rule of succession: highest before a wrong row
+    best = good[-1] if len(good) else np.flatnonzero(whole & (expected == expected[whole].max()))[-1]
+    return max(float(falling[best]), _LEAST_THRESHOLD), float(expected[best])

@@ -92,8 +92,8 @@ def held_out_metrics(classifier: Classifier, held_out: Thumbnails, precision: fl
     """Calibrate on held-out products, and measure on them as the calibrated classifier would answer.
 
     Returns:
-        `classification_metrics`, with `temperature`, `threshold`, the calibration error before (`ece_before`) and after
-        (`ece`, `ece_equal_mass`), and the `reliability` tables behind them.
+        `classification_metrics`, with `temperature`, `threshold`, its `expected_precision`, how many `suspects`, the
+        calibration error before (`ece_before`) and after (`ece`, `ece_equal_mass`), and the `reliability` tables.
     """
     logits = classifier.logits([Image.fromarray(pixels) for pixels in held_out.pixels])
     fitted = calibrate(logits, held_out.labels, precision, LABELS.index(ETC))
@@ -104,6 +104,7 @@ def held_out_metrics(classifier: Classifier, held_out: Thumbnails, precision: fl
         **classification_metrics(held_out.labels, probabilities, held_out.products, fitted.threshold, fitted.suspects),
         "temperature": fitted.temperature,
         "threshold": fitted.threshold,
+        "expected_precision": fitted.precision,
         "suspects": int(fitted.suspects.sum()),
         **after,
         **{f"{name}_before": value for name, value in before.items()},

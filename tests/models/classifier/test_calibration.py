@@ -30,11 +30,12 @@ def test_fit_temperature__finds_the_true_one(temperature):
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.1)
 
 
-def test_fit_temperature__never_surer_than_its_rows_allow():
-    """All right: without a prior the likeliest temperature would be 0."""
-    logits = np.eye(4)[np.arange(20) % 4] * 10.0
-    fitted = fit_temperature(logits, np.arange(20) % 4)
-    assert softmax(logits / fitted).max(1).mean() == pytest.approx(21 / 22, abs=0.01)
+def test_fit_temperature__a_few_rows_move_it_little():
+    """All right: without a prior the likeliest temperature would be 0. All wrong: infinite."""
+    logits = np.eye(4)[np.arange(20) % 4] * 3.0
+    assert 0.5 < fit_temperature(logits, np.arange(20) % 4) < 1
+    assert 1 < fit_temperature(logits, (np.arange(20) + 1) % 4) < 3
+    assert fit_temperature(np.tile(logits, (500, 1)), np.arange(10_000) % 4) < 0.4
 
 
 def test_calibration_error__hand_computed():
@@ -60,18 +61,35 @@ def test_threshold_for__as_low_as_the_stated_precision_allows():
     logits, labels = drawn(4000, 1.0)
     probabilities = softmax(logits)
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    threshold = threshold_for(confidence, right, 0.95)
+    threshold, expected = threshold_for(confidence, right, 0.95)
     accepted = confidence >= threshold
+    assert expected == pytest.approx(0.95, abs=1e-3)
     assert right[accepted].mean() == pytest.approx(0.95, abs=0.015)
     assert accepted.mean() > 0.6
-    assert threshold < threshold_for(confidence, right, 0.99) < 1
+    assert threshold < threshold_for(confidence, right, 0.99)[0] < 1
+
+
+def test_threshold_for__few_rows_count_less_than_their_confidence():
+    confidence, right = np.linspace(0.99, 0.9, 10), np.ones(10, bool)
+    assert threshold_for(confidence, right, 0.98)[0] > 0.95
+    assert threshold_for(np.repeat(confidence, 1000), np.ones(10_000, bool), 0.98)[0] == pytest.approx(0.9)
 
 
 def test_threshold_for__overconfidence_is_contradicted_by_enough_rows():
-    confidence = np.full(1000, 0.999)
-    assert threshold_for(confidence, np.arange(1000) % 10 > 0, 0.99) == 1.0  # nine of ten are right
-    assert threshold_for(confidence, np.ones(1000, bool), 0.99) == 0.999
-    assert threshold_for(np.array([]), np.array([], bool), 0.99) == 1.0
+    confidence, right = np.linspace(1, 0.998, 1000), np.arange(1000) < 500
+    threshold, expected = threshold_for(confidence, right, 0.99)
+    assert confidence[(confidence >= threshold)].size == pytest.approx(505, abs=5)
+    assert expected >= 0.99
+
+
+def test_threshold_for__out_of_reach_comes_as_near_as_it_can():
+    confidence, right = np.full(1000, 0.999), np.arange(1000) % 10 > 0  # nine of ten are right, all equally sure
+    assert threshold_for(confidence, right, 0.99) == (0.999, pytest.approx(901 / 1002))
+    falling = np.linspace(0.97, 0.6, 100)
+    threshold, expected = threshold_for(falling, falling > 0.8, 0.999)
+    assert threshold == pytest.approx(falling[falling > 0.8].min())  # down to the first wrong one
+    assert expected < 0.999
+    assert threshold_for(np.array([0.2]), np.array([True]), 0.1)[0] == 0.5
 
 
 def test_suspected__labels_that_a_sure_model_contradicts():
@@ -94,7 +112,8 @@ def test_calibrate__wrong_labels_do_not_make_it_doubt_itself():
 
 
 @pytest.mark.parametrize("measure", [lambda: fit_temperature(np.zeros((0, 2)), np.zeros(0, np.int64)),
-                                     lambda: calibration(np.zeros((0, 2)), np.zeros(0, np.int64))])  # fmt: skip
+                                     lambda: calibration(np.zeros((0, 2)), np.zeros(0, np.int64)),
+                                     lambda: threshold_for(np.zeros(0), np.zeros(0, bool), 0.9)])  # fmt: skip
 def test_calibration__nothing_to_measure(measure):
     with pytest.raises(MetricError):
         measure()

@@ -63,6 +63,9 @@ def test_per_query__equals_plain_loops(monkeypatch):
         hits = [position for position, i in enumerate(ranked, 1) if gallery.labels[i] == queries.labels[q]]
         assert result["rank"][q] == hits[0]
         assert result["map"][q] == pytest.approx(np.mean([n / hit for n, hit in enumerate(hits, 1)]))
+        gains = [[1 / math.log2(place + 1) for place in places] for places in (hits, range(1, len(hits) + 1))]
+        assert result["ndcg"][q] == pytest.approx(sum(gains[0]) / sum(gains[1]))
+        assert [result[f"r@{k}"][q] for k in (1, 5, 10, 20)] == [hits[0] <= k for k in (1, 5, 10, 20)]
 
 
 def test_per_query__product_not_in_the_gallery():
