@@ -2,17 +2,25 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
 
 from assets.artifacts import manifest_of, model_outcome, step_arguments, train
 from assets.crawl import all_posts
-from assets.pictures import boxes_sheet_metadata, confusion_table, sheet_metadata
-from assets.resources import DataFolder, DetectionSources, Engine, Recipes
+from assets.pictures import (
+    boxes_sheet_metadata,
+    confusion_table,
+    disagreements_metadata,
+    reliability_metadata,
+    sheet_metadata,
+)
+from assets.resources import DataFolder, DetectionSources, Engine, Recipes, Terms
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.engine import MapReport
 from curation.tables import ShardedTable
+from models.card import write_card
 
 _SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Something was kept."}
 
@@ -69,6 +77,7 @@ def category_classifier(
     context: dg.AssetExecutionContext,
     data: DataFolder,
     recipes: Recipes,
+    terms: Terms,
     children: dg.PipesSubprocessClient,
     kream_catalog: ShardedTable,
 ) -> Outcome:
@@ -76,9 +85,12 @@ def category_classifier(
     catalog, fingerprint = kream_catalog.root, kream_catalog.fingerprint
     checkpoint = train(context, data, recipes, children, "classifier", catalog, fingerprint, also=recipes.thumbnails)
     metrics = manifest_of(checkpoint)["metrics"]
+    write_card(checkpoint, {site: asdict(source) for site, source in terms.sources.items()})
     facts = {
         "confusion": confusion_table(metrics["confusion"]),
-        "disagrees_with_the_shop": dg.MetadataValue.json(metrics["disagreements"]),
+        "reliability_before": reliability_metadata(metrics["reliability_before"], "before calibration"),
+        "reliability": reliability_metadata(metrics["reliability"], "after calibration, held-out products"),
+        **disagreements_metadata(metrics["disagreements"], kream_catalog),
     }
     return model_outcome(checkpoint, "accuracy", recipes.floor("classifier"), "knows_categories", **facts)
 
@@ -102,11 +114,19 @@ def post_crops(
     return mapped(report, report.table.rows, {"crops": crops}, **_shard_checks(report))
 
 
+class Thumbnails(dg.Config):
+    """Which thumbnails are believed."""
+
+    least_probability: float | None = None  # by default the recipe's
+
+
 @stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS)
 def thumbnail_categories(
     context: dg.AssetExecutionContext,
     data: DataFolder,
     engine: Engine,
+    recipes: Recipes,
+    config: Thumbnails,
     category_classifier: Path,
     onthelook_posts: ShardedTable,
     kream_posts: ShardedTable,
@@ -114,8 +134,10 @@ def thumbnail_categories(
     """Category and confidence of every tagged product's thumbnail."""
     posts = all_posts(data, onthelook_posts, kream_posts)
     output = data.path / "label" / "thumbnail_categories"
+    least = recipes.least_probability if config.least_probability is None else config.least_probability
     arguments = step_arguments("classifier", category_classifier)
-    report = engine.map(context, "models.classifier.step:ClassifyThumbnails", [posts], output, **arguments)
+    step = "models.classifier.step:ClassifyThumbnails"
+    report = engine.map(context, step, [posts], output, **arguments, min_probability=least)
     kept = report.table.table(["category", "kept"])
     categories = Counter(kept.filter(kept["kept"])["category"].to_pylist())
     return mapped(report, report.table.rows, {"categories": reasons_table(categories)}, **_shard_checks(report))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from curation.errors import ImageError
@@ -23,7 +25,7 @@ _JPEG_QUALITY: Final = 72
 _SIDE: Final = 104  # px of a tile
 _TILES: Final = 28
 _BAR: Final = 18  # characters of a full bar
-_MEASURES: Final = ("r@1", "r@5", "r@10", "mrr", "ndcg")
+_MEASURES: Final = ("r@1", "r@5", "r@10", "r@20", "map", "mrr", "ndcg")
 
 
 def picture_metadata(image: Image.Image, alt: str) -> dg.MarkdownMetadataValue:
@@ -109,6 +111,40 @@ def confusion_table(confusion: Sequence[Sequence[int]]) -> dg.MarkdownMetadataVa
     return dg.MetadataValue.md("\n".join([head, "|---" + "|--:" * len(LABELS) + "|", *lines]))
 
 
+def reliability_metadata(table: Sequence[Mapping[str, float]], title: str) -> dg.MarkdownMetadataValue:
+    """A reliability diagram: accuracy over confidence, beside the diagonal on which a calibrated classifier lies."""
+    from models.pictures import curve
+
+    points = [(row["confidence"], row["accuracy"]) for row in table]
+    lines = {"accuracy": points, "calibrated": [(0.0, 0.0), (1.0, 1.0)]}
+    return picture_metadata(curve(lines, title, x_name="confidence"), title)
+
+
+def disagreements_metadata(
+    rows: Sequence[Mapping[str, Any]], catalog: ShardedTable, most: int = 14
+) -> dict[str, dg.MarkdownMetadataValue]:
+    """Thumbnails that the classifier names otherwise than their shop, surest first: as pictures and as a table."""
+    shown = rows[:most]
+    wanted = {row["product_id"] for row in shown}
+    found: dict[str, bytes] = {}
+    for batch in catalog.batches(["product_id", "bytes"]) if wanted else ():
+        chosen = batch.filter(pc.is_in(batch["product_id"], pa.array(sorted(wanted), pa.string())))
+        found |= {row["product_id"]: row["bytes"] for row in chosen.to_pylist() if row["bytes"] is not None}
+    tiles = [
+        (found[row["product_id"]], f"{row['shop']} →\n{row['predicted']} {row['probability']:.2f}")
+        for row in shown
+        if row["product_id"] in found
+    ]
+    lines = [
+        f"| {row['product_id']} | {row['shop']} | {row['predicted']} | {row['probability']:.3f} "
+        f"| {'yes' if row['shop_is_wrong'] else ''} |"
+        for row in rows
+    ]
+    head = ["| product | shop | classifier | probability | shop is taken to be wrong |", "|---|---|---|--:|---|"]
+    facts = {"disagrees_with_the_shop": dg.MetadataValue.md("\n".join([*head, *lines]))}
+    return {**facts, **({"disagreements": picture_metadata(sheet(tiles), "disagreements")} if tiles else {})}
+
+
 def measures_table(summaries: Mapping[str, Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
     """Retrieval measures with 95 % intervals, a row per name."""
     lines = []
@@ -118,6 +154,18 @@ def measures_table(summaries: Mapping[str, Mapping[str, Any]]) -> dg.MarkdownMet
     return dg.MetadataValue.md(
         "\n".join([f"| | queries | {' | '.join(_MEASURES)} |", "|---|--:|" + "--:|" * len(_MEASURES), *lines])
     )
+
+
+def differences_table(comparisons: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dg.MarkdownMetadataValue:
+    """Paired differences of every measure with 95 % intervals and p-values."""
+    lines = [
+        f"| {name} | {measure} | {of['mean']:+.3f} ({of['low']:+.3f} to {of['high']:+.3f}) | {of['p']:.3f} "
+        f"| {of['effect']:+.2f} | {of['better']} : {of['worse']} |"
+        for name, measures in comparisons.items()
+        for measure, of in measures.items()
+    ]
+    head = "| | measure | difference | p | effect | better : worse |"
+    return dg.MetadataValue.md("\n".join([head, "|---|---|---|--:|--:|--:|", *lines]))
 
 
 def examples_metadata(examples: Sequence["Example"]) -> dg.MarkdownMetadataValue:

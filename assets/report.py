@@ -4,16 +4,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from assets.artifacts import manifest_of
 from assets.crawl import all_posts
 from assets.once import once
-from assets.pictures import bars_metadata
+from assets.pictures import bars_metadata, differences_table, measures_table
 from assets.resources import DataFolder, SandboxSites
 from assets.stage import Check, Outcome, Rows, stage
 from curation.tables import ShardedTable, write_json
+from models.card import add_result
 
 _SCORE_CHECKS = {"measured": "Every metric of this profile could be computed and is a share."}
 _REPORT_CHECKS = {"written": "There are stages to report on."}
@@ -46,7 +48,7 @@ def detector_score(
     from assets.scores import detector_scores
 
     posts = all_posts(data, onthelook_posts, kream_posts)
-    return _scored(data, "detector", detector_scores(sites, sandbox_truth, detector, post_crops, posts))
+    return _scored(data, "detector", detector_scores(sites, sandbox_truth, detector, post_crops, posts), detector)
 
 
 @stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
@@ -54,7 +56,7 @@ def classifier_score(data: DataFolder, sites: SandboxSites, category_classifier:
     """How often the classifier is right on thumbnails of a world that it never saw."""
     from assets.scores import classifier_scores
 
-    return _scored(data, "classifier", classifier_scores(sites, category_classifier))
+    return _scored(data, "classifier", classifier_scores(sites, category_classifier), category_classifier)
 
 
 @stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
@@ -67,19 +69,39 @@ def pair_score(data: DataFolder, sandbox_truth: Path, candidate_pairs: ShardedTa
 
 @stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
 def encoder_score(
-    data: DataFolder, sandbox_truth: Path, encoder: Path, kream_catalog: ShardedTable, pair_dataset: Path
+    data: DataFolder,
+    sandbox_truth: Path,
+    encoder: Path,
+    detector: Path,
+    kream_catalog: ShardedTable,
+    pair_dataset: Path,
+    onthelook_posts: ShardedTable,
+    kream_posts: ShardedTable,
 ) -> Outcome:
-    """How often the encoder finds the product that a test crop truly shows, beside baselines that learn nothing."""
+    """How often the encoder finds what a test crop truly shows, beside baselines; and from photos, end to end."""
     from assets.scores import encoder_scores
 
-    return _scored(data, "encoder", encoder_scores(sandbox_truth, encoder, pair_dataset, kream_catalog))
+    posts = all_posts(data, onthelook_posts, kream_posts)
+    scores, measured = encoder_scores(sandbox_truth, encoder, detector, pair_dataset, kream_catalog, posts)
+    write_json(data.path / "report" / "encoder_score" / "measured.json", measured)
+    photos = measured["photos"]
+    arms = {name: photos[name]["overall"] for name in ("true_boxes", "detected_boxes", "end_to_end") if photos}
+    facts = {
+        "from_photos": measures_table(arms),
+        "what_detection_costs": differences_table({"end to end - true boxes": photos.get("gap", {})}),
+        "differences": differences_table(measured["crops"]["comparisons"]),
+    }
+    return _scored(data, "encoder", scores, encoder, **facts)
 
 
-def _scored(data: DataFolder, name: str, scores: dict[str, float]) -> Outcome:
+def _scored(data: DataFolder, name: str, scores: dict[str, float], model: Path | None = None, **facts: Any) -> Outcome:
+    """Outcome of a score: shares of one, also on the card of the model that they are of."""
     out = data.path / "report" / f"{name}_score"
     write_json(out / "manifest.json", scores)
+    if model is not None:
+        add_result(model, {"dataset": "drawn world with known truth", "split": "all", "metrics": scores})
     check = Check(all(0 <= value <= 1 for value in scores.values()), f"{len(scores)} metrics")
-    facts = {**scores, "shares": bars_metadata(scores, "against the truth")}
+    facts = {**scores, "shares": bars_metadata(scores, "against the truth"), **facts}
     return Outcome(out, Rows(len(scores), len(scores)), facts, {"measured": check})
 
 

@@ -1,16 +1,28 @@
 """The metrics of `report.json`: what the stages made, against the sandbox's truth."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from PIL import Image
 
 from assets.artifacts import manifest_of
 from assets.resources import SandboxSites
+from curation.errors import ImageError
+from curation.images import decode
 from curation.tables import ShardedTable
-from curation.taxonomy import LABELS
-from sandbox.score import Judge, pair_scores
+from curation.taxonomy import ETC, LABELS
+from models.boxes import Detection, suppress
+from models.encoder.evaluate import mean_of
+from sandbox.score import MIN_VISIBLE, Judge, pair_scores
+
+if TYPE_CHECKING:
+    from models.encoder.end_to_end import AnnotatedPhoto
 
 _PAIR_COLUMNS: Final = ("site", "post_id", "product_id", "photo_position", "box", "kept")
 _OTHER_WORLD: Final = 7_777_777
@@ -32,7 +44,6 @@ def detector_scores(
     """
     if sites.photos:
         return {"detector_ap50": float(manifest_of(detector)["metrics"]["ap50"])}
-    from models.boxes import Detection
     from models.detector.evaluate import MeanBox, coco_metrics
 
     judge = judge_of(truth)
@@ -56,13 +67,14 @@ def detector_scores(
 
 
 def classifier_scores(sites: SandboxSites, classifier: Path) -> dict[str, float]:
-    """Accuracy on the thumbnails of another world's products, all classes and `etc` included.
+    """Accuracy and calibration error on the thumbnails of another world's products, `etc` included.
 
-    There is no other world of a folder of real photos: there it is the accuracy on the classifier's own validation set.
+    There is no other world of a folder of real photos: there they are those on the classifier's own validation set.
     """
     if sites.photos:
-        return {"classifier_accuracy": float(manifest_of(classifier)["metrics"]["accuracy"])}
-    from curation.images import decode
+        metrics = manifest_of(classifier)["metrics"]
+        return {f"classifier_{name}": float(metrics[name]) for name in ("accuracy", "ece")}
+    from models.classifier.calibration import calibration
     from models.classifier.infer import Classifier
     from sandbox.world import World
 
@@ -70,9 +82,17 @@ def classifier_scores(sites: SandboxSites, classifier: Path) -> dict[str, float]
     chosen = [product for product in other.products.values() if other.has_thumbnail("kream", product.product_id)]
     chosen = [product for product in chosen if not other.thumbnail_fault("kream", product.product_id)]
     images = [decode(other.thumbnail("kream", product.product_id)) for product in chosen]
-    named = Classifier.load(classifier).probabilities(images).argmax(1)
-    right: list[bool] = [LABELS[label] == product.category for label, product in zip(named, chosen, strict=True)]
-    return {"classifier_accuracy": sum(right) / len(right)}
+    trained = Classifier.load(classifier)
+    probabilities = trained.probabilities(images)
+    labels = np.array([LABELS.index(product.category) for product in chosen])
+    right = probabilities.argmax(1) == labels
+    accepted = (probabilities.max(1) >= trained.threshold) & (probabilities.argmax(1) != LABELS.index(ETC))
+    return {
+        "classifier_accuracy": float(right.mean()),
+        "classifier_ece": float(calibration(probabilities, labels)["ece"]),
+        "classifier_accepted": float(accepted.mean()),
+        **({"classifier_accepted_precision": float(right[accepted].mean())} if accepted.any() else {}),
+    }
 
 
 def pairs_scores(truth: Path, candidates: ShardedTable) -> dict[str, float]:
@@ -81,13 +101,23 @@ def pairs_scores(truth: Path, candidates: ShardedTable) -> dict[str, float]:
     return pair_scores(judge_of(truth), pairs)
 
 
-def encoder_scores(truth: Path, encoder: Path, dataset: Path, catalog: ShardedTable) -> dict[str, float]:
-    """R@1 of test crops among the whole catalog of their category, by what each crop truly shows.
+def encoder_scores(
+    truth: Path, encoder: Path, detector: Path, dataset: Path, catalog: ShardedTable, posts: ShardedTable
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """R@1 of test crops among the whole catalog of their category, by what each crop truly shows; and end to end.
 
-    Crops that show no tagged product (a wrong tag, a bystander) have no right answer and are left out.
+    Crops that show no tagged product (a wrong tag, a bystander) have no right answer and are left out. End to end is
+    measured on the photos of the test posts, whose true boxes are known; real photos have none.
+
+    Returns:
+        The scores, and all that was measured: `crops` (see `evaluate_encoders`) and `photos` (see
+        `evaluate_end_to_end`; empty without true boxes).
     """
+    from models.detector.infer import Detector
+    from models.encoder.end_to_end import evaluate_end_to_end
     from models.encoder.infer import Encoder
     from models.encoder.report import BASELINES, evaluate_encoders, uniform
+    from search.query import DETECT_THRESHOLD, SUPPRESS_IOU
 
     judge = judge_of(truth)
 
@@ -97,7 +127,50 @@ def encoder_scores(truth: Path, encoder: Path, dataset: Path, catalog: ShardedTa
         product = judge.shown((row["site"], row["post_id"], row["photo_position"]), row["box"])
         return "kream", str(product)
 
-    encoders = {"encoder": uniform(Encoder.load(encoder).embed), **BASELINES}
-    measured = evaluate_encoders(encoders, dataset, catalog, product_of=shown)
+    embed, found_by = Encoder.load(encoder).embed, Detector.load(detector)
+    encoders = {"encoder": uniform(embed), **BASELINES}
+    measured = evaluate_encoders(encoders, dataset, catalog, product_of=shown, examples=0)
     summaries = measured.numbers["encoders"]
-    return {f"{name}_recall_at_1": summaries[name]["filtered"]["overall"]["r@1"]["mean"] for name in encoders}
+    scores = {f"{name}_recall_at_1": mean_of(summaries[name]["filtered"], "r@1") for name in encoders}
+    photos = annotated_photos(judge, dataset, posts, measured.gallery.known)
+    first = next(photos, None)
+    if first is None:
+        return scores, {"crops": measured.numbers, "photos": {}}
+
+    def detect(images: Sequence[Image.Image]) -> list[list[Detection]]:
+        found = found_by.detect(images, DETECT_THRESHOLD)
+        return [[item for item, keep in zip(of, suppress(of, SUPPRESS_IOU), strict=True) if keep] for of in found]
+
+    whole = evaluate_end_to_end(detect, embed, chain([first], photos), measured.gallery.embedded["encoder"])
+    for name in ("true_boxes", "end_to_end"):
+        scores[f"{name}_recall_at_1"] = mean_of(whole[name], "r@1")
+    return scores, {"crops": measured.numbers, "photos": whole}
+
+
+def annotated_photos(
+    judge: Judge, dataset: Path, posts: ShardedTable, known: Mapping[tuple[str, str], str]
+) -> Iterator["AnnotatedPhoto"]:
+    """Photos of the test posts with what is worn on them and was paired: garments of test products, well visible."""
+    from models.encoder.end_to_end import AnnotatedPhoto, Worn
+
+    pairs = pa.concat_tables(
+        [pq.read_table(path, columns=["site", "post_id", "product_id"]) for path in sorted(dataset.glob("test-*"))]
+    ).to_pylist()
+    chosen = {(row["site"], row["post_id"]) for row in pairs}
+    products = {judge.product(row["site"], row["product_id"]) for row in pairs}
+    for batch in posts.batches(["site", "post_id", "position", "role", "bytes"]):
+        for row in batch.filter(pc.equal(batch["role"], "photo")).to_pylist():
+            if (row["site"], row["post_id"]) not in chosen or row["bytes"] is None:
+                continue
+            worn = [
+                Worn(box["category"], tuple(box["box"]), known["kream", str(box["product_id"])])
+                for box in judge.boxes((row["site"], row["post_id"], row["position"]))
+                if box["product_id"] in products and box["visible"] >= MIN_VISIBLE
+                if ("kream", str(box["product_id"])) in known
+            ]
+            try:
+                image = decode(row["bytes"]) if worn else None
+            except ImageError:  # the crawl's table says why
+                continue
+            if image is not None:
+                yield AnnotatedPhoto(image, worn)

@@ -30,11 +30,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Check:
-    """A blocking check: when it fails, nothing downstream runs."""
+    """A blocking check: when it fails, nothing downstream runs, unless it is only meant to warn."""
 
     passed: bool
     description: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    warns: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,11 @@ def _result(outcome: Outcome, checks: Mapping[str, str], seconds: float) -> dg.M
         metadata={**facts, **outcome.metadata},
         check_results=[
             dg.AssetCheckResult(
-                check_name=name, passed=check.passed, description=check.description, metadata=dict(check.metadata)
+                check_name=name,
+                passed=check.passed,
+                description=check.description,
+                metadata=dict(check.metadata),
+                severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
             )
             for name, check in outcome.checks.items()
         ],

@@ -1,32 +1,72 @@
 """Stage train: the encoder, one encoder per category, and how well they find products they never saw."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 
 from assets.artifacts import each, manifest_of, model_outcome, train
-from assets.pictures import bars_metadata, examples_metadata, measures_table
+from assets.pictures import bars_metadata, differences_table, examples_metadata, measures_table
+from assets.promotion import consider
 from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows, stage
 from curation.duplicates import product_clusters
 from curation.tables import ShardedTable, write_json
 from curation.taxonomy import CATEGORIES
+from models.card import Result
+from models.promotion import ModelVersions, Verdict
+
+
+class Promotion(dg.Config):
+    """When a newly trained encoder replaces the one in use."""
+
+    measure: str = "r@1"
+    margin: float | None = None  # how much worse it may be; by default the recipe's
 
 
 @stage(
-    "train", kinds={"pytorch", "transformers"}, checks={"learned": "R@1 on the validation split is above the floor."}
+    "train",
+    kinds={"pytorch", "transformers"},
+    checks={
+        "learned": "R@1 on the validation split is above the floor.",
+        "promoted": "It finds test products no worse than the encoder in use; the first, better than the baselines.",
+    },
 )
 def encoder(
     context: dg.AssetExecutionContext,
     data: DataFolder,
     recipes: Recipes,
     children: dg.PipesSubprocessClient,
+    config: Promotion,
     pair_dataset: Path,
+    kream_catalog: ShardedTable,
+    duplicate_clusters: ShardedTable,
 ) -> Outcome:
     """One encoder for all categories: a worn garment and its shop thumbnail come to lie close together."""
     fingerprint = manifest_of(pair_dataset)["fingerprint"]
-    checkpoint = train(context, data, recipes, children, "encoder", pair_dataset, fingerprint)
-    return model_outcome(checkpoint, "r@1", recipes.floor("encoder"), "learned")
+    name = "encoder_candidate"
+    candidate = train(context, data, recipes, children, "encoder", pair_dataset, fingerprint, name=name)
+    trained = model_outcome(candidate, "r@1", recipes.floor("encoder"), "learned")
+
+    def weigh(in_use: Path | None) -> tuple[Verdict, Result | None]:
+        from models.encoder.gate import weigh_encoder
+
+        if not trained.checks["learned"].passed:
+            return Verdict(False, trained.checks["learned"].description), None
+        clusters = product_clusters(duplicate_clusters)
+        margin = recipes.margin if config.margin is None else config.margin
+        return weigh_encoder(
+            candidate, in_use, pair_dataset, kream_catalog, clusters=clusters, margin=margin, measure=config.measure
+        )
+
+    versions = ModelVersions(data.path / "models" / "encoder")
+    considered = consider(versions, candidate, weigh, closed=recipes.must_beat_baselines, keep=recipes.keep_versions)
+    return replace(
+        trained,
+        value=considered.in_use,
+        metadata={**trained.metadata, **considered.metadata},
+        checks={**trained.checks, "promoted": considered.check},
+    )
 
 
 @stage(
@@ -112,6 +152,7 @@ def encoder_report(
         "r@1": bars_metadata(recall, "R@1 of test crops in the whole catalog, category filter"),
         "all": measures_table({name: part["overall"] for name, part in filtered.items()}),
         "by_category": measures_table(filtered["encoder"]["by_category"]),
+        "differences": differences_table(measured.numbers["comparisons"]),
         "worst_queries": examples_metadata(measured.worst),
     }
     check = Check(passed, f"encoder {recall['encoder']:.3f}, best baseline {best_baseline:.3f}")

@@ -13,7 +13,7 @@ from curation.images import decode, encode_jpeg
 from curation.schemas import CATALOG, PAIRS
 from curation.splits import SplitShares, assign_splits
 from curation.tables import ShardedTable, rows_to_batch, write_shard
-from curation.taxonomy import CATEGORIES, SPLITS
+from curation.taxonomy import LABELS, SPLITS
 from models.boxes import cut
 from sandbox.posts import SITES, Post
 from sandbox.world import World
@@ -33,18 +33,23 @@ def draw_pairs(seed: int, posts: int, out: Path) -> tuple[Path, ShardedTable]:
         The folder of the pair dataset, and the catalog table.
     """
     world = World(seed, posts)
-    thumbnails = {
-        product: world.thumbnail("kream", product)
-        for product in world.products
-        if world.has_thumbnail("kream", product) and not world.thumbnail_fault("kream", product)
-    }
+    thumbnails = usable_thumbnails(world)
     rows = [row for post in _posts(world) for row in _pairs(world, post, thumbnails)]
     keys = [[f"post:{row['site']}/{row['post_id']}", f"product:{row['product_id']}"] for row in rows]
     splits = assign_splits(keys, SplitShares(), categories=[row["category"] for row in rows])
     for name in SPLITS:
         own = [{**row, "split": name} for row, split in zip(rows, splits, strict=True) if split == name]
         write_shard(out / "pairs", f"{name}-00000", PAIRS, [rows_to_batch(own, PAIRS)], fingerprint=f"{seed}/{posts}")
-    return out / "pairs", _catalog(world, thumbnails, out / "catalog")
+    return out / "pairs", write_catalog(world, thumbnails, out / "catalog")
+
+
+def usable_thumbnails(world: World) -> dict[int, bytes]:
+    """Product → thumbnail, of products that have one without a fault."""
+    return {
+        product: world.thumbnail("kream", product)
+        for product in world.products
+        if world.has_thumbnail("kream", product) and not world.thumbnail_fault("kream", product)
+    }
 
 
 def _posts(world: World) -> Iterator[Post]:
@@ -98,7 +103,8 @@ def _row(post: Post, product: str, crop: bytes, thumbnail: bytes, known: Row) ->
     }
 
 
-def _catalog(world: World, thumbnails: dict[int, bytes], out: Path) -> ShardedTable:
+def write_catalog(world: World, thumbnails: dict[int, bytes], out: Path) -> ShardedTable:
+    """Write the catalog of a world, `etc` included."""
     shards: dict[str, list[Row]] = defaultdict(list)
     for number, data in thumbnails.items():
         product, image = world.products[number], decode(data)
@@ -121,6 +127,6 @@ def _catalog(world: World, thumbnails: dict[int, bytes], out: Path) -> ShardedTa
             "crawled_at": _WHEN,
         }
         shards[product.category].append(row)
-    for name in CATEGORIES:
+    for name in LABELS:
         write_shard(out, f"kream/{name}", CATALOG, [rows_to_batch(shards[name], CATALOG)], fingerprint=str(world.seed))
     return ShardedTable(out)

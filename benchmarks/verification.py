@@ -81,7 +81,7 @@ def _left_out(name: str, worlds: Mapping[str, Matched]) -> dict[str, float]:
     own, others = worlds[name], [world for key, world in worlds.items() if key != name]
     print(f"\n{name}: {len(own.rows)} matches, {own.right.mean():.3f} right\n{'':<28}{'precision':>10}{'recall':>8}")
     _line("all matches", own.scores(np.ones(len(own.rows), bool)))
-    found = {}
+    found: dict[str, float] = {}
     for title, columns in (("encoders", [0, 1, 2, 3]), ("three shares", [0, 1, 2])):
         weights = _fitted(others, columns)
         probability = 1 / (1 + np.exp(-own.evidence[:, columns] @ weights[:-1] - weights[-1]))

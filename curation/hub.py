@@ -4,9 +4,10 @@ A shard's name ends in a digest of its rows, so a shard whose name is there alre
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from curation.dataset import read_manifest
 
@@ -36,31 +37,60 @@ def push(version: Path, repo: str, api: "HfApi", *, private: bool = True, squash
     Raises:
         huggingface_hub.errors.HfHubHTTPError: the hub refused.
     """
+    files = {path.name: path for path in sorted(version.iterdir()) if path.is_file()}
+    message = f"Version {read_manifest(version)['version']}"
+    pushed = upload(files, repo, api, repo_type="dataset", message=message, private=private)
+    if squash:
+        api.super_squash_history(repo, repo_type="dataset")
+    return pushed
+
+
+def upload(
+    files: Mapping[str, Path],
+    repo: str,
+    api: "HfApi",
+    *,
+    repo_type: Literal["dataset", "model"],
+    message: str,
+    private: bool = True,
+) -> Pushed:
+    """Make a repository hold these files, in one commit: those that differ are sent, shards of before deleted.
+
+    Args:
+        files: by name in the repository.
+        repo: `owner/name`; created when it is not there.
+        api: client, with the endpoint and the token to use.
+        repo_type: of the repository.
+        message: of the commit.
+        private: of a repository that has to be created.
+
+    Raises:
+        huggingface_hub.errors.HfHubHTTPError: the hub refused.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
     from huggingface_hub.hf_api import RepoFile
 
-    api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
-    tree = api.list_repo_tree(repo, repo_type="dataset", recursive=True)
+    api.create_repo(repo, repo_type=repo_type, private=private, exist_ok=True)
+    tree = api.list_repo_tree(repo, repo_type=repo_type, recursive=True)
     there = {file.path: file for file in tree if isinstance(file, RepoFile)}
-    files = {path.name: path for path in sorted(version.iterdir()) if path.is_file()}
     fresh = [name for name, path in files.items() if not _is_there(path, there.get(name))]
     stale = [name for name in there if name.endswith(".parquet") and name not in files]
     adds = [CommitOperationAdd(name, files[name]) for name in fresh]
     deletes = [CommitOperationDelete(name) for name in stale]
     if fresh or stale:
-        message = f"Version {read_manifest(version)['version']}"
-        api.create_commit(repo, [*adds, *deletes], commit_message=message, repo_type="dataset")
-    if squash:
-        api.super_squash_history(repo, repo_type="dataset")
+        api.create_commit(repo, [*adds, *deletes], commit_message=message, repo_type=repo_type)
     return Pushed(fresh, stale, sorted(files.keys() - set(fresh)))
 
 
 def _is_there(path: Path, remote: Any) -> bool:
-    """Whether the hub holds this very file: a shard by name and size, a small file by its git blob id."""
+    """Whether the hub holds this very file: a shard by name and size, a large file by sha256, others by git blob id."""
     if remote is None or remote.size != path.stat().st_size:
         return False
     if path.suffix == ".parquet":
         return True
+    if remote.lfs:
+        with path.open("rb") as file:
+            return bool(remote.lfs.sha256 == hashlib.file_digest(file, "sha256").hexdigest())
     data = path.read_bytes()
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    return bool(remote.blob_id == blob or (remote.lfs and remote.lfs.sha256 == hashlib.sha256(data).hexdigest()))
+    return bool(remote.blob_id == blob)

@@ -1,4 +1,4 @@
-"""Versions of a dataset side by side, and the link to the one in use.
+"""Versions of a dataset or a model side by side, and the link to the one in use.
 
 `<link>_versions/0001`, `…/0002`, … are complete folders that are only ever added, and `<link>` is a symbolic link to
 one of them, replaced in one rename: a reader sees the old version or the new one, never a part. A file that two
@@ -8,7 +8,7 @@ versions share is one file on disk (a hard link).
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class VersionError(CurationError):
 
 
 class Versions:
-    """All versions of the dataset at `link`."""
+    """All versions of what is at `link`."""
 
     def __init__(self, link: Path) -> None:
         self.link = link
@@ -39,8 +39,11 @@ class Versions:
         return self.folder / self.link.readlink().name if self.link.is_symlink() else None
 
     @contextmanager
-    def stage(self) -> Iterator[tuple[str, Path]]:
-        """Context manager: name and empty folder of the next version, which is in use when the body ends well.
+    def stage(self, *, activate: bool = True) -> Iterator[tuple[str, Path]]:
+        """Context manager: name and empty folder of the next version, which is there when the body ends well.
+
+        Args:
+            activate: make it the one in use, too.
 
         Raises:
             VersionError: another writer made the next version in the meantime; nothing of it is touched.
@@ -56,14 +59,15 @@ class Versions:
                 raise VersionError(f"{self.folder / name}: another writer was first; try again") from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        self.activate(name)
+        if activate:
+            self.activate(name)
 
     def activate(self, name: str) -> None:
         """Make a version the one in use. Raises `VersionError` when there is none of that name."""
         if name not in self.names:
             raise VersionError(f"version: must be one of {', '.join(self.names) or 'none yet'}, got {name!r}")
         if self.link.is_dir() and not self.link.is_symlink():
-            shutil.rmtree(self.link)  # a dataset of the time before versions; it can be made again
+            shutil.rmtree(self.link)  # of the time before versions; it can be made again
         temporary = self.link.with_name(f".{self.link.name}.{uuid.uuid4().hex}.tmp")
         temporary.symlink_to(Path(self.folder.name) / name, target_is_directory=True)
         temporary.replace(self.link)
@@ -77,16 +81,16 @@ class Versions:
             if self.names:
                 self.activate(self.names[-1])
 
-    def expire(self, keep: int) -> list[str]:
-        """Remove all but the newest `keep` versions and the one in use; returns the names of those removed.
+    def expire(self, keep: int, spared: Collection[str] = ()) -> list[str]:
+        """Remove all but the newest `keep` versions, the one in use and those `spared`; the names of those removed.
 
         Raises:
             VersionError: `keep` is below 1.
         """
         if keep < 1:
             raise VersionError(f"keep: must be at least 1, got {keep}")
-        used = self.current
-        old = [name for name in self.names[:-keep] if used is None or name != used.name]
+        spared = {*spared, *([self.current.name] if self.current else [])}
+        old = [name for name in self.names[:-keep] if name not in spared]
         for name in old:
             shutil.rmtree(self.folder / name)
         return old

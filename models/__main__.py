@@ -3,6 +3,8 @@
 Dagster starts it as a child, so that its memory goes when it ends. Progress goes to the log and, as JSON lines, to
 `OUT/progress.jsonl`; the checkpoint replaces OUT when it is complete. Exit status 2 means a wrong argument or
 configuration, 1 a training that failed.
+
+`python -m models {versions|promote|rollback|push}`: what people do with trained models, see `models.commands`.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from models import commands
 from models.errors import ConfigError, ModelsError
 from models.presets import preset
 from models.run import train
@@ -21,6 +24,9 @@ _KINDS: Final = ("detector", "classifier", "encoder")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in commands.NAMES:
+        return commands.main(arguments)
     parser = argparse.ArgumentParser(prog="python -m models", description="Train one model and write its checkpoint.")
     parser.add_argument("kind", choices=_KINDS)
     parser.add_argument("--data", type=Path, required=True, help="detection dataset, catalog table or pair dataset")

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from models.card import read_sources, write_card
 from models.checkpoint import Manifest
 from models.config import make_config
 from models.errors import ConfigError
@@ -35,6 +36,7 @@ def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest 
     with Progress(Path(os.devnull) if rank else out / FILE_NAME) as progress:
         manifest: Manifest | None = trainer(config, data, out, progress)
     if manifest:
+        write_card(out, read_sources(data))
         log.info("%s version %s written to %s", kind, manifest.version, out)
     return manifest
 

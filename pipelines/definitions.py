@@ -15,6 +15,8 @@ _ANNOTATION_SEED_SHIFT = 1_000_003
 _SITES = ["kream", "onthelook"]
 _FLOORS = {"detector": 0.3, "classifier": 0.9, "encoder": 0.3, "verifier": 0.1}
 """A model below its floor is broken, not weak: nothing that follows would mean anything."""
+_MARGINS = {"sandbox": 0.05, "full": 0.01}
+"""About what the test crops can tell apart: hundreds in the sandbox, tens of thousands at full size."""
 
 
 def build(settings: Settings) -> dg.Definitions:
@@ -64,7 +66,10 @@ def _resources(settings: Settings) -> dict[str, object]:
             floors=_FLOORS if settings.gates == "on" else {},
             # a detector that learned from a few real photos is sure of nothing
             least_verification=LEAST if settings.gates == "on" else 0.0,
+            # a classifier that learned from a few real thumbnails keeps no stated precision
+            least_probability=None if settings.gates == "on" else 0.5,
             must_beat_baselines=settings.gates == "on",
+            margin=_MARGINS[settings.profile],
             thumbnails=_path(settings.thumbnails),
         ),
         "children": dg.PipesSubprocessClient(),

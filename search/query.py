@@ -14,6 +14,7 @@ from PIL import Image
 from curation.errors import ImageError
 from curation.images import decode
 from models.boxes import Box, cut, suppress
+from models.promotion import ModelVersions
 from search.errors import BadPhotoError, BadRequestError, SearchError, VersionMismatchError
 from search.index import Hit, Index, Product, current_version
 from search.protocols import Detector, Encoder
@@ -73,7 +74,7 @@ class SearchService:
 
     @classmethod
     def open(cls, data: Path) -> Self:
-        """Load `data/models/detector`, `data/models/encoder` and `data/index`. Needs torch.
+        """Load `data/models/detector`, `data/index` and the version of `data/models/encoder` that made it. Needs torch.
 
         Raises:
             IndexMissingError: there is no index.
@@ -84,8 +85,10 @@ class SearchService:
         from models.detector.infer import Detector as TrainedDetector
         from models.encoder.infer import Encoder as TrainedEncoder
 
+        link = data / "models" / "encoder"
+        encoder = ModelVersions(link).find(index.manifest.encoder_version) or link
         detector = TrainedDetector.load(data / "models" / "detector")
-        return cls(detector, TrainedEncoder.load(data / "models" / "encoder"), index, root=data / "index")
+        return cls(detector, TrainedEncoder.load(encoder), index, root=data / "index")
 
     @property
     def index(self) -> Index:

@@ -10,5 +10,11 @@ class ClassifierConfig(PictureConfig):
 
     also: str = Field("", description="folder of pictures with labels.csv that train besides the catalog")
     validation_share: float = Field(0.15, gt=0, lt=1, description="share of products that are only measured on")
-    smoothing: float = Field(0.05, ge=0, lt=1, description="label smoothing: shops file some products wrongly")
+    smoothing: float = Field(0.05, ge=0, lt=1, description="label smoothing")
+    early_learning: float = Field(
+        3.0, ge=0, description="how strongly a label is doubted that contradicts what was learned first; 0: not at all"
+    )
+    accept_precision: float = Field(
+        0.99, gt=0, lt=1, description="share of accepted thumbnails that shall be right; sets the threshold"
+    )
     ground: float = Field(0.5, ge=0, le=1, description="chance that a plain background gets another colour")

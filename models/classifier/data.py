@@ -80,15 +80,15 @@ def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbna
     return train, validation
 
 
-def balanced_batches(data: Thumbnails, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches (pixels uint8, labels) in which each class is equally likely."""
+def balanced_batches(data: Thumbnails, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Endless batches (pixels uint8, labels, positions in `data`) in which each class is equally likely."""
     counts = np.bincount(data.labels, minlength=len(LABELS))
     weights = torch.from_numpy(1.0 / counts[data.labels])
     pixels, labels = torch.from_numpy(data.pixels), torch.from_numpy(data.labels)
     draw = torch.Generator().manual_seed(seed)
     while True:
         rows = torch.multinomial(weights, batch, replacement=True, generator=draw)
-        yield pixels[rows], labels[rows]
+        yield pixels[rows], labels[rows], rows
 
 
 def _rows(source: Path) -> Iterator[tuple[str, str, Image.Image, str]]:

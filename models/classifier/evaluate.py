@@ -13,7 +13,11 @@ _MOST_LISTED: Final = 100  # disagreements kept in the manifest, surest first
 
 
 def classification_metrics(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float32], products: Sequence[str], threshold: float = 0.8
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.floating[Any]],
+    products: Sequence[str],
+    threshold: float = 0.8,
+    suspects: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Accuracy and what stands behind it.
 
@@ -22,6 +26,7 @@ def classification_metrics(
         probabilities: (n, 8).
         products: (n,) ids for the list of disagreements.
         threshold: probability at which pairing accepts a thumbnail.
+        suspects: (n,) rows whose label is taken to be wrong; marked among the disagreements.
 
     Returns:
         `accuracy`, `accuracy_balanced` (mean over classes that occur), `confusion` (rows truth, columns prediction),
@@ -44,15 +49,16 @@ def classification_metrics(
         "confusion": confusion.tolist(),
         "accepted": float(accepted.mean()),
         "accepted_precision": float((predicted == labels)[accepted].mean()) if accepted.any() else None,
-        "disagreements": _disagreements(labels, predicted, probabilities, products),
+        "disagreements": _disagreements(labels, predicted, probabilities, products, suspects),
     }
 
 
 def _disagreements(
     labels: NDArray[np.int64],
     predicted: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
+    probabilities: NDArray[np.floating[Any]],
     products: Sequence[str],
+    suspects: NDArray[np.bool_] | None,
 ) -> list[dict[str, Any]]:
     wrong = np.flatnonzero(predicted != labels)
     surest = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:_MOST_LISTED]
@@ -62,6 +68,7 @@ def _disagreements(
             "shop": LABELS[labels[row]],
             "predicted": LABELS[predicted[row]],
             "probability": float(probabilities[row].max()),
+            "shop_is_wrong": suspects is not None and bool(suspects[row]),
         }
         for row in surest
     ]

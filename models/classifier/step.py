@@ -26,10 +26,10 @@ class ClassifyThumbnails:
         classifier: checkpoint directory.
         classifier_version: version that the checkpoint must have.
         min_side: smallest side, px.
-        min_probability: smallest probability of the named label.
+        min_probability: smallest probability of the named label; by default the classifier's own threshold.
     """
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = THUMBNAILS
 
     def __init__(
@@ -37,7 +37,7 @@ class ClassifyThumbnails:
         classifier: str,
         classifier_version: str,
         min_side: int = 200,
-        min_probability: float = 0.8,
+        min_probability: float | None = None,
         threads: int = 1,
     ) -> None:
         from models.classifier.infer import Classifier
@@ -50,7 +50,7 @@ class ClassifyThumbnails:
             found = self._classifier.version
             raise CheckpointError(f"{classifier} has version {found}, asked for {classifier_version}")
         self._min_side = min_side
-        self._min_probability = min_probability
+        self._min_probability = self._classifier.threshold if min_probability is None else min_probability
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """One batch of rows for each few tagged products."""

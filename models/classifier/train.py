@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch  # noqa: TID253
-import torch.nn.functional as F  # noqa: TID253
 from PIL import Image
-from torch import Tensor  # noqa: TID253
+from torch import Tensor, nn  # noqa: TID253
 from transformers import (  # noqa: TID253
     AutoConfig,
     AutoImageProcessor,
@@ -14,18 +13,29 @@ from transformers import (  # noqa: TID253
     ViTImageProcessor,
 )
 
-from curation.taxonomy import LABELS
+from curation.taxonomy import ETC, LABELS
 from models.augment import augment
 from models.checkpoint import Manifest, save_checkpoint
+from models.classifier.calibration import calibrate, calibration, softmax
 from models.classifier.config import ClassifierConfig
-from models.classifier.data import balanced_batches, read_thumbnails, split_by_product
+from models.classifier.data import Thumbnails, balanced_batches, read_thumbnails, split_by_product
 from models.classifier.evaluate import classification_metrics
-from models.classifier.infer import Classifier
+from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
+from models.classifier.loss import EarlyLearning
 from models.device import pick_device, set_threads
 from models.initialise import fit_to_width
 from models.pixels import cache_size, input_size, normalise
 from models.progress import Progress
 from models.training import fit, seed_everything
+
+
+class Learner(nn.Module):
+    """Network and loss together, so that the loss's memory is kept and restored with the weights."""
+
+    def __init__(self, network: nn.Module, loss: EarlyLearning) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
 
 
 def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: Progress) -> Manifest:
@@ -39,7 +49,6 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
     seed_everything(config.seed)
     device = pick_device(config.device)
     model, processor = build(config)
-    model.to(device)
     size = input_size(processor)
     sources = [data, Path(config.also)] if config.also else [data]
     thumbnails, fingerprint = read_thumbnails(sources, cache_size(*size))
@@ -47,18 +56,21 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
     progress("start", train=len(train), validation=len(validation), device=str(device))
     draw = torch.Generator(device).manual_seed(config.seed)
 
-    def loss(batch: tuple[Tensor, Tensor]) -> Tensor:
-        images = normalise(augment(batch[0].to(device), config, draw, size), processor)
-        logits = model(pixel_values=images).logits
-        return F.cross_entropy(logits.float(), batch[1].to(device), label_smoothing=config.smoothing)
+    learner = Learner(model, EarlyLearning(len(train), len(LABELS), config.early_learning, config.smoothing)).to(device)
+
+    def loss(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        pixels, labels, rows = (part.to(device) for part in batch)
+        images = normalise(augment(pixels, config, draw, size), processor)
+        value: Tensor = learner.loss(model(pixel_values=images).logits.float(), labels, rows)
+        return value
 
     def evaluate() -> dict[str, Any]:
-        images = [Image.fromarray(pixels) for pixels in validation.pixels]
-        probabilities = Classifier(model, processor, "", device).probabilities(images)
-        return classification_metrics(validation.labels, probabilities, validation.products)
+        return held_out_metrics(Classifier(model, processor, "", device), validation, config.accept_precision)
 
     batches = balanced_batches(train, config.batch, config.seed)
-    metrics = fit(model, config, batches, loss, evaluate, "accuracy", progress)
+    metrics = fit(learner, config, batches, loss, evaluate, "accuracy", progress)
+    setattr(model.config, TEMPERATURE, metrics["temperature"])
+    setattr(model.config, THRESHOLD, metrics["threshold"])
 
     def write(folder: Path) -> None:
         model.save_pretrained(folder)
@@ -74,6 +86,29 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
         labels=list(LABELS),
         metrics=metrics,
     )
+
+
+def held_out_metrics(classifier: Classifier, held_out: Thumbnails, precision: float) -> dict[str, Any]:
+    """Calibrate on held-out products, and measure on them as the calibrated classifier would answer.
+
+    Returns:
+        `classification_metrics`, with `temperature`, `threshold`, its `expected_precision`, how many `suspects`, the
+        calibration error before (`ece_before`) and after (`ece`, `ece_equal_mass`), and the `reliability` tables.
+    """
+    logits = classifier.logits([Image.fromarray(pixels) for pixels in held_out.pixels])
+    fitted = calibrate(logits, held_out.labels, precision, LABELS.index(ETC))
+    before = calibration(softmax(logits), held_out.labels)
+    probabilities = softmax(logits / fitted.temperature)
+    after = calibration(probabilities, held_out.labels)
+    return {
+        **classification_metrics(held_out.labels, probabilities, held_out.products, fitted.threshold, fitted.suspects),
+        "temperature": fitted.temperature,
+        "threshold": fitted.threshold,
+        "expected_precision": fitted.precision,
+        "suspects": int(fitted.suspects.sum()),
+        **after,
+        **{f"{name}_before": value for name, value in before.items()},
+    }
 
 
 def build(config: ClassifierConfig) -> tuple[Any, Any]:

@@ -1,19 +1,21 @@
-"""Retrieval measures in plain numpy: recall@k, MRR, mAP, nDCG, by product, with clustered bootstrap intervals.
+"""Retrieval measures in plain numpy: recall@k, MRR, mAP, nDCG, by product, with intervals and paired comparisons.
 
 A query is a crop with the product that it shows; the gallery is the catalog. With a category filter a query competes
 only with its own category, as search does.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import MetricError
+from models.statistics import FEWEST_CLUSTERS, ROUNDS, bootstrap_means, compare, interval
 
 RANKS: Final = (1, 5, 10, 20)
+MEASURES: Final = ("rank", "mrr", "map", "ndcg", *(f"r@{k}" for k in RANKS))
 _SCORES_AT_ONCE: Final = 4_000_000  # similarities held in memory, 16 MB
 
 
@@ -64,41 +66,56 @@ def per_query(queries: Embedded, gallery: Embedded, *, by_category: bool = True)
     return result
 
 
+def with_misses(queries: Embedded, gallery: Embedded) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_]]:
+    """`per_query` with the category filter, where a product may be filed under another category than its query's.
+
+    Such a product cannot be found: it gets zeros and the last rank. The mask tells which queries they are.
+    """
+    filed = set(zip(gallery.labels.tolist(), gallery.categories.tolist(), strict=True))
+    pairs = zip(queries.labels.tolist(), queries.categories.tolist(), strict=True)
+    outside = np.array([pair not in filed for pair in pairs], bool)
+    result = {name: np.zeros(len(outside)) for name in MEASURES}
+    result["rank"] += len(gallery.labels)
+    for name, values in (per_query(queries.take(~outside), gallery) if not outside.all() else {}).items():
+        result[name][~outside] = values
+    return result, outside
+
+
 def summarise(
     measures: Mapping[str, NDArray[np.float64]],
     categories: NDArray[Any],
     clusters: NDArray[Any],
     *,
-    rounds: int = 1000,
+    rounds: int = ROUNDS,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Means over all queries and per category, each with a 95 % interval.
+    """Means over all queries and per category, each with a 95 % interval (see `models.statistics`).
 
-    The interval is the percentile bootstrap over clusters of queries (product or post): queries of one product are not
-    independent.
+    Args:
+        measures: of each query, from `per_query`.
+        categories: (n,) of each query.
+        clusters: (n,) product of each query: queries of one product are not independent.
+        rounds: of the bootstrap.
+        seed: of the bootstrap.
 
     Returns:
-        `overall` and `by_category`, each with `queries`, and per measure `mean`, `low`, `high`.
+        `overall` and `by_category`, each with `queries`, `clusters`, and per measure `mean`, `low`, `high`. A single
+        cluster says nothing of others: its interval is all of 0 to 1.
     """
-    groups = {name: categories == name for name in np.unique(categories)}
-    return {
-        "overall": _summary(measures, np.ones(len(categories), bool), clusters, rounds, seed),
-        "by_category": {str(name): _summary(measures, mask, clusters, rounds, seed) for name, mask in groups.items()},
-    }
+    groups = {str(name): categories == name for name in np.unique(categories)}
+    everything = np.ones(len(categories), bool)
+    overall, *parts = (_summary(measures, mask, clusters, rounds, seed) for mask in (everything, *groups.values()))
+    return {"overall": overall, "by_category": dict(zip(groups, parts, strict=True))}
 
 
-def bootstrap(
-    values: NDArray[np.float64], clusters: NDArray[Any], *, rounds: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % percentile interval of the mean when whole clusters are drawn with replacement."""
-    if not len(values):
-        raise MetricError("no value to bootstrap")
-    _, index = np.unique(clusters, return_inverse=True)
-    sums, counts = np.bincount(index, values), np.bincount(index)
-    draws = np.random.default_rng(seed).integers(0, len(sums), (rounds, len(sums)))
-    means = sums[draws].sum(1) / counts[draws].sum(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+def compare_measures(
+    candidate: Mapping[str, NDArray[np.float64]],
+    reference: Mapping[str, NDArray[np.float64]],
+    clusters: NDArray[Any],
+) -> dict[str, dict[str, float]]:
+    """`models.statistics.compare` of every measure but the rank, as plain numbers."""
+    names = [name for name in candidate if name != "rank"]
+    return {name: asdict(compare(candidate[name], reference[name], clusters)) for name in names}
 
 
 def mean_of(summary: Mapping[str, Any], measure: str, category: str = "") -> float:
@@ -132,9 +149,15 @@ def _summary(
     rounds: int,
     seed: int,
 ) -> dict[str, Any]:
-    result: dict[str, Any] = {"queries": int(mask.sum())}
-    names: Sequence[str] = [name for name in measures if name != "rank"]
-    for name in names:
-        low, high = bootstrap(measures[name][mask], clusters[mask], rounds=rounds, seed=seed)
-        result[name] = {"mean": float(measures[name][mask].mean()), "low": low, "high": high}
-    return result
+    own = clusters[mask]
+    count = len(np.unique(own))
+    names = [name for name in measures if name != "rank"]
+    values = np.stack([measures[name][mask] for name in names], axis=1)
+    low, high = np.zeros(len(names)), np.ones(len(names))
+    if count >= FEWEST_CLUSTERS:
+        low, high = interval(bootstrap_means(values, own, rounds=rounds, seed=seed))
+    bounds = zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)
+    shown = {
+        name: dict(zip(("mean", "low", "high"), row, strict=True)) for name, row in zip(names, bounds, strict=True)
+    }
+    return {"queries": int(mask.sum()), "clusters": count, **shown}

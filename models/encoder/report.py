@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +16,9 @@ from curation.images import decode
 from curation.tables import ShardedTable
 from curation.taxonomy import CATEGORIES
 from models.encoder.baselines import histogram, perceptual_hash
-from models.encoder.evaluate import Embedded, per_query, summarise
+from models.encoder.evaluate import Embedded, compare_measures, per_query, summarise, with_misses
 from models.errors import MetricError
+from models.statistics import FEWEST_CLUSTERS
 
 Plain = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
 """RGB pictures → unit vectors (n, d)."""
@@ -75,11 +77,22 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """The catalog as encoders see it."""
+
+    embedded: dict[str, Embedded]  # by encoder; labels are products
+    known: dict[tuple[str, str], str]  # (site, product id) → label
+
+
+@dataclass(frozen=True)
 class Report:
     """What `evaluate_encoders` measured; `numbers` is JSON-able."""
 
     numbers: dict[str, Any]
     worst: list[Example]  # of the first encoder
+    measures: dict[str, dict[str, NDArray[np.float64]]]  # by encoder, of each query, with the category filter
+    products: NDArray[Any]  # of each query
+    gallery: Gallery
 
 
 def evaluate_encoders(
@@ -106,52 +119,100 @@ def evaluate_encoders(
 
     Returns:
         `numbers`: `queries`, `gallery`, `not_in_catalog`, `other_category` (in the catalog, under another category:
-        counted as misses when the category filters), and under `encoders` per name the summaries (see
-        `models.encoder.evaluate.summarise`) `filtered` by category and `unfiltered`.
+        counted as misses when the category filters); under `encoders` per name the summaries (see
+        `models.encoder.evaluate.summarise`) `filtered` by category and `unfiltered`; and under `comparisons` the first
+        encoder's differences to each other one, filtered, with intervals and p-values.
 
     Raises:
         MetricError: no query of the split has its product in the catalog.
     """
-    gallery_rows, gallery_vectors = _embed(_catalog_pictures(catalog), encoders)
-    labels = [(clusters or {}).get(row["sha256"], row["sha256"]) for row in gallery_rows]
-    known = {(row["site"], row["product_id"]): label for row, label in zip(gallery_rows, labels, strict=True)}
-    query_rows, query_vectors = _embed(_pair_pictures(pairs, split), encoders)
-    named = [_label(row, known, set(labels), product_of) for row in query_rows]
+    gallery = read_gallery(catalog, encoders, clusters or {})
+    rows, vectors = _embed(_pair_pictures(pairs, split), encoders)
+    labels = set(gallery.known.values())
+    named = [_label(row, gallery.known, labels, product_of) for row in rows]
     used = np.array([label is not None for label in named], bool)
     if not used.any():
         raise MetricError(f"none of {len(named)} {split} pairs has its product in the catalog of {len(labels)}")
-    gallery_keys = np.array(labels), np.array([row["category"] for row in gallery_rows])
-    query_keys = np.array([label or "" for label in named]), np.array([row["category"] for row in query_rows])
-    numbers: dict[str, Any] = {"split": split, "queries": int(used.sum()), "gallery": len(labels)}
-    numbers["not_in_catalog"] = int((~used).sum())
-    numbers["encoders"] = {}
-    ranks: dict[str, NDArray[np.float64]] = {}
-    for name in encoders:
-        gallery = Embedded(gallery_vectors[name], *gallery_keys)
-        queries = Embedded(query_vectors[name], *query_keys).take(used)
-        filtered, outside = _with_misses(queries, gallery)
-        ranks[name] = filtered["rank"]
-        numbers["other_category"] = int(outside.sum())
-        numbers["encoders"][name] = {
-            "filtered": summarise(filtered, queries.categories, queries.labels),
-            "unfiltered": summarise(per_query(queries, gallery, by_category=False), queries.categories, queries.labels),
+    keys = np.array([label or "" for label in named]), np.array([row["category"] for row in rows])
+    queries = {name: Embedded(vectors[name], *keys).take(used) for name in encoders}
+    products = keys[0][used]
+    measures, summaries = {}, {}
+    for name, asked in queries.items():
+        measures[name], outside = with_misses(asked, gallery.embedded[name])
+        if outside.all():
+            raise MetricError("no query's product is in the catalog under the query's category")
+        plain = per_query(asked, gallery.embedded[name], by_category=False)
+        summaries[name] = {
+            "filtered": summarise(measures[name], asked.categories, products),
+            "unfiltered": summarise(plain, asked.categories, products),
         }
-    first = next(iter(encoders))
-    worst = np.flatnonzero(used)[np.argsort(-ranks[first], kind="stable")[:examples]]
-    rank_of = dict(zip(np.flatnonzero(used).tolist(), ranks[first].tolist(), strict=True))
-    queries = Embedded(query_vectors[first], *query_keys)
-    gallery = Embedded(gallery_vectors[first], *gallery_keys)
-    nearest = {int(row): _nearest(queries, gallery, int(row)) for row in worst}
-    thumbnails = _pick(_catalog_pictures(catalog), {place for places in nearest.values() for place in places})
-    crops = _pick(_pair_pictures(pairs, split), set(nearest))
-    return Report(
-        numbers,
-        [
-            Example(crops[row], thumbnails[right], [thumbnails[place] for place in found], category, int(rank_of[row]))
-            for row, (right, *found) in nearest.items()
-            for category in [str(queries.categories[row])]
-        ],
-    )
+    first, *others = encoders
+    numbers = {
+        "split": split,
+        "queries": int(used.sum()),
+        "gallery": len(gallery.embedded[first].labels),
+        "not_in_catalog": int((~used).sum()),
+        "other_category": int(outside.sum()),
+        "encoders": summaries,
+        "comparisons": _comparisons(measures, first, others, products),
+    }
+    shown = _Shown(queries[first], gallery.embedded[first], measures[first]["rank"], np.flatnonzero(used))
+    worst = _worst(shown, examples, lambda: _catalog_pictures(catalog), lambda: _pair_pictures(pairs, split))
+    return Report(numbers, worst, measures, products, gallery)
+
+
+def read_gallery(catalog: ShardedTable, encoders: Mapping[str, Embed], clusters: Mapping[str, str]) -> Gallery:
+    """Embed the catalog with every encoder in one pass. Raises `MetricError` when it has no usable picture."""
+    rows, vectors = _embed(_catalog_pictures(catalog), encoders)
+    labels = [clusters.get(row["sha256"], row["sha256"]) for row in rows]
+    keys = np.array(labels), np.array([row["category"] for row in rows])
+    known = {(row["site"], row["product_id"]): label for row, label in zip(rows, labels, strict=True)}
+    return Gallery({name: Embedded(vectors[name], *keys) for name in encoders}, known)
+
+
+def _comparisons(
+    measures: Mapping[str, Mapping[str, NDArray[np.float64]]],
+    first: str,
+    others: Sequence[str],
+    products: NDArray[Any],
+) -> dict[str, Any]:
+    """The first encoder against each other one; nothing where all queries are of one product."""
+    if len(np.unique(products)) < FEWEST_CLUSTERS:
+        return {}
+    return {f"{first} - {name}": compare_measures(measures[first], measures[name], products) for name in others}
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Queries of which the worst are shown."""
+
+    queries: Embedded
+    gallery: Embedded
+    rank: NDArray[np.float64]
+    places: NDArray[np.int64]  # in the stream of pictures
+
+
+def _worst(
+    shown: _Shown,
+    count: int,
+    thumbnails: Callable[[], Iterator[tuple[Row, Image.Image]]],
+    crops: Callable[[], Iterator[tuple[Row, Image.Image]]],
+) -> list[Example]:
+    """The queries whose product was found last, with what was found instead."""
+    worst = np.argsort(-shown.rank, kind="stable")[:count].tolist()
+    nearest = {row: _nearest(shown.queries, shown.gallery, row) for row in worst}
+    catalog = _pick(thumbnails(), {place for places in nearest.values() for place in places})
+    photos = _pick(crops(), {int(shown.places[row]) for row in worst})
+    return [
+        Example(
+            photos[int(shown.places[row])],
+            catalog[right],
+            [catalog[place] for place in found],
+            str(shown.queries.categories[row]),
+            int(shown.rank[row]),
+        )
+        for row, (right, *found) in nearest.items()
+    ]
 
 
 def _label(
@@ -168,21 +229,6 @@ def _label(
         return known[key]
     cluster = row["product_cluster_id"] if product_of is None else None
     return str(cluster) if cluster in labels else None
-
-
-def _with_misses(queries: Embedded, gallery: Embedded) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_]]:
-    """Measures with the category filter; a product filed under another category cannot be found: zeros, last rank."""
-    filed = set(zip(gallery.labels.tolist(), gallery.categories.tolist(), strict=True))
-    pairs = zip(queries.labels.tolist(), queries.categories.tolist(), strict=True)
-    outside = np.array([pair not in filed for pair in pairs], bool)
-    if outside.all():
-        raise MetricError("no query's product is in the catalog under the query's category")
-    found = per_query(queries.take(~outside), gallery)
-    result = {}
-    for name, values in found.items():
-        result[name] = np.full(len(outside), float(len(gallery.labels)) if name == "rank" else 0.0)
-        result[name][~outside] = values
-    return result, outside
 
 
 def _nearest(queries: Embedded, gallery: Embedded, row: int, count: int = 5) -> list[int]:
@@ -243,9 +289,9 @@ def _pair_pictures(pairs: Path, split: str) -> Iterator[tuple[Row, Image.Image]]
 
 
 def _pick(pictures: Iterator[tuple[Row, Image.Image]], places: set[int]) -> dict[int, Image.Image]:
-    """Small copies of the pictures at some places of a stream."""
-    chosen = {}
-    for place, (_, image) in enumerate(pictures):
+    """Small copies of the pictures at some places of a stream, which is read no further than needed."""
+    chosen: dict[int, Image.Image] = {}
+    for place, (_, image) in enumerate(islice(pictures, max(places, default=-1) + 1)):
         if place in places:
             image.thumbnail((_TILE, _TILE))
             chosen[place] = image

@@ -1,4 +1,4 @@
-"""A stand-in of the hub's HTTP API on 127.0.0.1: repositories of files, git-LFS uploads, commits, squashing."""
+"""A stand-in of the hub's HTTP API on 127.0.0.1: one repository of files, git-LFS uploads, commits, downloads."""
 
 import base64
 import hashlib
@@ -6,12 +6,18 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pytest
+
+_COMMIT = "0" * 40
+_LFS = (".parquet", ".safetensors")
+
 
 class Hub(ThreadingHTTPServer):
-    """Holds one dataset repository."""
+    """Holds one repository, of a dataset or of a model."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -38,13 +44,35 @@ def serve_hub() -> Iterator[Hub]:
         hub.server_close()
 
 
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A hub of this test alone, with which `huggingface_hub` talks unless told otherwise."""
+    with serve_hub() as served:
+        for name, value in (
+            ("HF_HUB_DISABLE_XET", True),  # plain git-LFS, which the stand-in knows
+            ("HF_HUB_OFFLINE", False),  # it is on this machine
+            ("ENDPOINT", served.url),
+            ("HUGGINGFACE_CO_URL_TEMPLATE", served.url + "/{repo_id}/resolve/{revision}/{filename}"),
+            ("HF_HUB_CACHE", str(tmp_path / "hub")),
+        ):
+            monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+        yield served
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Hub
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        entries = [_entry(path, data) for path, data in sorted(self.server.files.items())]
-        self._answer(entries if "/tree/main" in self.path else {"id": "me/pairs", "sha": "0"})
+        files = sorted(self.server.files.items())
+        if "/resolve/" in self.path:
+            self._send_file(self.server.files[self.path.rpartition("/")[2]])
+        elif "/tree/" in self.path:
+            self._answer([_entry(path, data) for path, data in files])
+        else:
+            self._answer({"id": "me/pairs", "sha": _COMMIT, "siblings": [{"rfilename": path} for path, _ in files]})
+
+    do_HEAD = do_GET  # noqa: N815 - http.server's name
 
     def do_PUT(self) -> None:
         digest, data = self.path.rpartition("/")[2], self._body()
@@ -57,13 +85,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self._body()
         if self.path.endswith("/preupload/main"):
-            modes = [
-                (f["path"], "lfs" if f["path"].endswith(".parquet") else "regular") for f in json.loads(body)["files"]
-            ]
+            modes = [(f["path"], "lfs" if f["path"].endswith(_LFS) else "regular") for f in json.loads(body)["files"]]
             self._answer({"files": [{"path": path, "uploadMode": mode, "shouldIgnore": False} for path, mode in modes]})
         elif self.path.endswith("/info/lfs/objects/batch"):
             self._answer({"transfer": "basic", "objects": [self._object(o) for o in json.loads(body)["objects"]]})
-        elif self.path.startswith("/api/datasets/me/pairs/commit/main"):
+        elif self.path.endswith("/commit/main") or "/commit/main?" in self.path:
             self._commit([json.loads(line) for line in body.splitlines()])
         elif "super-squash" in self.path:
             self.server.commits[:] = ["squashed"]
@@ -87,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
                 del self.server.files[value["path"]]
             else:
                 self.server.commits.append(value["summary"])
-        self._answer({"commitUrl": f"{self.server.url}/me/pairs/commit/1", "commitOid": "1"})
+        self._answer({"commitUrl": f"{self.server.url}/me/pairs/commit/1", "commitOid": _COMMIT})
 
     def _body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
@@ -98,6 +124,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
         return b"".join(parts)
+
+    def _send_file(self, data: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+        self.send_header("X-Repo-Commit", _COMMIT)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
 
     def _answer(self, value: Any, status: int = 200) -> None:
         data = json.dumps(value).encode()
@@ -111,13 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _mode(path: str) -> dict[str, Any]:
-    return {"path": path, "uploadMode": "lfs" if path.endswith(".parquet") else "regular", "shouldIgnore": False}
-
-
 def _entry(path: str, data: bytes) -> dict[str, Any]:
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
     entry = {"type": "file", "path": path, "size": len(data), "oid": blob}
-    if path.endswith(".parquet"):
+    if path.endswith(_LFS):
         entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
     return entry

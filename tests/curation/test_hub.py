@@ -1,6 +1,5 @@
 """Pushing a version sends what is new, in one commit, and takes away what is gone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,10 @@ from curation.dataset import write_pair_dataset
 from curation.dataset_plan import DatasetRules
 from curation.hub import push
 from tests.curation.builders import candidate_row, candidates
-from tests.curation.hub_stand_in import Hub, serve_hub
+from tests.curation.hub_stand_in import Hub
 
 # The hub's own client passes its uploads to httpx in the old way.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload")
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # plain git-LFS, which the stand-in knows
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # the stand-in is on this machine
-    with serve_hub() as hub:
-        yield hub
 
 
 def _publish(root: Path, numbers: range) -> Path:

@@ -1,6 +1,7 @@
 """The service on real checkpoint directories: tiny networks with random weights, through the command line too."""
 
 import json
+import shutil
 import subprocess
 import sys
 from io import BytesIO
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from models.checkpoint import open_checkpoint
 from search.errors import VersionMismatchError
 from search.index import build_index
 from search.query import SearchService
@@ -57,6 +59,22 @@ def test_open__finds_a_thumbnail_that_is_its_own_query(data: Path) -> None:
     (garment,) = service.search(thumbnail, box=whole, category="bottom", top=3).garments
     assert garment.hits[0].product.id == "kream-23"
     assert garment.hits[0].score == pytest.approx(1, abs=1e-4)
+
+
+def test_open__keeps_the_encoder_that_made_the_index(data: Path, tmp_path: Path) -> None:
+    """A newer encoder is promoted: until the index is made anew, search goes on with the old one."""
+    from models.promotion import ModelVersions
+
+    shutil.copytree(data / "models", tmp_path / "models")
+    (tmp_path / "index").symlink_to(data / "index")
+    versions = ModelVersions(tmp_path / "models" / "encoder")
+    newer = tmp_path / "newer"
+    shutil.copytree(tmp_path / "models" / "encoder", newer)
+    manifest = json.loads((newer / "manifest.json").read_text())
+    (newer / "manifest.json").write_text(json.dumps({**manifest, "version": "newer"}))
+    versions.promote(versions.add(newer), "a test")
+    assert open_checkpoint(versions.folder / "0001", "encoder")[1].version == manifest["version"]
+    assert SearchService.open(tmp_path).index.manifest.encoder_version == manifest["version"]
 
 
 def test_open__index_of_other_weights(data: Path, tmp_path: Path) -> None:

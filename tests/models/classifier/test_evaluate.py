@@ -25,9 +25,15 @@ def test_classification_metrics__hand_made():
     assert result["confusion"][0][:2] == [1, 1]
     assert np.sum(result["confusion"]) == 4
     assert (result["accepted"], result["accepted_precision"]) == (0.5, 0.5)  # c is unsure, d is etc
-    assert result["disagreements"] == [
-        {"product_id": "b", "shop": "bag", "predicted": "bottom", "probability": pytest.approx(0.95)}
-    ]
+    (row,) = result["disagreements"]
+    assert row.pop("probability") == pytest.approx(0.95)
+    assert row == {"product_id": "b", "shop": "bag", "predicted": "bottom", "shop_is_wrong": False}
+
+
+def test_classification_metrics__suspected_labels_are_marked():
+    labels, probabilities = np.array([0, 0]), rows((1, 0.9), (2, 0.8))
+    found = classification_metrics(labels, probabilities, ["a", "b"], suspects=np.array([False, True]))["disagreements"]
+    assert [row["shop_is_wrong"] for row in found] == [False, True]
 
 
 def test_classification_metrics__nothing_accepted():

@@ -1,5 +1,6 @@
 """The classifier trained on toy thumbnails, its checkpoint and its step."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from curation.images import encode_jpeg
 from curation.taxonomy import LABELS
 from models.checkpoint import open_checkpoint
-from models.classifier.infer import Classifier
+from models.classifier.calibration import softmax
+from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.step import ClassifyThumbnails
 from models.errors import CheckpointError, ConfigError
 from models.presets import preset
@@ -39,6 +41,28 @@ def test_classifier__same_answers_after_loading(trained):
     assert (probabilities.argmax(1) == np.arange(8)).mean() >= 7 / 8
     alone = np.concatenate([Classifier.load(out).probabilities([image]) for image in images])
     np.testing.assert_allclose(alone, probabilities, atol=1e-4)
+
+
+def test_classifier__calibration_travels_with_the_network(trained):
+    out, manifest = trained
+    classifier, metrics = Classifier.load(out), manifest.metrics
+    assert (classifier.temperature, classifier.threshold) == (metrics["temperature"], metrics["threshold"])
+    images = [toys.thumbnail("hat", 9), toys.thumbnail("bag", 9)]
+    scaled = softmax(classifier.logits(images) / classifier.temperature)
+    np.testing.assert_allclose(classifier.probabilities(images), scaled)
+    assert 0 < classifier.threshold <= 1
+    assert metrics["ece"] < 0.1
+
+
+def test_classifier__published_one_has_the_prior_threshold(trained, tmp_path):
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((trained[0] / name).read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    plain = {name: value for name, value in config.items() if name not in (TEMPERATURE, THRESHOLD)}
+    (tmp_path / "config.json").write_text(json.dumps(plain))
+    published = Classifier.load(tmp_path)
+    assert (published.temperature, published.threshold) == (1.0, 0.8)
+    assert published.version != trained[1].version
 
 
 def test_classifier__no_picture(trained):

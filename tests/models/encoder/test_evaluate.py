@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from models.encoder.evaluate import Embedded, bootstrap, mean_of, per_query, summarise
+from models.encoder.evaluate import Embedded, compare_measures, mean_of, per_query, summarise, with_misses
 from models.errors import MetricError
 
 
@@ -63,6 +63,9 @@ def test_per_query__equals_plain_loops(monkeypatch):
         hits = [position for position, i in enumerate(ranked, 1) if gallery.labels[i] == queries.labels[q]]
         assert result["rank"][q] == hits[0]
         assert result["map"][q] == pytest.approx(np.mean([n / hit for n, hit in enumerate(hits, 1)]))
+        gains = [[1 / math.log2(place + 1) for place in places] for places in (hits, range(1, len(hits) + 1))]
+        assert result["ndcg"][q] == pytest.approx(sum(gains[0]) / sum(gains[1]))
+        assert [result[f"r@{k}"][q] for k in (1, 5, 10, 20)] == [hits[0] <= k for k in (1, 5, 10, 20)]
 
 
 def test_per_query__product_not_in_the_gallery():
@@ -80,31 +83,28 @@ def test_embedded__unequal_lengths():
         Embedded(np.zeros((1, 2), np.float32), np.array(["a", "b"]), np.array(["top"]))
 
 
+def test_with_misses__product_filed_elsewhere_gets_nothing():
+    gallery = embedded([0, 5, 90], ["x", "y", "z"], ["bag", "top", "top"])
+    measures, outside = with_misses(embedded([0, 5], ["x", "y"], ["top", "top"]), gallery)
+    assert outside.tolist() == [True, False]
+    assert measures["rank"].tolist() == [3, 1]
+    assert [measures[name].tolist() for name in ("r@20", "ndcg", "map")] == [[0, 1]] * 3
+    assert with_misses(embedded([0], ["x"], ["top"]), gallery)[0]["mrr"].tolist() == [0]
+
+
 def test_summarise__means_and_groups():
     measures = {"rank": np.array([1.0, 2, 9]), "r@1": np.array([1.0, 0, 0])}
-    result = summarise(measures, np.array(["bag", "top", "top"]), np.array(["p", "q", "r"]), rounds=200)
+    result = summarise(measures, np.array(["bag", "top", "top"]), np.array(["p", "q", "q"]), rounds=200)
     assert mean_of(result, "r@1") == pytest.approx(1 / 3)
-    assert mean_of(result, "r@1", "bag") == 1.0
-    assert result["by_category"]["top"]["queries"] == 2
+    assert (result["overall"]["queries"], result["overall"]["clusters"]) == (3, 2)
     assert result["overall"]["r@1"]["low"] <= 1 / 3 <= result["overall"]["r@1"]["high"]
+    assert result["by_category"]["bag"]["r@1"] == {"mean": 1.0, "low": 0.0, "high": 1.0}  # one query says little
+    assert result["by_category"]["top"]["queries"] == 2
 
 
-def test_bootstrap__clusters_widen_the_interval():
-    values = np.repeat([0.0, 1.0], 50)
-    alone = bootstrap(values, np.arange(100))
-    clustered = bootstrap(values, np.repeat(np.arange(10), 10))
-    assert clustered[1] - clustered[0] > 2 * (alone[1] - alone[0])
-
-
-def test_bootstrap__covers_the_true_mean_about_as_often_as_promised():
-    draw = np.random.default_rng(0)
-    hits = 0
-    for trial in range(100):
-        low, high = bootstrap((draw.random(200) < 0.7).astype(float), np.arange(200), rounds=300, seed=trial)
-        hits += low <= 0.7 <= high
-    assert 88 <= hits <= 100
-
-
-def test_bootstrap__nothing():
-    with pytest.raises(MetricError):
-        bootstrap(np.array([]), np.array([]))
+def test_compare_measures__every_measure_but_the_rank():
+    ours, theirs = (per_query(embedded([angle, 40], ["a", "b"]), embedded([0, 50], ["a", "b"])) for angle in (5, 45))
+    result = compare_measures(ours, theirs, np.array(["a", "b"]))
+    assert (result["r@1"]["mean"], result["r@1"]["better"], result["r@1"]["worse"]) == (0.5, 1, 0)
+    assert result["mrr"]["mean"] == 0.25
+    assert "rank" not in result

@@ -1,17 +1,19 @@
 """The encoder trained on toy pairs, its published usage, its step and its report."""
 
+import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch  # noqa: TID253
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from curation.tables import ShardedTable
 from models.checkpoint import MANIFEST, open_checkpoint
 from models.encoder.baselines import histogram, perceptual_hash
 from models.encoder.evaluate import mean_of
+from models.encoder.gate import weigh_encoder
 from models.encoder.infer import Encoder
 from models.encoder.report import BASELINES, by_category, evaluate_encoders, uniform
 from models.encoder.step import EmbedCatalog
@@ -213,6 +215,11 @@ def test_evaluate_encoders__against_the_catalog(trained, pairs, shop):
     assert mean_of(filtered, "r@1") >= mean_of(unfiltered, "r@1")
     assert mean_of(filtered, "r@10") == 1.0  # ten products per category
     assert mean_of(filtered, "r@1") > 0.3
+    against = numbers["comparisons"]["encoder - phash"]["r@1"]
+    means = [mean_of(numbers["encoders"][name]["filtered"], "r@1") for name in ("encoder", "phash")]
+    assert against["mean"] == pytest.approx(means[0] - means[1])
+    assert against["low"] <= against["mean"] <= against["high"]
+    assert numbers["encoders"]["encoder"]["filtered"]["overall"]["clusters"] == 14  # products; there are more posts
     assert len(report.worst) == 3
     assert report.worst[0].rank >= report.worst[2].rank
     assert len(report.worst[0].found) == 5
@@ -254,6 +261,61 @@ def test_evaluate_encoders__nothing_in_common(pairs, tmp_path):
     write_shard(tmp_path / "b", "kream/x", CATALOG, [rows_to_batch(rows, CATALOG)], fingerprint="x")
     with pytest.raises(MetricError, match="none of 42 test pairs"):
         evaluate_encoders({"histogram": uniform(histogram)}, pairs, ShardedTable(tmp_path / "b"))
+
+
+def test_weigh_encoder__worse_is_refused_and_equal_passes(trained, pairs, shop, tmp_path):
+    """An encoder whose embedding collapsed to one vector, as a failed training leaves it."""
+    out, manifest = trained
+    collapsed = tmp_path / "collapsed"
+    collapsed.mkdir()
+    for name in ("config.json", "preprocessor_config.json"):
+        shutil.copy(out / name, collapsed)
+    state = load_file(out / "model.safetensors")
+    state["embedding_layer.weight"] *= 0
+    save_file(state, collapsed / "model.safetensors", {"format": "pt"})
+
+    def weigh(candidate, in_use):
+        return weigh_encoder(candidate, in_use, pairs, shop, clusters={}, margin=0.05)
+
+    worse, _ = weigh(collapsed, out)
+    assert not worse.passed
+    assert "significantly worse" in worse.reason
+    assert weigh(out, out)[0].passed
+    better, result = weigh(out, collapsed)
+    assert better.passed
+    assert better.reason.endswith("significantly better")
+    assert (result["dataset"], result["split"]) == (manifest.data_fingerprint, "test")
+    assert result["metrics"]["r@1"]["mean"] == better.numbers["candidate"]
+    first, _ = weigh(out, None)
+    assert first.numbers.keys() >= {"histogram", "phash"}
+
+
+def test_encoder__loads_the_published_layout(tmp_path):
+    """Written as the published checkpoints were: by the hub's mixin, the network's own configuration beside it."""
+    from huggingface_hub import PyTorchModelHubMixin
+    from torch import nn
+    from transformers import SwinConfig, SwinModel, ViTImageProcessor
+
+    config = SwinConfig(image_size=64, embed_dim=16, depths=[1, 1], num_heads=[2, 4], window_size=4)
+
+    class PublishedEncoder(nn.Module, PyTorchModelHubMixin):
+        def __init__(self):
+            super().__init__()
+            self.swin = SwinModel(config=config)
+            self.embedding_layer = nn.Linear(config.hidden_size, 128)
+
+    published = PublishedEncoder().eval()
+    published.save_pretrained(tmp_path)
+    config.save_pretrained(tmp_path)
+    processor = ViTImageProcessor(size={"height": 64, "width": 64})
+    processor.save_pretrained(tmp_path)
+    image = toys.worn("top", 3, 1).resize((64, 64))
+    pixels = processor(images=[image], return_tensors="pt").pixel_values
+    with torch.no_grad():
+        expected = published.embedding_layer(published.swin(pixels).pooler_output)
+    encoder = Encoder.load(tmp_path)
+    np.testing.assert_allclose(encoder.embed([image]), torch.nn.functional.normalize(expected), atol=1e-5)
+    assert encoder.dimension == 128
 
 
 def test_open_checkpoint__encoder_is_verified(trained):

@@ -1,0 +1,91 @@
+"""What people do with trained models: list versions, promote one, roll back, push to the hub.
+
+Answers are JSON lines. Exit status 2 means that the input will not do.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from curation.errors import CurationError
+from models.errors import ModelsError
+from models.promotion import ModelVersions
+
+Answers = Iterator[dict[str, Any]]
+
+_KINDS: Final = ("detector", "classifier", "encoder")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command and print its answers; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    versions = commands.add_parser("versions", help="list the versions of the encoder, and what the gate said of each")
+    promote = commands.add_parser("promote", help="use a version whatever the gate said")
+    promote.add_argument("version", help="such as 0002")
+    rollback = commands.add_parser("rollback", help="return to the version used before")
+    for command in (promote, rollback):
+        command.add_argument("--reason", required=True, help="why; it is kept in the ledger")
+    push = commands.add_parser("push", help="make a hub repository hold a model, with its card")
+    push.add_argument("kind", choices=_KINDS)
+    push.add_argument("repo", help="owner/name; the token is the one of `hf auth login`")
+    push.add_argument("--endpoint", help="another hub than huggingface.co")
+    push.add_argument("--public", action="store_true", help="a repository that has to be created is public")
+    for name, command in zip(NAMES, (versions, promote, rollback, push), strict=True):
+        command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default: data)")
+        command.set_defaults(run=NAMES[name])
+    options = parser.parse_args(arguments)
+    try:
+        for answer in options.run(options):
+            print(json.dumps(answer, ensure_ascii=False))  # noqa: T201 - the answer of a command
+    except (CurationError, ModelsError, OSError) as error:
+        print(f"models: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+def _versions(options: argparse.Namespace) -> Answers:
+    versions = _of(options)
+    yield {"in_use": versions.current and versions.current.name, "versions": versions.names}
+    yield from versions.ledger()
+
+
+def _promote(options: argparse.Namespace) -> Answers:
+    _of(options).promote(options.version, options.reason)
+    yield _switched(options.version)
+
+
+def _rollback(options: argparse.Namespace) -> Answers:
+    yield _switched(_of(options).rollback(options.reason))
+
+
+def _push(options: argparse.Namespace) -> Answers:
+    from huggingface_hub import HfApi
+
+    from models.hub import push_to_hub
+
+    api = HfApi(endpoint=options.endpoint)
+    checkpoint = options.data / "models" / options.kind
+    yield asdict(push_to_hub(checkpoint, options.kind, options.repo, api, private=not options.public))
+
+
+def _of(options: argparse.Namespace) -> ModelVersions:
+    return ModelVersions(options.data / "models" / "encoder")
+
+
+def _switched(name: str) -> dict[str, Any]:
+    note = "search keeps the index's own encoder until catalog_embeddings and search_index are materialized"
+    return {"in_use": name, "next": note}
+
+
+NAMES: Final[Mapping[str, Callable[[argparse.Namespace], Answers]]] = {
+    "versions": _versions,
+    "promote": _promote,
+    "rollback": _rollback,
+    "push": _push,
+}
+"""The commands by name."""

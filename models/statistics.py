@@ -1,0 +1,105 @@
+"""Intervals and tests for measures of queries that are not independent: the bootstrap by clusters.
+
+Queries of one product share the right answer and what looks like it; queries of one post share the photo. Clusters are
+products: on the test crops of two drawn worlds the standard error of R@1 was 0.028 and 0.055 by product, 0.021 and
+0.027 by post, 0.019 and 0.026 by row, so that both at once (Cameron et al. 2011) add little: 0.030 and 0.056.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import MetricError
+
+ROUNDS: Final = 1000
+FEWEST_CLUSTERS: Final = 2
+"""One cluster says nothing of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Candidate minus reference, of the same queries."""
+
+    mean: float
+    low: float  # 95 % interval
+    high: float
+    lower: float  # one-sided 95 % bound: the candidate is hardly worse than this
+    p: float  # two-sided: how often chance alone would differ as much
+    effect: float  # mean over standard deviation of the queries' differences (Cohen's d of pairs); 0 when all are equal
+    better: int  # queries
+    worse: int
+
+
+def bootstrap_means(
+    values: NDArray[np.float64], clusters: NDArray[Any], *, rounds: int = ROUNDS, seed: int = 0
+) -> NDArray[np.float64]:
+    """Means of resampled rows: whole clusters are drawn with replacement.
+
+    Args:
+        values: measures of each row, (n, m).
+        clusters: (n,) name of the cluster of each row.
+        rounds: how often.
+        seed: equal seeds draw equal rows.
+
+    Returns:
+        (rounds, m).
+
+    Raises:
+        MetricError: there is no row, or the lengths differ.
+    """
+    if not len(values) or len(clusters) != len(values):
+        raise MetricError(f"{len(values)} values to bootstrap, of {len(clusters)} clusters' names")
+    _, index = np.unique(clusters, return_inverse=True)
+    counts = np.bincount(index)
+    sums = np.stack([np.bincount(index, column) for column in values.T], axis=1)
+    draw = np.random.default_rng(seed)
+    even = np.full(len(counts), 1 / len(counts))
+    means = np.empty((rounds, values.shape[1]))
+    for at in range(rounds):  # one at a time: a catalog may have tens of thousands of products
+        weights = draw.multinomial(len(counts), even)
+        means[at] = weights @ sums / (weights @ counts)
+    return means
+
+
+def interval(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """95 % percentile interval of each measure, from what `bootstrap_means` returns; (m,) and (m,)."""
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return low, high
+
+
+def compare(
+    candidate: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    clusters: NDArray[Any],
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> Difference:
+    """Paired test of one measure of two models on the same queries (Efron & Tibshirani 1993, chapter 16).
+
+    The p-value is the share of resampled differences, moved to mean 0, that are as large as the one observed.
+
+    Raises:
+        MetricError: the lengths differ, or the queries are of one cluster only: nothing can be said of others.
+    """
+    if len(candidate) != len(reference):
+        raise MetricError(f"{len(candidate)} values of the candidate, {len(reference)} of the reference")
+    if len(np.unique(clusters)) < FEWEST_CLUSTERS:
+        raise MetricError(f"{len(candidate)} queries of a single cluster cannot be compared")
+    differences = candidate - reference
+    mean, spread = float(differences.mean()), float(differences.std())
+    means = bootstrap_means(differences[:, None], clusters, rounds=rounds, seed=seed)[:, 0]
+    low, lower, high = np.percentile(means, [2.5, 5, 97.5])
+    as_large = int((np.abs(means - mean) >= abs(mean) - 1e-12).sum())
+    return Difference(
+        mean=mean,
+        low=float(low),
+        high=float(high),
+        lower=float(lower),
+        p=(1 + as_large) / (1 + len(means)),
+        effect=mean / spread if spread else 0.0,
+        better=int((differences > 0).sum()),
+        worse=int((differences < 0).sum()),
+    )

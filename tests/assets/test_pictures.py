@@ -1,0 +1,36 @@
+"""What the UI shows of the classifier and of comparisons."""
+
+from pathlib import Path
+
+from assets.pictures import differences_table, disagreements_metadata, reliability_metadata
+from tests.models import toys
+
+PICTURE = "](data:image/jpeg;base64,"
+
+
+def _disagreement(product: str, *, wrong: bool = False) -> dict[str, object]:
+    return {"product_id": product, "shop": "bag", "predicted": "hat", "probability": 0.9, "shop_is_wrong": wrong}
+
+
+def test_disagreements__as_pictures_and_as_a_table(tmp_path: Path) -> None:
+    catalog = toys.catalog_table(tmp_path, per_class=1)
+    facts = disagreements_metadata([_disagreement("0", wrong=True), _disagreement("gone")], catalog)
+    assert PICTURE in (facts["disagreements"].value or "")
+    table = facts["disagrees_with_the_shop"].value or ""
+    assert "| 0 | bag | hat | 0.900 | yes |" in table
+    assert "| gone | bag | hat | 0.900 |  |" in table
+
+
+def test_disagreements__none(tmp_path: Path) -> None:
+    assert set(disagreements_metadata([], toys.catalog_table(tmp_path, per_class=1))) == {"disagrees_with_the_shop"}
+
+
+def test_reliability__a_picture() -> None:
+    table = [{"rows": 3, "confidence": 0.5, "accuracy": 0.4}, {"rows": 9, "confidence": 0.9, "accuracy": 1.0}]
+    assert PICTURE in (reliability_metadata(table, "after").value or "")
+
+
+def test_differences_table__signs_intervals_and_p() -> None:
+    of = {"mean": -0.1, "low": -0.2, "high": 0.0, "p": 0.04, "effect": -0.5, "better": 1, "worse": 9}
+    shown = differences_table({"new - old": {"r@1": of}}).value or ""
+    assert "| new - old | r@1 | -0.100 (-0.200 to +0.000) | 0.040 | -0.50 | 1 : 9 |" in shown

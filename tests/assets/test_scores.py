@@ -1,0 +1,47 @@
+"""Which garments of the test posts are searched for end to end, by a hand-made truth."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from assets.scores import annotated_photos
+from curation.images import encode_jpeg
+from curation.schemas import PAIRS
+from curation.tables import ShardedTable, rows_to_batch, write_shard
+from sandbox.score import Judge
+from tests.models import toys
+
+KNOWN = {("kream", str(number)): f"label-{number}" for number in (7, 8)}
+
+
+def _box(post: int, product: int | None, visible: float = 1.0) -> dict[str, object]:
+    place = {"site": "kream", "post_id": post, "position": 0, "person": "main", "category": "top"}
+    return {**place, "product_id": product, "box": [0.0, 0.0, 50.0, 60.0], "visible": visible}
+
+
+@pytest.fixture
+def judge() -> Judge:
+    products = [{"kream_id": str(n), "onthelook_id": f"o{n}", "product_id": n} for n in (7, 8, 9)]
+    boxes = [_box(0, 7), _box(0, 8, visible=0.2), _box(0, 9), _box(0, None), _box(1, 7), _box(2, 7), _box(3, 7)]
+    return Judge({"products": pa.Table.from_pylist(products), "boxes": pa.Table.from_pylist(boxes)})
+
+
+def test_annotated_photos__visible_garments_of_test_products(tmp_path: Path, judge: Judge) -> None:
+    photo = encode_jpeg(toys.person(1)[0])
+    pictures = [("photo", photo), ("photo", photo), ("photo", photo[:100]), ("product", photo)]
+    posts = toys.posts_table(tmp_path / "posts", pictures)
+    pairs = [{**toys.pair_row("top", 7, 0, "test"), "post_id": post, "product_id": "7"} for post in (0, 2, 3)]
+    pairs.append({**toys.pair_row("top", 8, 0, "test"), "post_id": 0, "product_id": "8"})
+    write_shard(tmp_path / "pairs", "test-00000", PAIRS, [rows_to_batch(pairs, PAIRS)], fingerprint="x")
+    (found,) = annotated_photos(judge, tmp_path / "pairs", posts, KNOWN)  # 1 is no test post, 2 broken, 3 a thumbnail
+    (worn,) = found.worn  # 8 is hidden, 9 was never paired, and a bystander shows nobody's product
+    assert (worn.product, worn.category, worn.box) == ("label-7", "top", (0.0, 0.0, 50.0, 60.0))
+    assert found.image.size == (160, 200)
+
+
+def test_annotated_photos__product_that_the_catalog_lacks(tmp_path: Path, judge: Judge) -> None:
+    posts = toys.posts_table(tmp_path / "posts", [("photo", encode_jpeg(toys.person(1)[0]))])
+    row = {**toys.pair_row("top", 7, 0, "test"), "post_id": 0, "product_id": "7"}
+    write_shard(tmp_path / "pairs", "test-00000", PAIRS, [rows_to_batch([row], PAIRS)], fingerprint="x")
+    assert list(annotated_photos(judge, tmp_path / "pairs", ShardedTable(posts.root), {})) == []

@@ -1,0 +1,119 @@
+"""Calibration on hand-made predictions and on drawn ones whose truth is known."""
+
+import numpy as np
+import pytest
+
+from models.classifier.calibration import (
+    calibrate,
+    calibration,
+    calibration_error,
+    fit_temperature,
+    reliability,
+    softmax,
+    suspected,
+    threshold_for,
+)
+from models.errors import MetricError
+
+
+def drawn(rows, temperature, seed=0):
+    """Logits, and labels that are drawn from the probabilities at `temperature`."""
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(size=(rows, 4)) * 4
+    chances = softmax(logits / temperature).cumsum(1)
+    return logits, (draw.random((rows, 1)) > chances).sum(1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_fit_temperature__finds_the_true_one(temperature):
+    logits, labels = drawn(4000, temperature)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.1)
+
+
+def test_fit_temperature__a_few_rows_move_it_little():
+    """All right: without a prior the likeliest temperature would be 0. All wrong: infinite."""
+    logits = np.eye(4)[np.arange(20) % 4] * 3.0
+    assert 0.5 < fit_temperature(logits, np.arange(20) % 4) < 1
+    assert 1 < fit_temperature(logits, (np.arange(20) + 1) % 4) < 4
+    assert fit_temperature(np.tile(logits, (500, 1)), np.arange(10_000) % 4) < 0.4
+
+
+def test_calibration_error__hand_computed():
+    confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
+    right = np.array([True, True, True, False, True, False])
+    table = reliability(confidence, right)
+    assert [(row["rows"], row["accuracy"]) for row in table] == [(2, 0.5), (4, 0.75)]
+    assert calibration_error(table) == pytest.approx((2 * 0.05 + 4 * 0.2) / 6)
+    halves = reliability(confidence, right, equal_mass=True, bins=2)
+    assert [row["rows"] for row in halves] == [3, 3]
+    assert calibration_error(halves) == pytest.approx((abs(2.05 / 3 - 2 / 3) + abs(0.95 - 2 / 3)) / 2)
+
+
+def test_calibration__scaling_mends_an_overconfident_model():
+    logits, labels = drawn(4000, 3.0)
+    before, after = (calibration(softmax(logits / by), labels) for by in (1.0, fit_temperature(logits, labels)))
+    assert before["ece"] > 0.15
+    assert max(after["ece"], after["ece_equal_mass"]) < 0.03
+    assert sum(row["rows"] for row in after["reliability"]) == 4000
+
+
+def test_threshold_for__as_low_as_the_stated_precision_allows():
+    logits, labels = drawn(4000, 1.0)
+    probabilities = softmax(logits)
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    threshold, expected = threshold_for(confidence, right, 0.95)
+    accepted = confidence >= threshold
+    assert expected == pytest.approx(0.95, abs=1e-3)
+    assert right[accepted].mean() == pytest.approx(0.95, abs=0.015)
+    assert accepted.mean() > 0.6
+    assert threshold < threshold_for(confidence, right, 0.99)[0] < 1
+
+
+def test_threshold_for__few_rows_count_less_than_their_confidence():
+    confidence, right = np.linspace(0.99, 0.9, 10), np.ones(10, bool)
+    assert threshold_for(confidence, right, 0.98)[0] > 0.95
+    assert threshold_for(np.repeat(confidence, 1000), np.ones(10_000, bool), 0.98)[0] == pytest.approx(0.9)
+
+
+def test_threshold_for__overconfidence_is_contradicted_by_enough_rows():
+    confidence, right = np.linspace(1, 0.998, 1000), np.arange(1000) < 500
+    threshold, expected = threshold_for(confidence, right, 0.99)
+    assert confidence[(confidence >= threshold)].size == pytest.approx(505, abs=5)
+    assert expected >= 0.99
+
+
+def test_threshold_for__out_of_reach_comes_as_near_as_it_can():
+    confidence, right = np.full(1000, 0.999), np.arange(1000) % 10 > 0  # nine of ten are right, all equally sure
+    assert threshold_for(confidence, right, 0.99) == (0.999, pytest.approx(901 / 1002))
+    falling = np.linspace(0.97, 0.6, 100)
+    threshold, expected = threshold_for(falling, falling > 0.8, 0.999)
+    assert threshold == pytest.approx(falling[falling > 0.8].min())  # down to the first wrong one
+    assert expected < 0.999
+    assert threshold_for(np.array([0.2]), np.array([True]), 0.1)[0] == 0.5
+
+
+def test_suspected__labels_that_a_sure_model_contradicts():
+    probabilities = np.full((20, 2), 0.1)
+    probabilities[:10, 0] = probabilities[10:, 1] = 0.9
+    labels = np.arange(20) // 10
+    assert not suspected(probabilities, labels).any()
+    labels[3], labels[15] = 1, 0
+    assert np.flatnonzero(suspected(probabilities, labels)).tolist() == [3, 15]
+
+
+def test_calibrate__wrong_labels_do_not_make_it_doubt_itself():
+    logits, labels = drawn(2000, 0.5)
+    told = labels.copy()
+    told[::10] = (told[::10] + 1) % 4
+    clean, noisy = (calibrate(logits, known, 0.99, reject=3) for known in (labels, told))
+    assert noisy.suspects[::10].mean() > 0.6
+    assert clean.temperature < noisy.temperature < 0.6 * fit_temperature(logits, told)
+    assert noisy.threshold < 1
+
+
+@pytest.mark.parametrize("measure", [lambda: fit_temperature(np.zeros((0, 2)), np.zeros(0, np.int64)),
+                                     lambda: calibration(np.zeros((0, 2)), np.zeros(0, np.int64)),
+                                     lambda: threshold_for(np.zeros(0), np.zeros(0, bool), 0.9)])  # fmt: skip
+def test_calibration__nothing_to_measure(measure):
+    with pytest.raises(MetricError):
+        measure()

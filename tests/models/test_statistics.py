@@ -1,0 +1,78 @@
+"""The clustered bootstrap: intervals that cover, and tests that reject as often as they should."""
+
+import numpy as np
+import pytest
+
+from models.errors import MetricError
+from models.statistics import bootstrap_means, compare, interval
+
+
+def width(values, clusters):
+    low, high = interval(bootstrap_means(values[:, None], clusters))
+    return float(high[0] - low[0])
+
+
+def test_bootstrap_means__clusters_widen_the_interval():
+    values = np.repeat([0.0, 1.0], 50)
+    assert width(values, np.repeat(np.arange(10), 10)) > 2 * width(values, np.arange(100))
+
+
+def test_bootstrap_means__hand_computed():
+    """Two clusters of 1 and 3 rows: a draw is the first twice, the second twice, or both."""
+    means = bootstrap_means(np.array([[1.0], [0.0], [0.0], [0.0]]), np.array(["a", "b", "b", "b"]))
+    assert set(np.unique(means)) == {0.0, 0.25, 1.0}
+    assert (means == 0.25).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_bootstrap_means__measures_are_drawn_together():
+    values = np.random.default_rng(0).random(50)
+    means = bootstrap_means(np.stack([values, 1 - values], axis=1), np.arange(50))
+    np.testing.assert_allclose(means.sum(1), 1)
+
+
+def test_interval__covers_the_true_mean_about_as_often_as_promised():
+    draw = np.random.default_rng(0)
+    hits = 0
+    for trial in range(60):
+        values = (draw.random((200, 1)) < 0.7).astype(float)
+        (low,), (high,) = interval(bootstrap_means(values, np.arange(200), rounds=300, seed=trial))
+        hits += low <= 0.7 <= high
+    assert 51 <= hits <= 60
+
+
+@pytest.mark.parametrize(("values", "names"), [(np.zeros((0, 1)), np.array([])), (np.zeros((2, 1)), np.array([1]))])
+def test_bootstrap_means__nothing_or_unequal(values, names):
+    with pytest.raises(MetricError):
+        bootstrap_means(values, names)
+
+
+def test_compare__equal_models():
+    values = np.array([1.0, 0.0, 1.0])
+    result = compare(values, values, np.arange(3))
+    assert (result.mean, result.low, result.high, result.lower, result.p, result.effect) == (0, 0, 0, 0, 1, 0)
+
+
+def test_compare__clearly_better():
+    reference = np.tile([0.0, 0.0, 1.0, 1.0], 30)
+    result = compare(np.ones(120), reference, np.arange(120))
+    assert (result.mean, result.effect, result.better, result.worse) == (0.5, 1.0, 60, 0)
+    assert result.p == pytest.approx(1 / 1001)
+    assert 0 < result.low <= result.lower < 0.5 < result.high
+
+
+def test_compare__rejects_a_true_null_about_as_often_as_promised():
+    draw = np.random.default_rng(1)
+    names = np.repeat(np.arange(60), 3)
+    tests = 100
+    rejected = sum(
+        compare(*(np.repeat(draw.normal(size=60), 3) for _ in range(2)), names, rounds=200, seed=seed).p < 0.05
+        for seed in range(tests)
+    )
+    assert rejected <= 0.12 * tests  # 0.05 plus three standard deviations; as independent rows: a quarter
+
+
+def test_compare__one_cluster_says_nothing_of_others():
+    with pytest.raises(MetricError, match="single cluster"):
+        compare(np.ones(3), np.zeros(3), np.zeros(3))
+    with pytest.raises(MetricError, match="3 values of the candidate"):
+        compare(np.ones(3), np.zeros(2), np.arange(3))
