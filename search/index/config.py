@@ -1,6 +1,6 @@
 """How an index is laid out. The defaults come from `benchmarks/search.py`; see `docs/EXPERIMENTS.md`, 2026-11-24."""
 
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,14 +14,23 @@ class IndexConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     exact_limit: int = Field(
-        10_000, ge=1, description="products up to which a category, or what a filter leaves of it, is searched exactly"
+        default=10_000,
+        ge=1,
+        description="products of a category, or of what a filter leaves of it, up to which they are searched exactly",
     )
-    codes: Literal["int8", "float32"] = Field(
-        "int8", description="what inverted lists hold; int8 is scanned, then the best are scored again in float32"
+    int8_from: int = Field(
+        default=50_000,
+        ge=0,
+        description="products of a category from which its lists hold int8 codes, of which the best are scored again",
     )
-    rerank: int = Field(30, ge=0, le=1000, description="products scored again beyond those asked for (int8)")
-    promised_recall: float = Field(PROMISED_RECALL, ge=0, le=1, description="recall@10 below which a build is refused")
+    rerank: int = Field(default=30, ge=0, le=1000, description="products scored again beyond those asked for")
+    promised_recall: float = Field(
+        default=PROMISED_RECALL, ge=0, le=1, description="recall@10 below which a build is refused"
+    )
     merge_share: float = Field(
-        0.1, gt=0, le=1, description="share of added and dead rows from which an update rewrites the whole index"
+        default=0.1,
+        gt=0,
+        le=1,
+        description="share of added and dead rows from which an update rewrites the whole index",
     )
-    merge_segments: int = Field(8, ge=1, description="segments from which an update rewrites the whole index")
+    merge_segments: int = Field(default=8, ge=1, description="segments from which an update rewrites the whole index")

@@ -31,18 +31,26 @@ class IndexManifest(BaseModel):
     version: str = Field(description="its name: digest of everything it was made from")
     data_fingerprint: str = Field(description="of the catalog: of the embeddings table, and of what came after it")
     encoder_version: str = Field(description="in the encoder's manifest: digest of weights and preprocessing")
-    preprocessing: dict[str, Any] = Field({}, description="of the encoder: how a picture becomes its input")
-    dim: int = Field(0, ge=0, description="length of a vector")
-    rows: int = Field(0, ge=0, description="products")
-    counts: dict[str, int] = Field({}, description="products per category; categories without any are left out")
-    config: IndexConfig = Field(IndexConfig(), description="thresholds it was built and measured with")
-    segments: list[str] = Field([], description="what holds the rows: folders, or a Milvus collection")
-    state: int = Field(0, ge=0, description="of the Milvus collection: which of its rows belong to this version")
-    probes: int = Field(0, ge=0, description="inverted lists that Milvus looks into")
+    preprocessing: dict[str, Any] = Field(default={}, description="of the encoder: how a picture becomes its input")
+    dim: int = Field(default=0, ge=0, description="length of a vector")
+    rows: int = Field(default=0, ge=0, description="products")
+    counts: dict[str, int] = Field(default={}, description="products per category; categories without any are left out")
+    config: IndexConfig = Field(default=IndexConfig(), description="thresholds it was built and measured with")
+    segments: list[str] = Field(default=[], description="what holds the rows: folders, or a Milvus collection")
+    state: int = Field(
+        default=0, ge=0, description="of the Milvus collection: which of its rows belong to this version"
+    )
+    probes: int = Field(default=0, ge=0, description="inverted lists that Milvus looks into")
     made_by: Literal["build", "upsert", "delete", "merge"] = "build"
-    recall_at_10: dict[str, float] = Field({}, description="per category, its own products as queries, against numpy")
-    recall_elsewhere_at_10: dict[str, float] = Field({}, description="the same with products of other categories")
-    recall_filtered_at_10: dict[str, float] = Field({}, description="the lowest with filters that pass 50, 5 and 0.5 %")
+    recall_at_10: dict[str, float] = Field(
+        default={}, description="per category, its own products as queries, against numpy"
+    )
+    recall_elsewhere_at_10: dict[str, float] = Field(
+        default={}, description="the same with products of other categories"
+    )
+    recall_filtered_at_10: dict[str, float] = Field(
+        default={}, description="the lowest with filters that pass 50, 5 and 0.5 %"
+    )
     created_at: datetime = Field(description="UTC")
 
     @property

@@ -1,8 +1,8 @@
 """A version of the index on Milvus, for catalogs that outgrow one machine: the same answers and filters.
 
-A build is a collection with a partition per category. Updates go into that collection as rows that carry the state of it
-in which they were born and the one in which they died; a version is a state, and sees what is alive in it. So a version
-never changes while it is searched, and an update that was killed is invisible. Who writes is `milvus_store`.
+A build is a collection with a partition per category. Updates go into that collection as rows that carry the state of
+it in which they were born and the one in which they died; a version is a state, and sees what is alive in it. So a
+version never changes while it is searched, and an update that was killed is invisible. Who writes is `milvus_store`.
 """
 
 import base64

@@ -188,7 +188,8 @@ def _matrix(batch: pa.RecordBatch, dim: int) -> npt.NDArray[np.float32]:
     lengths = set(column.value_lengths().to_pylist())
     if lengths != {dim}:
         raise IndexBuildError(f"vector: every row must have {dim} values, got rows of {sorted(lengths)}")
-    matrix = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, dim)
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    matrix: npt.NDArray[np.float32] = values.astype(np.float32).reshape(-1, dim)
     norms = np.linalg.norm(matrix, axis=1)
     bad = np.flatnonzero(~(np.abs(norms - 1) <= _UNIT_TOLERANCE))  # also true where the norm is not a number
     if len(bad):

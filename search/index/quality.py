@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from search.index.manifest import RECALLS, IndexManifest
-from search.index.recall import Vectors, recall
+from search.index.recall import Truth, Vectors
 from search.index.segment import Segment
 from search.index.store import Index
 
-_QUERIES: Final = 256  # of either kind: enough for two digits
+_QUERIES: Final = 512  # of either kind: enough for two digits
 _FILTERED: Final = 64  # queries for each filter
 _SHARES: Final = (0.5, 0.05, 0.005)  # of all rows that a filter lets pass
 
@@ -66,9 +66,9 @@ def measured(index: Index, touched: Collection[str] | None = None) -> dict[str, 
         elsewhere = _sample(np.concatenate([samples[name][:0], *others]), _QUERIES, rng)
         queries = np.concatenate([samples[name][:_FILTERED], elsewhere[:_FILTERED]])
         view = _View(index, name)
-        found = [recall(view, samples[name], view.vectors), recall(view, elsewhere, view.vectors)]
+        found = [Truth(asked, view.vectors).recall(view) for asked in (samples[name], elsewhere)]
         filtered = [_View(index, name, mask) for mask in masks]
-        found.append(min(recall(part, queries, part.vectors) for part in filtered))
+        found.append(min(Truth(queries, part.vectors).recall(part) for part in filtered))
         for kind, value in zip(RECALLS, found, strict=True):
             kinds[kind][name] = round(value, 4)
     return kinds

@@ -1,4 +1,4 @@
-"""How much of the exact nearest ten a search finds: measured with products of its own category, and of others."""
+"""How much of the exact nearest ten a search finds."""
 
 from typing import Final, Protocol
 
@@ -19,25 +19,33 @@ class Searchable(Protocol):
         """Scores and positions, best first."""
 
 
-def recall(index: Searchable, queries: Vectors, vectors: Vectors) -> float:
-    """Share of the exact top ten that a search returns, 0-1.
+class Truth:
+    """Queries and the score that their exact tenth-best hit has, found in numpy."""
 
-    A returned position counts when its true score reaches the tenth-best true score, so ties cannot be lost.
+    def __init__(self, queries: Vectors, vectors: Vectors) -> None:
+        """Search exactly.
 
-    Args:
-        index: answers with positions in `vectors`.
-        queries: shape (m, d).
-        vectors: all that may be found, shape (n, d), unit length.
-    """
-    top = min(_TOP, len(vectors))
-    if not top or not len(queries):
-        return 1.0
-    right = 0
-    for start in range(0, len(queries), _CHUNK):
-        part = queries[start : start + _CHUNK]
-        exact = part @ vectors.T
-        bars = np.partition(exact, -top, axis=1)[:, -top] - _TIE
-        for query, scores, bar in zip(part, exact, bars, strict=True):
-            found = {int(place) for place in index.search(query, top)[1] if 0 <= place < len(vectors)}
-            right += int((scores[list(found)] >= bar).sum())
-    return right / (top * len(queries))
+        Args:
+            queries: shape (m, d).
+            vectors: all that may be found, shape (n, d), unit length.
+        """
+        self._queries = queries
+        self._vectors = vectors
+        self._top = min(_TOP, len(vectors))
+        parts = (queries[start : start + _CHUNK] @ vectors.T for start in range(0, len(queries), _CHUNK))
+        self._bars = [float(bar) - _TIE for part in parts if self._top for bar in self._tenth(part)]
+
+    def recall(self, index: Searchable) -> float:
+        """Share of the exact top ten that a search returns, 0-1; 1 where there is nothing to ask or to find.
+
+        A returned position counts when its true score reaches the tenth-best, so ties cannot be lost.
+        """
+        right = 0
+        for query, bar in zip(self._queries, self._bars, strict=False):
+            found = {int(place) for place in index.search(query, self._top)[1] if 0 <= place < len(self._vectors)}
+            right += int((self._vectors[list(found)] @ query >= bar).sum())
+        return right / (self._top * len(self._bars)) if self._bars else 1.0
+
+    def _tenth(self, scores: Vectors) -> Vectors:
+        tenth: Vectors = np.partition(scores, -self._top, axis=1)[:, -self._top]
+        return tenth

@@ -22,7 +22,7 @@ TABLE: Final = "products.parquet"
 _THUMBNAILS: Final = "thumbnails.arrow"
 _PARTITIONS: Final = "partitions"
 _SCHEMA: Final = pa.schema([pa.field("thumbnail", pa.large_binary(), nullable=False)])
-_OTHERS: Final = 64  # vectors of each other category that a category is tuned with
+_OTHERS: Final = 128  # vectors of each other category that a category is tuned with
 _BATCH: Final = 1024  # rows held at once while a segment is read out
 
 
@@ -93,7 +93,11 @@ def read_segment(folder: Path, config: IndexConfig) -> Segment:
         thumbnails = pa.ipc.open_file(pa.memory_map(str(folder / _THUMBNAILS))).read_all()
         names = sorted(path.name.removesuffix(".rows.npy") for path in (folder / _PARTITIONS).glob("*.rows.npy"))
         partitions = {name: read_partition(folder / _PARTITIONS, name, config) for name in names}
-    except (OSError, RuntimeError, ValueError) as error:  # faiss raises the second, numpy and Arrow the third
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+    ) as error:  # the third: an array is missing
         raise IndexMissingError(f"index segment {folder.name} is damaged: {error}") from error
     if not len(products) == len(thumbnails) == sum(len(part.rows) for part in partitions.values()):
         raise IndexMissingError(f"index segment {folder.name} is damaged: its parts differ in length")

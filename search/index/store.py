@@ -217,7 +217,7 @@ class Index:
         ]
         if len(found) == 1:  # nearly always
             start, (scores, rows) = found[0]
-            return scores, start + rows
+            return scores, rows + start if start else rows
         scores = np.concatenate([scores for _, (scores, _) in found])
         rows = np.concatenate([start + rows for start, (_, rows) in found])
         order = np.lexsort((rows, -scores))[:top]

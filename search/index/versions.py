@@ -99,6 +99,8 @@ def forget(root: Path, version: str) -> None:
 
 def sweep(root: Path) -> None:
     """Remove versions, segments and leftovers that neither the current version nor the previous one needs."""
+    for link in root.glob(".*.tmp"):
+        link.unlink()
     kept = {name for name in (current_version(root), previous_version(root)) if name}
     _remove_others(root / _VERSIONS, kept)
     _remove_others(root / _SEGMENTS, {name for made in versions(root) for name in made.segments})

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import search.index.quality as quality
 from search.errors import BadRequestError, IndexBuildError, IndexMissingError, NotFoundError
 from search.index import Index, build_index, current_version, rollback
 from search.index.manifest import RECALLS
-from search.index.recall import recall
+from search.index.recall import Truth
 from search.index.versions import previous_version, segment_folder, version_folder
 from tests.search.builders import CATEGORIES, PER_CATEGORY, BlockEncoder, number_of, product_rows, write_embeddings
 
@@ -109,7 +108,7 @@ def test_build_index__refuses(tmp_path: Path, rows: list[dict], message: str) ->
 
 
 def test_build_index__refuses_low_recall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality, "recall", lambda *_: 0.5)
+    monkeypatch.setattr(Truth, "recall", lambda *_: 0.5)
     with pytest.raises(IndexBuildError, match=r"recall@10 must be at least 0.99, got bottom 0.5 \(recall_at_10\)"):
         build_index(write_embeddings(tmp_path / "rows", product_rows(3)), tmp_path / "index", VERSION)
     assert current_version(tmp_path / "index") is None
@@ -153,7 +152,7 @@ def test_open__missing_or_damaged(tmp_path: Path) -> None:
         Index.open(tmp_path / "index")
 
 
-def test_recall__counts_what_is_missing() -> None:
+def test_truth__counts_what_is_missing() -> None:
     class Blind:
         """Finds the query itself and then positions that do not exist."""
 
@@ -162,4 +161,4 @@ def test_recall__counts_what_is_missing() -> None:
 
     vectors = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert recall(Blind(), vectors, vectors) == pytest.approx(0.1)
+    assert Truth(vectors, vectors).recall(Blind()) == pytest.approx(0.1)

@@ -15,7 +15,7 @@ from tests.search.builders import photo_of
 
 @pytest.fixture
 def loaded(service: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.__main__._open", lambda _data: service)
+    monkeypatch.setattr("search.__main__._open", lambda _data, _milvus: service)
 
 
 @pytest.fixture
