@@ -61,8 +61,9 @@ def _prior(catalog: Catalog, folder: Path) -> Ask:
     target = catalog.vectors.astype(np.float64)
 
     def ask(query: npt.NDArray[np.float32], category: int) -> Rows:
-        order = np.argsort(np.linalg.norm(query - target, axis=1))
-        return order[catalog.categories[order] == category][:_TOP]
+        order: npt.NDArray[np.int64] = np.argsort(np.linalg.norm(query - target, axis=1))
+        inside: npt.NDArray[np.int64] = order[catalog.categories[order] == category]
+        return inside[:_TOP]
 
     return ask
 

@@ -19,7 +19,7 @@ def _compiled(function: F) -> F:
 
 
 @_compiled
-def _dot(a, b):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _dot(a: Any, b: Vectors) -> Any:
     total = np.float32(0)
     for at in range(len(a)):
         total += np.float32(a[at]) * b[at]
@@ -27,7 +27,7 @@ def _dot(a, b):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @_compiled
-def _insert(scores, places, count, score, place):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _insert(scores: Vectors, places: Places, count: int, score: Any, place: Any) -> int:
     """Keep the best, best first, in arrays of which `count` are used; gives how many then are."""
     if count < len(scores):
         count += 1

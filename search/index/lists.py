@@ -68,14 +68,15 @@ class InvertedLists:
             dim, nlist, niter=10, spherical=True, max_points_per_centroid=_TRAINING, min_points_per_centroid=1
         )
         means.train(vectors)
-        nearest = faiss.knn(vectors, means.centroids, 1, metric=faiss.METRIC_INNER_PRODUCT)[1][:, 0]
+        centres: Any = means.centroids
+        nearest = faiss.knn(vectors, centres, 1, metric=faiss.METRIC_INNER_PRODUCT)[1][:, 0]
         order = np.argsort(nearest, kind="stable")
         codes, scale = vectors[order], np.ones(dim, np.float32)
         if count >= config.int8_from:
             scale = np.maximum(np.abs(vectors).max(axis=0), np.finfo(np.float32).tiny) / np.float32(127)
             codes = np.round(codes / scale).astype(np.int8)
-        stored = {
-            "centres": means.centroids,
+        stored: dict[str, Any] = {
+            "centres": centres,
             "starts": np.searchsorted(nearest[order], np.arange(nlist + 1)),
             "order": order,
             "codes": codes,
@@ -96,7 +97,8 @@ class InvertedLists:
     def write(self, path: Path) -> None:
         """Write everything but the vectors."""
         depth = np.array([self.depth.bound, self.depth.near, self.depth.far])
-        np.savez(path, **{**self._stored, "depth": depth})
+        stored: dict[str, Any] = {**self._stored, "depth": depth}
+        np.savez(path, **stored)
 
     def __len__(self) -> int:
         return len(self._order)
