@@ -19,9 +19,10 @@ class IndexConfig(BaseModel):
         description="products of a category, or of what a filter leaves of it, up to which they are searched exactly",
     )
     int8_from: int = Field(
-        default=50_000,
+        default=0,
         ge=0,
-        description="products of a category from which its lists hold int8 codes, of which the best are scored again",
+        description="products of a category from which its lists hold int8 codes, of which the best are scored again; "
+        "below, they hold the vectors",
     )
     rerank: int = Field(default=30, ge=0, le=1000, description="products scored again beyond those asked for")
     promised_recall: float = Field(
