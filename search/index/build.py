@@ -116,14 +116,7 @@ def _update(
     """Make the version that follows another: without the products `gone`, and with `parts`."""
     old = index.manifest
     config = old.config
-    draft = old.model_copy(
-        update={
-            "version": fingerprint([old.version, what, cause]),
-            "data_fingerprint": fingerprint([old.data_fingerprint, what, cause]),
-            "made_by": what,
-            "created_at": datetime.now(UTC),
-        }
-    )
+    draft = old.followed(what, cause)
     without = index.rows_of(gone)
     added = sum(len(rows.vectors) for rows in parts)
     left = old.rows - len(without) + added

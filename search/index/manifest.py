@@ -1,11 +1,12 @@
 """What an index says about itself, and the names of its files."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from curation.tables import fingerprint
 from search.errors import IndexMissingError
 from search.index.config import IndexConfig
 
@@ -52,6 +53,17 @@ class IndexManifest(BaseModel):
         default={}, description="the lowest with filters that pass 50, 5 and 0.5 %"
     )
     created_at: datetime = Field(description="UTC")
+
+    def followed(self, what: Literal["upsert", "delete"], cause: object) -> "IndexManifest":
+        """A draft of the version that a change makes of this one: its name depends on what went before."""
+        return self.model_copy(
+            update={
+                "version": fingerprint([self.version, what, cause]),
+                "data_fingerprint": fingerprint([self.data_fingerprint, what, cause]),
+                "made_by": what,
+                "created_at": datetime.now(UTC),
+            }
+        )
 
     @property
     def lowest_recall(self) -> float:

@@ -12,18 +12,17 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from pymilvus import MilvusClient, MilvusException
 
 from search.errors import IndexMissingError, NotFoundError
+from search.index.asking import Asking, Vectors
 from search.index.manifest import IndexManifest
 from search.index.products import EVERYTHING, PRODUCTS, Filters, Hit, Product, to_products
-from search.index.store import check_query
 
 _MOST: Final = 16_384  # hits that Milvus gives at most
 
 
-class MilvusIndex:
+class MilvusIndex(Asking):
     """One version on Milvus: `search.protocols.ProductIndex`. It lasts until the version after the next replaces it."""
 
     def __init__(self, client: MilvusClient, manifest: IndexManifest) -> None:
@@ -31,38 +30,14 @@ class MilvusIndex:
         self._client = client
         (self._collection,) = manifest.segments
 
-    @property
-    def version(self) -> str:
-        """Name of the version."""
-        return self.manifest.version
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """Categories that hold products."""
-        return tuple(self.manifest.counts)
-
     def __contains__(self, id: str) -> bool:  # noqa: A002
         return bool(self.rows([id], ["id"]))
 
-    def search(
-        self,
-        vector: npt.NDArray[np.float32],
-        category: str | None = None,
-        top: int = 10,
-        filters: Filters = EVERYTHING,
-    ) -> list[Hit]:
-        """Nearest products of one vector."""
-        return self.search_many(np.asarray(vector)[None], [category], top, filters)[0]
-
     def search_many(
-        self,
-        vectors: npt.NDArray[np.float32],
-        categories: Sequence[str | None],
-        top: int = 10,
-        filters: Filters = EVERYTHING,
+        self, vectors: Vectors, categories: Sequence[str | None], top: int = 10, filters: Filters = EVERYTHING
     ) -> list[list[Hit]]:
         """`search` for several vectors: one request for all of a category."""
-        check_query(self.manifest, vectors, categories, top)
+        self.check_query(vectors, categories, top)
         hits: list[list[Hit]] = [[] for _ in categories]
         for category in dict.fromkeys(categories):
             places = [place for place, name in enumerate(categories) if name == category]
@@ -84,25 +59,17 @@ class MilvusIndex:
         """JPEG preview of a product. Raises `NotFoundError`."""
         return base64.b64decode(self._row(id, ["thumbnail"])["thumbnail"])
 
-    def vector(self, id: str) -> npt.NDArray[np.float32]:  # noqa: A002
+    def vector(self, id: str) -> Vectors:  # noqa: A002
         """Unit vector of a product, shape (d,). Raises `NotFoundError`."""
         return np.asarray(self._row(id, ["vector"])["vector"], np.float32)
 
-    def neighbours(self, id: str, top: int = 10, filters: Filters = EVERYTHING) -> list[Hit]:  # noqa: A002
-        """Products of the same category most like the given one. Raises `NotFoundError`."""
-        row = self._row(id, ["category", "vector"])
-        hits = self.search(np.asarray(row["vector"], np.float32), row["category"], top + 1, filters)
-        return [hit for hit in hits if hit.product.id != id][:top]
-
-    def rank(self, vector: npt.NDArray[np.float32], id: str) -> int:  # noqa: A002
+    def rank(self, vector: Vectors, id: str) -> int:  # noqa: A002
         """Place among all of its category; beyond the 16,384 that Milvus lists, 16,385. Raises `NotFoundError`."""
         category = self._row(id, ["category"])["category"]
         hits = self.search(vector, category, _MOST)
         return next((place for place, hit in enumerate(hits, 1) if hit.product.id == id), _MOST + 1)
 
-    def _search(
-        self, vectors: npt.NDArray[np.float32], category: str | None, top: int, rule: str
-    ) -> list[list[dict[str, Any]]]:
+    def _search(self, vectors: Vectors, category: str | None, top: int, rule: str) -> list[list[dict[str, Any]]]:
         with reaching():
             found = self._client.search(
                 self._collection,

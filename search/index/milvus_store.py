@@ -155,15 +155,7 @@ class MilvusStore:
         pointer = self._pointer()
         if pointer["previous"] and self._manifest(pointer["previous"]).state > old.state:
             self._put(_POINTER, {"current": old.version, "previous": None})  # it was left, and is now overwritten
-        draft = old.model_copy(
-            update={
-                "version": fingerprint([old.version, what, cause]),
-                "data_fingerprint": fingerprint([old.data_fingerprint, what, cause]),
-                "made_by": what,
-                "created_at": datetime.now(UTC),
-                "state": old.state + 1,
-            }
-        )
+        draft = old.followed(what, cause).model_copy(update={"state": old.state + 1})
         with reaching():
             collection.undo(old.state)
             collection.insert(parts, draft.state)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from search.errors import BadRequestError, IndexMissingError, NotFoundError
+from search.errors import IndexMissingError, NotFoundError
+from search.index.asking import Asking
 from search.index.manifest import DEAD, IndexManifest, read_manifest
 from search.index.partition import Partition, Selection, Vectors
 from search.index.products import EVERYTHING, Filters, Hit, Product, Rows, to_products
@@ -23,7 +24,7 @@ _Choice = dict[str, list[Selection | None]]
 """By category, what each of its parts may return; the parts of `Index._parts`."""
 
 
-class Index:
+class Index(Asking):
     """One version, read-only: products in memory, vectors and thumbnails mapped from disk. Threads may share it."""
 
     def __init__(
@@ -81,11 +82,6 @@ class Index:
         return cls(manifest, segments, dead)
 
     @property
-    def version(self) -> str:
-        """Name of the version."""
-        return self.manifest.version
-
-    @property
     def physical(self) -> int:
         """Rows of all segments, dead ones too."""
         return self._starts[-1]
@@ -95,43 +91,14 @@ class Index:
         """Rows outside the first segment, and dead ones: what slows a search down."""
         return self.physical - self._starts[1] + len(self.dead)
 
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """Categories that hold products."""
-        return tuple(self._parts)
-
     def __contains__(self, id: str) -> bool:  # noqa: A002
         return id in self._rows
 
-    def search(
-        self,
-        vector: npt.NDArray[np.float32],
-        category: str | None = None,
-        top: int = 10,
-        filters: Filters = EVERYTHING,
-    ) -> list[Hit]:
-        """Nearest products of one vector.
-
-        Args:
-            vector: shape (d,), unit length.
-            category: only products of this category; None searches all.
-            top: at most so many hits, best first; fewer when there are fewer.
-            filters: brands, sites and prices that every hit must keep to.
-
-        Raises:
-            BadRequestError: the vector has another length, `top` is below 1, or the category is not in the index.
-        """
-        return self.search_many(np.asarray(vector)[None], [category], top, filters)[0]
-
     def search_many(
-        self,
-        vectors: npt.NDArray[np.float32],
-        categories: Sequence[str | None],
-        top: int = 10,
-        filters: Filters = EVERYTHING,
+        self, vectors: Vectors, categories: Sequence[str | None], top: int = 10, filters: Filters = EVERYTHING
     ) -> list[list[Hit]]:
         """`search` for several vectors of shape (n, d), each with its own category."""
-        check_query(self.manifest, vectors, categories, top)
+        self.check_query(vectors, categories, top)
         return [
             self._hits(*self.nearest(vector, category, top, filters))
             for vector, category in zip(vectors, categories, strict=True)
@@ -173,11 +140,6 @@ class Index:
             if place < len(partition.rows) and partition.rows[place] == row - start:
                 return np.array(partition.vectors[place])
         raise NotFoundError(f"no vector of {id!r} in this index")
-
-    def neighbours(self, id: str, top: int = 10, filters: Filters = EVERYTHING) -> list[Hit]:  # noqa: A002
-        """Products of the same category most like the given one, itself left out. Raises `NotFoundError`."""
-        hits = self.search(self.vector(id), self.product(id).category, top + 1, filters)
-        return [hit for hit in hits if hit.product.id != id][:top]
 
     def rank(self, vector: npt.NDArray[np.float32], id: str) -> int:  # noqa: A002
         """Place of a product among all of its category, 1 for the nearest. Raises `NotFoundError`."""
@@ -251,14 +213,3 @@ class Index:
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {id: row for row, id in enumerate(self._products["id"].to_pylist()) if self._alive[row]}  # noqa: A001
-
-
-def check_query(manifest: IndexManifest, vectors: Vectors, categories: Sequence[str | None], top: int) -> None:
-    """Raise `BadRequestError` unless an index of this manifest can be asked so."""
-    if vectors.ndim != 2 or vectors.shape[1] != manifest.dim:
-        raise BadRequestError(f"vectors: shape must be (n, {manifest.dim}), got {vectors.shape}")
-    if top < 1:
-        raise BadRequestError(f"top: must be at least 1, got {top}")
-    for category in categories:
-        if category is not None and category not in manifest.counts:
-            raise BadRequestError(f"category: must be one of {', '.join(manifest.counts)}, got {category!r}")
