@@ -1,6 +1,6 @@
 """Inverted lists over the vectors of a large category, and how many of them a query looks into.
 
-They came out ahead of graphs (HNSW), which take far longer to build and find little when a query looks like another
+They came out ahead of graphs (HNSW), which take longer to build and find less when a query looks like another
 category: see `docs/EXPERIMENTS.md`. The number of lists is tuned apart for queries near the centre of some list,
 and for those far from all, as such a query is.
 """
