@@ -42,7 +42,7 @@ dev: setup $(DAGSTER_HOME)/dagster.yaml ## the Dagster UI on http://127.0.0.1:30
 	$(BIN)/dagster dev -h 127.0.0.1 -p 3000
 
 serve: setup ## the search page on http://127.0.0.1:8700, on what the demo left
-	$(BIN)/python -m search serve --data $(FASHION_DATA)
+	$(BIN)/python -m search serve --data $(FASHION_DATA) $(if $(FASHION_MILVUS),--milvus $(FASHION_MILVUS))
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest

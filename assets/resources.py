@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,6 +16,9 @@ from curation.engine import MapReport, map_shards
 from curation.sources import Source
 from curation.tables import ShardedTable
 from curation.verification import LEAST
+
+if TYPE_CHECKING:
+    from search.protocols import IndexStore
 
 _SANDBOX_PACE = ("--allow-private", "--delay", "0", "--frontier-window", "30", "--scroll-wait", "0.4")
 """Our own machine needs no patience, and its posts leave no wide gaps."""
@@ -34,6 +37,18 @@ class DataFolder(dg.ConfigurableResource[Any]):
     def table(self, name: str, prefix: str = "") -> ShardedTable:
         """A table by its folder, e.g. `crawl/posts` with prefix `kream`."""
         return ShardedTable(self.path / name, prefix)
+
+
+class ProductIndexes(dg.ConfigurableResource[Any]):
+    """Where the index is kept."""
+
+    milvus: str = ""  # address; empty is a folder of the data
+
+    def store(self, data: DataFolder) -> "IndexStore":
+        """The store of `data/index`, or the one on Milvus."""
+        from search.index.stores import open_store
+
+        return open_store(data.path / "index", self.milvus)
 
 
 class Engine(dg.ConfigurableResource[Any]):

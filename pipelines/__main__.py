@@ -53,7 +53,10 @@ def _takedown(settings: Settings, options: argparse.Namespace) -> int:
         print("takedown: name --site, --reason and at least one --post, --product or --image", file=sys.stderr)
         return 2
     try:
-        done = [take_down(settings.data, options.site, kind, values, options.reason) for kind, values in wanted.items()]
+        done = [
+            take_down(settings.data, options.site, kind, values, options.reason, settings.milvus)
+            for kind, values in wanted.items()
+        ]
     except (CrawlError, SearchError) as error:
         print(f"takedown: {error}", file=sys.stderr)
         return 1

@@ -4,7 +4,16 @@ import dagster as dg
 
 from assets import crawl, dedup, label, pairs, report, search, train
 from assets.io_manager import ReferenceIOManager
-from assets.resources import DataFolder, DetectionSources, Engine, RealSites, Recipes, SandboxSites, Terms
+from assets.resources import (
+    DataFolder,
+    DetectionSources,
+    Engine,
+    ProductIndexes,
+    RealSites,
+    Recipes,
+    SandboxSites,
+    Terms,
+)
 from curation.verification import LEAST
 from pipelines.environments import Settings, read_settings
 from pipelines.jobs import JOBS, SCHEDULES
@@ -47,6 +56,7 @@ def _resources(settings: Settings) -> dict[str, object]:
     return {
         "data": data,
         "engine": Engine(),
+        "indexes": ProductIndexes(milvus=settings.milvus),
         "sites": drawn if sandbox else RealSites(name=settings.world),
         "sources": DetectionSources(
             modanet=_path(settings.modanet),

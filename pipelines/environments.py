@@ -38,6 +38,7 @@ class Settings(BaseModel):
     modanet: Path | None = Field(None, description="folder of ModaNet: annotations JSON and images/")
     fashionpedia: Path | None = Field(None, description="folder of Fashionpedia: annotations JSON and images/")
     street: Path | None = Field(None, description="folder with boxes_coco.json and photos/ in the seven classes")
+    milvus: str = Field("", description="address of Milvus, or file of Milvus Lite, that holds the index")
     thumbnails: Path | None = Field(
         None, description="folder with labels.csv from which the classifier learns besides the catalog"
     )

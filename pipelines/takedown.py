@@ -20,8 +20,10 @@ _DRAWN: Final = ("examples", "search/search_report")
 """Folders of pictures drawn from many others: nobody can tell what is in one, so all go until the next run."""
 
 
-def take_down(data: Path, site: str, kind: Kind, values: Sequence[str], reason: str) -> dict[str, Any]:
-    """Remove posts, products or pictures of one site from a data folder, and keep them out.
+def take_down(
+    data: Path, site: str, kind: Kind, values: Sequence[str], reason: str, milvus: str = ""
+) -> dict[str, Any]:
+    """Remove posts, products or pictures of one site from a data folder and its index, and keep them out.
 
     What keeps them out is written first, so an interrupted take-down is finished by repeating it.
 
@@ -54,7 +56,7 @@ def take_down(data: Path, site: str, kind: Kind, values: Sequence[str], reason: 
         "never_crawled": unknown,
         "removed_rows": {place.place: place.rows for place in purged},
         "staged_rows": staged,
-        "index_versions": _purge_index(data, removal),
+        "index_versions": _purge_index(data, removal, milvus),
         "drawn_pictures": _purge_drawn(data, removal),
         "near_duplicates_in": alike,
         "models_trained_before": _models(data),
@@ -75,7 +77,7 @@ def prove(data: Path) -> dict[str, Any]:
         "files": dict(how),
         "still_there": {f"{place.folder} ({place.how})": place.found for place in places if place.found},
         "places": [asdict(place) for place in places],
-        "not_searched": "outside the data folder: Dagster's event log (contact sheets), caches, pushed datasets",
+        "not_searched": "outside the folder: Dagster's event log (contact sheets), caches, pushed datasets, Milvus",
     }
 
 
@@ -86,12 +88,12 @@ def _as_stored(kind: Kind, value: str) -> str:
     return str(int(value)) if kind == "post" and value.isascii() and value.isdigit() else value
 
 
-def _purge_index(data: Path, removal: Removal) -> dict[str, int]:
-    from search.index.removal import remove_products
+def _purge_index(data: Path, removal: Removal, milvus: str) -> dict[str, int]:
+    from search.index.stores import open_store
 
     products = {key.replace("/", "-", 1) for key in removal.products}
     embeddings = ShardedTable(data / "search" / "catalog_embeddings")
-    return remove_products(data / "index", embeddings, products, removal.pictures)
+    return open_store(data / "index", milvus).remove(embeddings, products, removal.pictures)
 
 
 def _purge_drawn(data: Path, removal: Removal) -> int:

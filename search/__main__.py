@@ -1,4 +1,4 @@
-"""Command line: `python -m search query PHOTO.jpg` and `python -m search serve`."""
+"""Command line: `python -m search query PHOTO.jpg`, `serve`, and `versions`, `rollback` and `delete` of the index."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from curation.images import decode, encode_jpeg
 from curation.taxonomy import CATEGORIES
 from models.errors import ModelsError
 from search.errors import SearchError
-from search.index import Index
+from search.index.stores import open_store
 from search.query import Answer, SearchService
 from search.report import query_picture
 
@@ -43,23 +43,32 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8700)
     serve.set_defaults(run=_serve)
-    for command in (query, serve):
+    shown = commands.add_parser("versions", help="list the versions of the index, the one in use marked *")
+    shown.add_argument("--json", action="store_true", help="print the manifests as JSON lines")
+    shown.set_defaults(run=_versions)
+    back = commands.add_parser("rollback", help="return to the version before; a running service takes it up")
+    back.set_defaults(run=_rollback)
+    delete = commands.add_parser("delete", help="leave products out of a new version of the index")
+    delete.add_argument("ids", nargs="+", metavar="ID", help="as the service shows them: <site>-<the site's own id>")
+    delete.set_defaults(run=_delete)
+    for command in (query, serve, shown, back, delete):
         command.add_argument("--data", type=Path, default=Path("data"), help="holds models/, index/ and examples/")
+        command.add_argument("--milvus", default="", metavar="URI", help="the index is there instead of in --data")
     return parser
 
 
-def _open(data: Path) -> SearchService:
+def _open(data: Path, milvus: str) -> SearchService:
     """Load models and index without the progress bars of a library that expects to download gigabytes."""
-    Index.open(data / "index")  # tells at once what is missing, before the seconds that importing torch takes
+    open_store(data / "index", milvus).open()  # tells at once what is missing; importing torch takes seconds
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    return SearchService.open(data)
+    return SearchService.open(data, milvus)
 
 
 def _query(options: argparse.Namespace) -> int:
     photo = options.photo.read_bytes()
-    service = _open(options.data)
+    service = _open(options.data, options.milvus)
     answer = service.search(photo, category=options.category, top=options.top)
     print(json.dumps(asdict(answer), ensure_ascii=False, indent=2) if options.json else _text(answer))
     if options.picture:
@@ -86,9 +95,33 @@ def _serve(options: argparse.Namespace) -> int:
 
     from search.app import create_app
 
-    app = create_app(_open(options.data), options.data / "examples")
+    app = create_app(_open(options.data, options.milvus), options.data / "examples")
     print(f"Search page: http://{options.host}:{options.port}/")
     uvicorn.run(app, host=options.host, port=options.port, limit_concurrency=_CONNECTIONS, log_level="warning")
+    return 0
+
+
+def _versions(options: argparse.Namespace) -> int:
+    store = open_store(options.data / "index", options.milvus)
+    used = store.current()
+    for made in store.versions():
+        if options.json:
+            print(made.model_dump_json())
+        else:
+            facts = f"{made.created_at:%Y-%m-%d %H:%M:%S}  {made.made_by:<6}  {made.rows:>9,} products"
+            quality = f"recall {made.lowest_recall:.3f}  encoder {made.encoder_version}"
+            print(f"{'*' if made.version == used else ' '} {made.version}  {facts}  {quality}")
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    print(open_store(options.data / "index", options.milvus).rollback())
+    return 0
+
+
+def _delete(options: argparse.Namespace) -> int:
+    made = open_store(options.data / "index", options.milvus).delete(options.ids)
+    print(f"{made.version}: {made.rows} products")
     return 0
 
 

@@ -1,6 +1,5 @@
 """From the bytes of a photo to the garments on it and the products most like each: the service as a library."""
 
-import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ from curation.errors import ImageError
 from curation.images import decode
 from models.boxes import Box, cut, suppress
 from models.promotion import ModelVersions
-from search.errors import BadPhotoError, BadRequestError, SearchError, VersionMismatchError
-from search.index import Hit, Index, Product, current_version
-from search.protocols import Detector, Encoder
+from search.errors import BadPhotoError, BadRequestError, VersionMismatchError
+from search.index import EVERYTHING, Filters, Hit, Product
+from search.index.live import LiveIndex
+from search.index.stores import open_store
+from search.protocols import Detector, Encoder, IndexStore, ProductIndex
 
 DETECT_THRESHOLD: Final = 0.4
 """Lower than pairing's 0.5: a wrong box costs a person one glance, a missing one costs the answer."""
@@ -25,8 +26,6 @@ SUPPRESS_IOU: Final = 0.75
 """As in pairing: one garment, one box."""
 MIN_SIDE: Final = 8  # px; a smaller box holds nothing to recognise
 MAX_GARMENTS: Final = 12  # boxes that are answered; a crowd has more
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,16 @@ class Answer:
 class SearchService:
     """Detector, encoder and index together. Not thread-safe where the models are not: call it from one thread."""
 
-    def __init__(self, detector: Detector, encoder: Encoder, index: Index, root: Path | None = None) -> None:
+    def __init__(
+        self, detector: Detector, encoder: Encoder, index: ProductIndex, store: IndexStore | None = None
+    ) -> None:
         """Check that the parts fit.
 
         Args:
             detector: finds the boxes.
             encoder: turns boxes into vectors.
             index: made by that very encoder.
-            root: folder of the index; when given, a newly built version is taken up between two queries.
+            store: of the index; when given, a newly built version is taken up between two queries.
 
         Raises:
             VersionMismatchError: the index was made by another encoder.
@@ -69,33 +70,31 @@ class SearchService:
         self._detector = detector
         self._encoder = encoder
         self._index = index
-        self._root = root
-        self._refused: str | None = None
+        self._live = LiveIndex(store, lambda fresh: check_versions(encoder, fresh), index) if store else None
 
     @classmethod
-    def open(cls, data: Path) -> Self:
-        """Load `data/models/detector`, `data/index` and the version of `data/models/encoder` that made it. Needs torch.
+    def open(cls, data: Path, milvus: str = "") -> Self:
+        """Load the detector, the index (`data/index`, or what `milvus` names) and its encoder. Needs torch.
 
         Raises:
             IndexMissingError: there is no index.
             VersionMismatchError: the index was made by another encoder.
             models.errors.CheckpointError: a checkpoint is missing or damaged.
         """
-        index = Index.open(data / "index")  # first: it tells at once what is missing, torch takes seconds
+        store = open_store(data / "index", milvus)
+        index = store.open()  # first: it tells at once what is missing, torch takes seconds
         from models.detector.infer import Detector as TrainedDetector
         from models.encoder.infer import Encoder as TrainedEncoder
 
         link = data / "models" / "encoder"
         encoder = ModelVersions(link).find(index.manifest.encoder_version) or link
         detector = TrainedDetector.load(data / "models" / "detector")
-        return cls(detector, TrainedEncoder.load(encoder), index, root=data / "index")
+        return cls(detector, TrainedEncoder.load(encoder), index, store)
 
     @property
-    def index(self) -> Index:
+    def index(self) -> ProductIndex:
         """The index in use; a version that was swapped in since the last query is taken up first."""
-        if self._root is not None and current_version(self._root) not in (self._index.version, self._refused):
-            self._reload(self._root)
-        return self._index
+        return self._live.get() if self._live else self._index
 
     def detect(self, photo: bytes) -> Answer:
         """Find the garments of a photo, without hits. Raises `BadPhotoError`."""
@@ -103,7 +102,14 @@ class SearchService:
         image = self._decode(photo, seconds)
         return Answer(image.width, image.height, self.index.version, tuple(self._garments(image, seconds)), seconds)
 
-    def search(self, photo: bytes, box: Box | None = None, category: str | None = None, top: int = 10) -> Answer:
+    def search(
+        self,
+        photo: bytes,
+        box: Box | None = None,
+        category: str | None = None,
+        top: int = 10,
+        filters: Filters = EVERYTHING,
+    ) -> Answer:
         """Find the products most like each garment of a photo, or most like what one box shows.
 
         Args:
@@ -112,6 +118,7 @@ class SearchService:
                 detected: picking one garment for the user finds half as much as letting them choose.
             category: searches only there. None takes each garment's own category, and all for a box given by hand.
             top: hits per garment.
+            filters: brands, sites and prices that every hit must keep to.
 
         Raises:
             BadPhotoError: the bytes are no usable picture.
@@ -126,7 +133,7 @@ class SearchService:
             vectors = self._encoder.embed([cut(image, garment.box) for garment in garments])
         with _timed(seconds, "search"):
             wanted = [category or _searchable(garment.category, index) for garment in garments]
-            hits = index.search_many(vectors, wanted, top)
+            hits = index.search_many(vectors, wanted, top, filters)
         found = tuple(
             Garment(garment.box, name, garment.score, tuple(near))
             for garment, name, near in zip(garments, wanted, hits, strict=True)
@@ -146,19 +153,6 @@ class SearchService:
         garments = [Garment(_clip(item.box, image), item.category, item.score) for item in alive]
         return [garment for garment in garments if _sides(garment.box) >= MIN_SIDE][:MAX_GARMENTS]
 
-    def _reload(self, root: Path) -> None:
-        """Take up the version that is current now, or keep the present one and say why."""
-        version = current_version(root)
-        try:
-            fresh = Index.open(root)
-            check_versions(self._encoder, fresh)
-        except SearchError:
-            self._refused = version  # so that the log says it once, not once per query
-            log.exception("index version %s refused; %s stays in use", version, self._index.version)
-        else:
-            log.info("index version %s taken up after %s", fresh.version, self._index.version)
-            self._index, self._refused = fresh, None
-
     def _decode(self, photo: bytes, seconds: dict[str, float]) -> Image.Image:
         with _timed(seconds, "decode"):
             try:
@@ -167,7 +161,7 @@ class SearchService:
                 raise BadPhotoError(f"photo: {error.reason}: {error}") from error
 
 
-def check_versions(encoder: Encoder, index: Index) -> None:
+def check_versions(encoder: Encoder, index: ProductIndex) -> None:
     """Raise `VersionMismatchError` unless the index was made by this encoder."""
     made_by = index.manifest.encoder_version
     if made_by != encoder.version:
@@ -195,7 +189,7 @@ def _sides(box: Box) -> float:
     return min(box[2] - box[0], box[3] - box[1])
 
 
-def _searchable(category: str | None, index: Index) -> str | None:
+def _searchable(category: str | None, index: ProductIndex) -> str | None:
     """A class of which the catalog holds nothing is searched everywhere."""
     return category if category in index.categories else None
 

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from curation.images import decode
 from models.boxes import Box, cut
-from search.index import Hit, Index
+from search.index import Hit
+from search.protocols import ProductIndex
 from search.query import Garment, SearchService
 from search.trials import Trial
 
@@ -61,7 +62,7 @@ def report_sheet(service: SearchService, queries: Sequence[ReportQuery], top: in
 
 
 def query_picture(
-    index: Index, photo: Image.Image, garments: Sequence[Garment], top: int = 5, query: ReportQuery | None = None
+    index: ProductIndex, photo: Image.Image, garments: Sequence[Garment], top: int = 5, query: ReportQuery | None = None
 ) -> Image.Image:
     """One query: the photo with all its boxes, and beside it a row of crop and `top` neighbours per category."""
     expected = query.expected if query else frozenset()
@@ -99,7 +100,7 @@ def draw_boxes(photo: Image.Image, garments: Sequence[Garment], scale: float = 1
     return drawn
 
 
-def worst_sheet(index: Index, trials: Sequence[Trial], count: int = 9, top: int = 5) -> Image.Image:
+def worst_sheet(index: ProductIndex, trials: Sequence[Trial], count: int = 9, top: int = 5) -> Image.Image:
     """The `count` trials whose product came latest: crop, product that was worn (green), what was found instead.
 
     Raises:
@@ -154,7 +155,7 @@ def _write(sheet: Image.Image, at: tuple[int, int], text: str, ink: str) -> None
     ImageDraw.Draw(sheet).text(at, text, fill=ink, font=_font())
 
 
-def _thumbnail(index: Index, hit: Hit) -> Image.Image:
+def _thumbnail(index: ProductIndex, hit: Hit) -> Image.Image:
     return Image.open(BytesIO(index.thumbnail(hit.product.id))).convert("RGB")
 
 

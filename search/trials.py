@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from curation.images import decode
-from search.index import Hit, Index
-from search.protocols import Encoder
+from search.index import Hit
+from search.protocols import Encoder, ProductIndex
 from search.query import check_versions
 
 _BATCH: Final = 64  # crops embedded at once
@@ -29,7 +29,7 @@ class Trial:
 
 
 def run_trials(
-    encoder: Encoder, index: Index, known: Iterable[tuple[Image.Image, str]], top: int = 5
+    encoder: Encoder, index: ProductIndex, known: Iterable[tuple[Image.Image, str]], top: int = 5
 ) -> Iterator[Trial]:
     """Search each crop in the category of its product.
 
@@ -53,7 +53,7 @@ def run_trials(
             yield Trial(crop, category, expected, index.rank(vector, expected), hits)
 
 
-def known_pairs(dataset: Path, index: Index, split: str = "test") -> Iterator[tuple[Image.Image, str]]:
+def known_pairs(dataset: Path, index: ProductIndex, split: str = "test") -> Iterator[tuple[Image.Image, str]]:
     """Crops of a split of the pair dataset and the ids of their products, streamed, for `run_trials`.
 
     Pairs of products that the index does not hold are left out: another site's product has another id there.

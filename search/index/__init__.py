@@ -1,8 +1,23 @@
-"""The index: one exact faiss partition per category, built aside, swapped in atomically, and rolled back by name."""
+"""The index: a partition per category, built aside, swapped in atomically, updated by product id, and rolled back."""
 
-from search.index.build import build_index
+from search.index.build import build_index, delete_products, upsert_products
+from search.index.config import IndexConfig
 from search.index.manifest import IndexManifest
-from search.index.store import Hit, Index, Product
+from search.index.products import EVERYTHING, Filters, Hit, Product
+from search.index.store import Index
 from search.index.versions import current_version, rollback
 
-__all__ = ["Hit", "Index", "IndexManifest", "Product", "build_index", "current_version", "rollback"]
+__all__ = [
+    "EVERYTHING",
+    "Filters",
+    "Hit",
+    "Index",
+    "IndexConfig",
+    "IndexManifest",
+    "Product",
+    "build_index",
+    "current_version",
+    "delete_products",
+    "rollback",
+    "upsert_products",
+]

@@ -1,61 +1,37 @@
-"""Build an index from the catalog's embeddings: check every row, write aside, measure recall, swap in."""
+"""Make a version of the index, whole or from another: write aside what is new, measure recall, swap in."""
 
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
-import faiss
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curation.tables import ShardedTable, fingerprint, write_json
-from curation.taxonomy import CATEGORIES
 from search.errors import IndexBuildError
-from search.index.manifest import FORMAT, MANIFEST, PARTITIONS, PRODUCTS, THUMBNAILS, IndexManifest, read_manifest
-from search.index.recall import recall_at_10
-from search.index.versions import activate, version_folder
+from search.index.config import IndexConfig
+from search.index.manifest import DEAD, FORMAT, MANIFEST, IndexManifest, read_manifest
+from search.index.products import Rows, checked_rows, new_rows
+from search.index.quality import counted, measured, shortfalls
+from search.index.segment import flush, read_segment, write_segment
+from search.index.store import Index
+from search.index.versions import activate, segment_folder, sweep, version_folder, writing
 
-PROMISED_RECALL: Final = 0.99
-"""An index that finds less of the exact top ten is refused."""
-
-_UNIT_TOLERANCE: Final = 1e-3  # float32 rounding and bf16 normalisation stay well below
-_COPIED: Final = ("site", "product_id", "product_name", "brand", "price", "product_url", "category", "image_url")
-_PRODUCTS: Final = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("site", pa.string(), nullable=False),
-        pa.field("product_id", pa.string(), nullable=False),
-        pa.field("name", pa.string()),
-        pa.field("brand", pa.string()),
-        pa.field("price", pa.int64()),
-        pa.field("url", pa.string()),
-        pa.field("category", pa.string(), nullable=False),
-        pa.field("image_url", pa.string(), nullable=False),
-        pa.field("sha256", pa.string(), nullable=False),
-    ]
-)
-_THUMBNAILS: Final = pa.schema([pa.field("thumbnail", pa.large_binary(), nullable=False)])
+_NONE: Final = np.zeros(0, np.int64)
 
 
-@dataclass
-class _Vectors:
-    """Vectors and row numbers, gathered per category while the table streams by."""
-
-    encoder_version: str
-    dim: int = 0
-    ids: set[str] = field(default_factory=set)
-    chunks: dict[str, list[npt.NDArray[np.float32]]] = field(default_factory=dict)
-    rows: dict[str, list[npt.NDArray[np.int64]]] = field(default_factory=dict)
-
-
-def build_index(embeddings: ShardedTable, out: Path, encoder_version: str) -> IndexManifest:
+def build_index(
+    embeddings: ShardedTable,
+    out: Path,
+    encoder_version: str,
+    preprocessing: Mapping[str, Any] | None = None,
+    config: IndexConfig | None = None,
+) -> IndexManifest:
     """Build a new version of the index below `out` and point `out/current` to it.
 
     The new version replaces the old in one rename, and only when it passed its checks; the old one stays for
@@ -65,112 +41,138 @@ def build_index(embeddings: ShardedTable, out: Path, encoder_version: str) -> In
         embeddings: rows of `curation.schemas.EMBEDDINGS`.
         out: folder of the index.
         encoder_version: the version that every row must carry.
+        preprocessing: of that encoder, as its checkpoint says.
+        config: thresholds.
 
     Raises:
         IndexBuildError: no row; a row of another encoder, dimension or category; a vector that is not of unit length;
-            a product without id or listed twice; or recall under `PROMISED_RECALL`.
+            a product without id or listed twice; or recall under what `config` promises.
     """
-    version = fingerprint([FORMAT, encoder_version, embeddings.fingerprint])
-    folder = version_folder(out, version)
-    if not folder.is_dir():
-        _build_aside(embeddings, folder, encoder_version)
-    manifest = read_manifest(folder)
-    activate(out, version)
-    return manifest
-
-
-def _build_aside(embeddings: ShardedTable, folder: Path, encoder_version: str) -> None:
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
-    (temporary / PARTITIONS).mkdir(parents=True)
-    try:
-        vectors = _write_products(embeddings, temporary, encoder_version)
-        recall = _write_partitions(vectors, temporary)
-        counts = {category: sum(map(len, vectors.rows[category])) for category in recall}
-        manifest = IndexManifest(
-            version=folder.name,
+    config = config or IndexConfig()
+    version = fingerprint([FORMAT, encoder_version, embeddings.fingerprint, config.model_dump()])
+    with writing(out):
+        if version_folder(out, version).is_dir():
+            activate(out, version)
+            return read_manifest(version_folder(out, version))
+        draft = IndexManifest(
+            version=version,
             data_fingerprint=embeddings.fingerprint,
             encoder_version=encoder_version,
-            dim=vectors.dim,
-            rows=len(vectors.ids),
-            counts=counts,
-            recall_at_10=recall,
+            preprocessing=dict(preprocessing or {}),
+            config=config,
             created_at=datetime.now(UTC),
         )
-        write_json(temporary / MANIFEST, manifest.model_dump(mode="json"))
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        return _write_whole(out, draft, checked_rows(embeddings, encoder_version))
 
 
-def _write_products(embeddings: ShardedTable, folder: Path, encoder_version: str) -> _Vectors:
-    vectors = _Vectors(encoder_version)
-    with ExitStack() as stack:
-        products = stack.enter_context(pq.ParquetWriter(folder / PRODUCTS, _PRODUCTS, compression="zstd"))
-        thumbnails = stack.enter_context(pa.ipc.new_file(folder / THUMBNAILS, _THUMBNAILS))
-        for batch in _filled(embeddings.batches([*_COPIED, "sha256", "thumbnail", "vector", "encoder_version"])):
-            ids = _check(batch, vectors)
-            _gather(batch, vectors, first=len(vectors.ids))
-            vectors.ids.update(ids)
-            columns = [pa.array(ids), *(batch.column(name) for name in (*_COPIED, "sha256"))]
-            products.write_batch(pa.RecordBatch.from_arrays(columns, schema=_PRODUCTS))
-            thumbnails.write_batch(pa.RecordBatch.from_arrays([batch.column("thumbnail")], schema=_THUMBNAILS))
-    if not vectors.ids:
-        raise IndexBuildError(f"{embeddings.root} has no rows: there is nothing to search")
-    return vectors
+def upsert_products(root: Path, embeddings: ShardedTable) -> IndexManifest:
+    """Add the products of a table, or put them in place of those with the same ids, as a new version; others stay.
+
+    Only what is new is written, until the index's `config` says that too much has been. A table that changes nothing
+    makes no version. Killed at any moment, it leaves the old version in place; repeat it then.
+
+    Args:
+        root: folder of the index.
+        embeddings: rows of `curation.schemas.EMBEDDINGS`, of the index's own encoder.
+
+    Raises:
+        IndexMissingError: there is no index to add to.
+        IndexBuildError: as `build_index` does.
+    """
+    with writing(root):
+        index = Index.open(root)
+        made = index.manifest
+        parts = [
+            new_rows(rows, index.products(rows.ids), index.vector)
+            for rows in checked_rows(embeddings, made.encoder_version, made.dim)
+        ]
+        parts = [rows for rows in parts if len(rows.vectors)]
+        if not parts:
+            return made
+        replaced = [id for rows in parts for id in rows.ids if id in index]  # noqa: A001
+        return _update(root, index, "upsert", embeddings.fingerprint, replaced, parts)
 
 
-def _filled(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    return (batch for batch in batches if batch.num_rows)
+def delete_products(root: Path, ids: Sequence[str]) -> IndexManifest:
+    """Leave products out of a new version; ids that it does not hold are passed over. `rollback` brings them back.
+
+    Raises:
+        IndexMissingError: there is no index.
+        IndexBuildError: nothing would be left.
+    """
+    with writing(root):
+        index = Index.open(root)
+        gone = sorted({id for id in ids if id in index})  # noqa: A001
+        if not gone:
+            return index.manifest
+        if len(gone) == index.manifest.rows:
+            raise IndexBuildError("ids: they are all that the index holds; build another one instead")
+        return _update(root, index, "delete", gone, gone, [])
 
 
-def _check(batch: pa.RecordBatch, seen: _Vectors) -> list[str]:
-    """Refuse a batch with a bad row; give the product ids of a good one."""
-    versions = set(batch.column("encoder_version").to_pylist())
-    if versions != {seen.encoder_version}:
-        raise IndexBuildError(f"encoder_version: every row must carry {seen.encoder_version!r}, got {sorted(versions)}")
-    unknown = set(batch.column("category").to_pylist()) - set(CATEGORIES)
-    if unknown:
-        raise IndexBuildError(f"category: must be one of {', '.join(CATEGORIES)}, got {sorted(unknown)}")
-    ids = []
-    for site, product in zip(batch.column("site").to_pylist(), batch.column("product_id").to_pylist(), strict=True):
-        if not product:
-            raise IndexBuildError(f"product_id: required, but a row of {site} has none")
-        ids.append(f"{site}-{product}")
-    twice = [id for at, id in enumerate(ids) if id in seen.ids or id in ids[:at]]  # noqa: A001
-    if twice:
-        raise IndexBuildError(f"product_id: must be unique, but {twice[0]} is listed twice")
-    return ids
+def _update(
+    root: Path, index: Index, what: Literal["upsert", "delete"], cause: object, gone: Sequence[str], parts: list[Rows]
+) -> IndexManifest:
+    """Make the version that follows another: without the products `gone`, and with `parts`."""
+    old = index.manifest
+    config = old.config
+    draft = old.followed(what, cause)
+    without = index.rows_of(gone)
+    added = sum(len(rows.vectors) for rows in parts)
+    left = old.rows - len(without) + added
+    beside = index.beside + added + len(without)  # all that makes a search of several parts, or passes over dead rows
+    if beside > config.merge_share * left or len(old.segments) + bool(parts) > config.merge_segments:
+        whole = chain(index.read(without), parts)
+        return _write_whole(root, draft.model_copy(update={"made_by": "merge"}), whole)
+    touched = {index.product(id).category for id in gone}  # noqa: A001
+    touched.update(name for rows in parts for name in rows.products.column("category").to_pylist())
+    with _aside(root, draft.version, parts, config):
+        segments = [*old.segments, *([draft.version] if parts else [])]
+        dead = np.sort(np.concatenate([index.dead, without]))
+        return _publish(root, draft.model_copy(update={"segments": segments}), dead, touched)
 
 
-def _gather(batch: pa.RecordBatch, vectors: _Vectors, first: int) -> None:
-    column = batch.column("vector")
-    lengths = set(column.value_lengths().to_pylist())
-    vectors.dim = vectors.dim or column.value_lengths()[0].as_py()
-    if lengths != {vectors.dim}:
-        raise IndexBuildError(f"vector: every row must have {vectors.dim} values, got rows of {sorted(lengths)}")
-    matrix = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, vectors.dim)
-    norms = np.linalg.norm(matrix, axis=1)
-    bad = np.flatnonzero(~(np.abs(norms - 1) <= _UNIT_TOLERANCE))  # also true where the norm is not a number
-    if len(bad):
-        product = batch.column("product_id")[int(bad[0])].as_py()
-        raise IndexBuildError(f"vector: must have length 1 ± {_UNIT_TOLERANCE}, {product} has {norms[bad[0]]:.4f}")
-    categories = np.asarray(batch.column("category").to_pylist())
-    for category in np.unique(categories).tolist():
-        inside = np.flatnonzero(categories == category)
-        vectors.chunks.setdefault(category, []).append(matrix[inside])
-        vectors.rows.setdefault(category, []).append(inside + first)
+def _write_whole(root: Path, draft: IndexManifest, rows: Iterable[Rows]) -> IndexManifest:
+    """A version of one segment, in which nothing is dead."""
+    with _aside(root, draft.version, rows, draft.config):
+        return _publish(root, draft.model_copy(update={"segments": [draft.version]}), _NONE, None)
 
 
-def _write_partitions(vectors: _Vectors, folder: Path) -> dict[str, float]:
-    """Write one flat inner-product index per category; give its recall as measured on the written file."""
-    recall = {}
-    for category in sorted(vectors.chunks):
-        matrix, rows = np.concatenate(vectors.chunks[category]), np.concatenate(vectors.rows[category])
-        partition = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.dim))
-        partition.add_with_ids(matrix, rows)
-        path = str(folder / PARTITIONS / f"{category}.faiss")
-        faiss.write_index(partition, path)
-        recall[category] = recall_at_10(faiss.read_index(path), matrix, rows)
-        if recall[category] < PROMISED_RECALL:
-            raise IndexBuildError(f"{category}: recall@10 must be at least {PROMISED_RECALL}, got {recall[category]}")
-    return recall
+@contextmanager
+def _aside(root: Path, name: str, rows: Iterable[Rows], config: IndexConfig) -> Iterator[None]:
+    """Write a segment where no version reaches it yet, if there are rows; what comes to nothing is removed."""
+    folder = segment_folder(root, name)
+    temporary = folder.with_name(f".{name}.{uuid.uuid4().hex}.tmp")
+    try:
+        if rows:
+            write_segment(temporary, rows, config)
+            flush(temporary)
+            shutil.rmtree(folder, ignore_errors=True)  # of a writer that was killed before it made the version
+            temporary.rename(folder)
+        yield
+    except BaseException:
+        sweep(root)
+        raise
+
+
+def _publish(
+    root: Path, draft: IndexManifest, dead: npt.NDArray[np.int64], touched: Collection[str] | None
+) -> IndexManifest:
+    """Count and measure what a draft's segments hold; make it the current version if it keeps the promise."""
+    config = draft.config
+    segments = [read_segment(segment_folder(root, name), config) for name in draft.segments]
+    index = Index(counted(draft, segments, dead), segments, dead)
+    manifest = index.manifest.model_copy(update=measured(index, touched))
+    if manifest.lowest_recall < config.promised_recall:
+        low = shortfalls(manifest, config.promised_recall)
+        raise IndexBuildError(f"recall@10 must be at least {config.promised_recall}, got {low}")
+    folder = version_folder(root, manifest.version)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    temporary.mkdir(parents=True)
+    np.save(temporary / DEAD, dead)
+    write_json(temporary / MANIFEST, manifest.model_dump(mode="json"))
+    flush(temporary)
+    shutil.rmtree(folder, ignore_errors=True)  # the same change of the same version, which was rolled back
+    temporary.rename(folder)
+    activate(root, manifest.version)
+    return manifest

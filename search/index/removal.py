@@ -3,12 +3,10 @@
 from collections.abc import Collection
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from curation.tables import ShardedTable
 from search.index.build import build_index
-from search.index.manifest import PRODUCTS, read_manifest
-from search.index.versions import VERSIONS, current_version, forget, version_folder
+from search.index.segment import holds
+from search.index.versions import current_version, forget, segment_folder, versions, writing
 
 
 def remove_products(
@@ -25,25 +23,22 @@ def remove_products(
         pictures: sha256 of thumbnails.
 
     Returns:
-        Version that was deleted → how many of the products it held.
+        Version that was deleted → how many of their rows it held, dead ones too.
 
     Raises:
         IndexBuildError: the embeddings do not make an index. Nothing is deleted then.
     """
-    holding = {name: count for name in _versions(root) if (count := _held(root, name, products, pictures))}
+    made = {manifest.version: manifest for manifest in versions(root)}
+    held = {
+        name: holds(segment_folder(root, name), products, pictures)
+        for name in {name for manifest in made.values() for name in manifest.segments}
+    }
+    holding = {name: count for name, old in made.items() if (count := sum(held[part] for part in old.segments))}
     used = current_version(root)
     if used in holding:
-        build_index(embeddings, root, read_manifest(version_folder(root, used)).encoder_version)
-    for name in holding:
-        forget(root, name)
+        old = made[used]
+        build_index(embeddings, root, old.encoder_version, old.preprocessing)
+    with writing(root):
+        for name in holding:
+            forget(root, name)
     return holding
-
-
-def _versions(root: Path) -> list[str]:
-    folder = root / VERSIONS
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-
-
-def _held(root: Path, version: str, products: Collection[str], pictures: Collection[str]) -> int:
-    rows = pq.read_table(version_folder(root, version) / PRODUCTS, columns=["id", "sha256"]).to_pylist()
-    return sum(row["id"] in products or row["sha256"] in pictures for row in rows)

@@ -1,56 +1,54 @@
-"""An opened index: nearest products of a vector, products by id, neighbours of a product."""
+"""An opened version of the embedded index: nearest products of a vector, products by id, neighbours of a product."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from search.errors import BadRequestError, IndexMissingError, NotFoundError
-from search.index.manifest import PARTITIONS, PRODUCTS, THUMBNAILS, IndexManifest, read_manifest
-from search.index.versions import current_version, version_folder
+from search.errors import IndexMissingError, NotFoundError
+from search.index.asking import Asking
+from search.index.manifest import DEAD, IndexManifest, read_manifest
+from search.index.partition import Partition, Selection, Vectors
+from search.index.products import EVERYTHING, Filters, Hit, Product, Rows, to_products
+from search.index.segment import Segment, read_segment
+from search.index.versions import current_version, segment_folder, version_folder
 
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """One product of the catalog, as the shop shows it."""
-
-    id: str  # <site>-<the site's own id>
-    site: str
-    product_id: str
-    name: str | None
-    brand: str | None
-    price: int | None  # KRW
-    url: str | None
-    category: str
-    image_url: str
-    sha256: str  # of the original thumbnail
+_REMEMBERED: Final = 64  # filters of which the passing rows are kept at hand
+_Choice = dict[str, list[Selection | None]]
+"""By category, what each of its parts may return; the parts of `Index._parts`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A product and how alike it is."""
-
-    product: Product
-    score: float  # cosine, -1 to 1
-
-
-class Index:
-    """A read-only index: vectors and products in memory, thumbnails mapped from disk. Threads may share it."""
+class Index(Asking):
+    """One version, read-only: products in memory, vectors and thumbnails mapped from disk. Threads may share it."""
 
     def __init__(
-        self, manifest: IndexManifest, partitions: Mapping[str, Any], products: pa.Table, thumbnails: pa.Table
+        self,
+        manifest: IndexManifest,
+        segments: Sequence[Segment],
+        dead: npt.NDArray[np.int64],
     ) -> None:
         self.manifest = manifest
-        self._partitions = dict(partitions)
-        self._products = products
-        self._thumbnails = thumbnails
+        self.dead = dead  # rows that were replaced or deleted
+        self._segments = segments
+        self._starts = [0, *accumulate(len(segment.products) for segment in segments)]
+        self._products = pa.concat_tables([segment.products for segment in segments]).combine_chunks()
+        self._parts: dict[str, list[tuple[int, Partition]]] = {
+            name: [
+                (start, segment.partitions[name])
+                for start, segment in zip(self._starts, segments, strict=False)
+                if name in segment.partitions
+            ]
+            for name in manifest.counts
+        }
+        self._alive = np.ones(len(self._products), bool)
+        self._alive[dead] = False
+        self._choices = {EVERYTHING: self._choose(self._alive if len(dead) else None)}
 
     @classmethod
     def open(cls, root: Path) -> "Index":
@@ -59,106 +57,152 @@ class Index:
         Raises:
             IndexMissingError: `root` holds no index, or a damaged one.
         """
-        version = current_version(root)
-        if version is None:
-            raise IndexMissingError(f"{root} holds no index; build one first")
-        return cls.open_version(version_folder(root, version))
+        while True:
+            version = current_version(root)
+            if version is None:
+                raise IndexMissingError(f"{root} holds no index; build one first")
+            try:
+                return cls.open_version(root, version)
+            except IndexMissingError:
+                if current_version(root) == version:  # else it was replaced, and removed, while it was being opened
+                    raise
 
     @classmethod
-    def open_version(cls, folder: Path) -> "Index":
-        """Open one version's folder, in use or not. Raises `IndexMissingError` as `open` does."""
+    def open_version(cls, root: Path, version: str) -> "Index":
+        """Open one version, in use or not. Raises `IndexMissingError` as `open` does."""
+        folder = version_folder(root, version)
         manifest = read_manifest(folder)
         try:
-            partitions = {
-                category: faiss.read_index(str(folder / PARTITIONS / f"{category}.faiss"))
-                for category in manifest.counts
-            }
-            products = pq.read_table(folder / PRODUCTS)
-            thumbnails = pa.ipc.open_file(pa.memory_map(str(folder / THUMBNAILS))).read_all()
-        except (OSError, RuntimeError, pa.ArrowInvalid) as error:  # faiss raises RuntimeError on a damaged file
-            raise IndexMissingError(f"index version {folder.name} is damaged: {error}") from error
-        if not len(products) == len(thumbnails) == manifest.rows == sum(part.ntotal for part in partitions.values()):
-            raise IndexMissingError(f"index version {folder.name} is damaged: its parts differ in length")
-        return cls(manifest, partitions, products, thumbnails)
+            dead = np.load(folder / DEAD)
+        except (OSError, ValueError) as error:
+            raise IndexMissingError(f"index version {version} is damaged: {error}") from error
+        segments = [read_segment(segment_folder(root, name), manifest.config) for name in manifest.segments]
+        if sum(len(segment.products) for segment in segments) - len(dead) != manifest.rows:
+            raise IndexMissingError(f"index version {version} is damaged: its parts differ in length")
+        return cls(manifest, segments, dead)
 
     @property
-    def version(self) -> str:
-        """Name of the built version."""
-        return self.manifest.version
+    def physical(self) -> int:
+        """Rows of all segments, dead ones too."""
+        return self._starts[-1]
 
     @property
-    def categories(self) -> tuple[str, ...]:
-        """Categories that hold products."""
-        return tuple(self._partitions)
+    def beside(self) -> int:
+        """Rows outside the first segment, and dead ones: what slows a search down."""
+        return self.physical - self._starts[1] + len(self.dead)
 
     def __contains__(self, id: str) -> bool:  # noqa: A002
         return id in self._rows
 
-    def search(self, vector: npt.NDArray[np.float32], category: str | None = None, top: int = 10) -> list[Hit]:
-        """Nearest products of one vector.
-
-        Args:
-            vector: shape (d,), unit length.
-            category: only products of this category; None searches all.
-            top: at most so many hits, best first; fewer when the partition is smaller.
-
-        Raises:
-            BadRequestError: the vector has another length, `top` is below 1, or the category is not in the index.
-        """
-        return self.search_many(np.asarray(vector)[None], [category], top)[0]
-
     def search_many(
-        self, vectors: npt.NDArray[np.float32], categories: Sequence[str | None], top: int = 10
+        self, vectors: Vectors, categories: Sequence[str | None], top: int = 10, filters: Filters = EVERYTHING
     ) -> list[list[Hit]]:
         """`search` for several vectors of shape (n, d), each with its own category."""
-        if vectors.ndim != 2 or vectors.shape[1] != self.manifest.dim:
-            raise BadRequestError(f"vectors: shape must be (n, {self.manifest.dim}), got {vectors.shape}")
-        if top < 1:
-            raise BadRequestError(f"top: must be at least 1, got {top}")
-        return [self._nearest(vector, category, top) for vector, category in zip(vectors, categories, strict=True)]
+        self.check_query(vectors, categories, top)
+        return [
+            self._hits(*self.nearest(vector, category, top, filters))
+            for vector, category in zip(vectors, categories, strict=True)
+        ]
+
+    def nearest(
+        self, vector: Vectors, category: str | None, top: int, filters: Filters = EVERYTHING
+    ) -> tuple[Vectors, npt.NDArray[np.int64]]:
+        """Scores and row numbers only, both of shape (k,), best first. The arguments are not checked."""
+        choice = self._choices.get(filters) or self._remember(filters)
+        return self._nearest(vector, [category] if category else list(self._parts), top, choice)
+
+    def nearest_among(
+        self, vector: Vectors, category: str, top: int, mask: npt.NDArray[np.bool_]
+    ) -> tuple[Vectors, npt.NDArray[np.int64]]:
+        """`nearest` among the rows where a mask over all of them, dead ones too, is true."""
+        return self._nearest(vector, [category], top, self._choose(mask & self._alive, [category]))
+
+    def products(self, ids: Sequence[str]) -> list[Product]:
+        """Those of the products that are in the index."""
+        return self._at(self.rows_of(ids))
 
     def product(self, id: str) -> Product:  # noqa: A002 - the product's id, as in its URL
         """The product of that id. Raises `NotFoundError`."""
-        return self._product(self._row(id))
+        return self._at(np.array([self._row(id)]))[0]
 
     def thumbnail(self, id: str) -> bytes:  # noqa: A002
         """JPEG preview of a product, longest side 256 px. Raises `NotFoundError`."""
-        data: bytes = self._thumbnails["thumbnail"][self._row(id)].as_py()
+        row = self._row(id)
+        at = bisect_right(self._starts, row) - 1
+        data: bytes = self._segments[at].thumbnails["thumbnail"][row - self._starts[at]].as_py()
         return data
 
     def vector(self, id: str) -> npt.NDArray[np.float32]:  # noqa: A002
         """Unit vector of a product, shape (d,). Raises `NotFoundError`."""
         row = self._row(id)
-        found: npt.NDArray[np.float32] = self._partitions[self._product(row).category].reconstruct(row)
-        return found
-
-    def neighbours(self, id: str, top: int = 10) -> list[Hit]:  # noqa: A002
-        """Products of the same category most like the given one, itself left out. Raises `NotFoundError`."""
-        hits = self.search(self.vector(id), self.product(id).category, top + 1)
-        return [hit for hit in hits if hit.product.id != id][:top]
+        for start, partition in self._parts[self._products["category"][row].as_py()]:
+            place = np.searchsorted(partition.rows, row - start)  # rows came in this order
+            if place < len(partition.rows) and partition.rows[place] == row - start:
+                return np.array(partition.vectors[place])
+        raise NotFoundError(f"no vector of {id!r} in this index")
 
     def rank(self, vector: npt.NDArray[np.float32], id: str) -> int:  # noqa: A002
         """Place of a product among all of its category, 1 for the nearest. Raises `NotFoundError`."""
         row = self._row(id)
-        partition = self._partitions[self._product(row).category]
-        query = np.ascontiguousarray(vector[None], dtype=np.float32)
-        _, rows = partition.search(query, partition.ntotal)
-        return int(np.flatnonzero(rows[0] == row)[0]) + 1
+        vectors, rows = self.vectors(self._products["category"][row].as_py())
+        scores = vectors @ np.asarray(vector, np.float32)
+        own = scores[rows == row][0]
+        return int(np.count_nonzero(scores > own) + np.count_nonzero((scores == own) & (rows < row))) + 1
 
-    def _nearest(self, vector: npt.NDArray[np.float32], category: str | None, top: int) -> list[Hit]:
-        if category is not None and category not in self._partitions:
-            raise BadRequestError(f"category: must be one of {', '.join(self._partitions)}, got {category!r}")
-        query = np.ascontiguousarray(vector[None], dtype=np.float32)
-        found: list[tuple[float, int]] = []
-        for name in self._partitions if category is None else (category,):
-            partition = self._partitions[name]
-            scores, rows = partition.search(query, min(top, partition.ntotal))
-            found.extend(zip(scores[0].tolist(), rows[0].tolist(), strict=True))
-        found.sort(key=lambda pair: (-pair[0], pair[1]))
-        return [Hit(self._product(row), score) for score, row in found[:top]]
+    def vectors(self, category: str) -> tuple[Vectors, npt.NDArray[np.int64]]:
+        """All vectors of a category, shape (n, d), and their row numbers, shape (n,)."""
+        kept = [(start, part, self._alive[start + part.rows]) for start, part in self._parts[category]]
+        return (
+            np.concatenate([part.vectors[alive] for _, part, alive in kept]),
+            np.concatenate([start + part.rows[alive] for start, part, alive in kept]),
+        )
 
-    def _product(self, row: int) -> Product:
-        return Product(**{name: self._products[name][row].as_py() for name in Product.__dataclass_fields__})
+    def read(self, without: npt.NDArray[np.int64]) -> Iterator[Rows]:
+        """Stream every product that is not dead and not among the row numbers `without`."""
+        alive = self._alive.copy()
+        alive[without] = False
+        for start, segment in zip(self._starts, self._segments, strict=False):
+            yield from segment.read(alive[start : start + len(segment.products)])
+
+    def rows_of(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Row numbers of those of the products that are in the index."""
+        return np.array([self._rows[id] for id in ids if id in self._rows], np.int64)  # noqa: A001
+
+    def _nearest(
+        self, vector: Vectors, names: Sequence[str], top: int, choice: _Choice
+    ) -> tuple[Vectors, npt.NDArray[np.int64]]:
+        query = np.ascontiguousarray(vector, dtype=np.float32)
+        found = [
+            (start, partition.search(query, top, selection))
+            for name in names
+            for (start, partition), selection in zip(self._parts[name], choice[name], strict=True)
+        ]
+        if len(found) == 1:  # nearly always
+            start, (scores, rows) = found[0]
+            return scores, rows + start if start else rows
+        scores = np.concatenate([scores for _, (scores, _) in found])
+        rows = np.concatenate([start + rows for start, (_, rows) in found])
+        order = np.lexsort((rows, -scores))[:top]
+        return scores[order], rows[order]
+
+    def _choose(self, mask: npt.NDArray[np.bool_] | None, names: Iterable[str] | None = None) -> _Choice:
+        return {
+            name: [part.select(None if mask is None else mask[start:]) for start, part in self._parts[name]]
+            for name in names or self._parts
+        }
+
+    def _remember(self, filters: Filters) -> _Choice:
+        if len(self._choices) > _REMEMBERED:
+            self._choices = {EVERYTHING: self._choices[EVERYTHING]}
+        choice = self._choose(filters.mask(self._products) & self._alive)
+        self._choices[filters] = choice
+        return choice
+
+    def _hits(self, scores: Vectors, rows: npt.NDArray[np.int64]) -> list[Hit]:
+        return [Hit(product, score) for product, score in zip(self._at(rows), scores.tolist(), strict=True)]
+
+    def _at(self, rows: npt.NDArray[np.int64]) -> list[Product]:
+        return to_products(self._products.take(rows).to_pylist())
 
     def _row(self, id: str) -> int:  # noqa: A002
         try:
@@ -168,4 +212,4 @@ class Index:
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        return {id: row for row, id in enumerate(self._products["id"].to_pylist())}  # noqa: A001
+        return {id: row for row, id in enumerate(self._products["id"].to_pylist()) if self._alive[row]}  # noqa: A001

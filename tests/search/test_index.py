@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import search.index.build as build
 from search.errors import BadRequestError, IndexBuildError, IndexMissingError, NotFoundError
 from search.index import Index, build_index, current_version, rollback
-from search.index.recall import recall_at_10
-from search.index.versions import previous_version, version_folder
+from search.index.manifest import RECALLS
+from search.index.recall import Truth
+from search.index.versions import previous_version, segment_folder, version_folder
 from tests.search.builders import CATEGORIES, PER_CATEGORY, BlockEncoder, number_of, product_rows, write_embeddings
 
 VERSION = BlockEncoder.version
@@ -74,7 +74,7 @@ def test_neighbours__same_category_without_itself(index: Index) -> None:
 def test_build_index__manifest(index: Index) -> None:
     manifest = index.manifest
     assert manifest.counts == dict.fromkeys(sorted(CATEGORIES), PER_CATEGORY)
-    assert manifest.recall_at_10 == dict.fromkeys(sorted(CATEGORIES), 1.0)
+    assert manifest.recalls == dict.fromkeys(RECALLS, dict.fromkeys(sorted(CATEGORIES), 1.0))
     assert (manifest.encoder_version, manifest.rows, manifest.dim) == (VERSION, 60, 108)
 
 
@@ -103,12 +103,13 @@ def test_build_index__refuses(tmp_path: Path, rows: list[dict], message: str) ->
     with pytest.raises(IndexBuildError, match=message):
         build_index(write_embeddings(tmp_path / "bad", rows, "b"), tmp_path / "index", VERSION)
     assert Index.open(tmp_path / "index").version == good.version
-    assert [folder.name for folder in (tmp_path / "index" / "versions").iterdir()] == [good.version]
+    for kind in ("versions", "segments"):
+        assert [folder.name for folder in (tmp_path / "index" / kind).iterdir()] == [good.version]
 
 
 def test_build_index__refuses_low_recall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "recall_at_10", lambda *_: 0.5)
-    with pytest.raises(IndexBuildError, match=r"recall@10 must be at least 0.99, got 0.5"):
+    monkeypatch.setattr(Truth, "recall", lambda *_: 0.5)
+    with pytest.raises(IndexBuildError, match=r"recall@10 must be at least 0.99, got bottom 0.5 \(recall_at_10\)"):
         build_index(write_embeddings(tmp_path / "rows", product_rows(3)), tmp_path / "index", VERSION)
     assert current_version(tmp_path / "index") is None
 
@@ -145,22 +146,19 @@ def test_open__missing_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(IndexMissingError, match="holds no index"):
         Index.open(tmp_path)
     made = build_index(write_embeddings(tmp_path / "rows", product_rows(2)), tmp_path / "index", VERSION)
-    partition = version_folder(tmp_path / "index", made.version) / "partitions" / "top.faiss"
+    partition = segment_folder(tmp_path / "index", made.version) / "partitions" / "top.vectors.npy"
     partition.write_bytes(partition.read_bytes()[:40])
     with pytest.raises(IndexMissingError, match="is damaged"):
         Index.open(tmp_path / "index")
 
 
-def test_recall_at_10__counts_what_is_missing() -> None:
+def test_truth__counts_what_is_missing() -> None:
     class Blind:
-        """Finds the query itself and then ids that do not exist."""
+        """Finds the query itself and then positions that do not exist."""
 
-        def search(self, queries: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-            own = np.argmax(queries @ vectors.T, axis=1)
-            found = np.full((len(queries), top), -1)
-            found[:, 0] = own + 100
-            return np.zeros(found.shape), found
+        def search(self, query: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+            return np.zeros(top), np.array([int(np.argmax(vectors @ query))] + [-1] * (top - 1))
 
     vectors = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert recall_at_10(Blind(), vectors, np.arange(100, 150)) == pytest.approx(0.1)
+    assert Truth(vectors, vectors).recall(Blind()) == pytest.approx(0.1)

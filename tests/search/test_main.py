@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from search.__main__ import main
+from search.index import build_index
 from search.query import SearchService
-from tests.search.builders import photo_of
+from tests.search.builders import photo_of, product_rows, write_embeddings
 
 
 @pytest.fixture
 def loaded(service: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.__main__._open", lambda _data: service)
+    monkeypatch.setattr("search.__main__._open", lambda _data, _milvus: service)
 
 
 @pytest.fixture
@@ -75,3 +76,28 @@ def test_import__brings_neither_torch_nor_scrapy() -> None:
         "import sys, search.__main__, search.app, search.report; print({'torch', 'scrapy', 'dagster'} & {*sys.modules})"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_versions__rollback_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: str) -> str:
+        assert main([*arguments, "--data", str(tmp_path)]) == 0
+        return capsys.readouterr().out
+
+    assert run("versions") == ""
+    first = build_index(write_embeddings(tmp_path / "rows", product_rows(3)), tmp_path / "index", "blocks-1").version
+    assert run("delete", "kream-1", "kream-nobody").endswith(": 8 products\n")
+    older, newer = run("versions").splitlines()
+    assert older.startswith(f"  {first}  ")
+    assert newer.startswith("* ")
+    assert "merge           8 products  recall 1.000  encoder blocks-1" in newer
+    assert run("rollback") == f"{first}\n"
+    assert run("versions").startswith(f"* {first}")
+    assert [json.loads(line)["rows"] for line in run("versions", "--json").splitlines()] == [9, 8]
+
+
+def test_serve__milvus_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", "x.jpg", "--data", str(tmp_path), "--milvus", str(tmp_path / "milvus.db")]) == 2
+    assert "FileNotFoundError" in capsys.readouterr().err
+    (tmp_path / "x.jpg").write_bytes(b"")
+    assert main(["query", str(tmp_path / "x.jpg"), "--milvus", str(tmp_path / "milvus.db")]) == 2
+    assert "Milvus holds no index" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 
 from search.errors import BadPhotoError, BadRequestError, VersionMismatchError
 from search.index import Index, build_index, rollback
+from search.index.stores import FolderStore
 from search.query import SearchService
 from tests.search.builders import (
     BOXES,
@@ -97,7 +98,7 @@ def test_service__refuses_an_index_of_another_encoder(index: Index) -> None:
 def test_service__takes_up_a_new_version_and_refuses_a_foreign_one(tmp_path: Path) -> None:
     root = tmp_path / "index"
     build_index(write_embeddings(tmp_path / "1", product_rows(3), "1"), root, BlockEncoder.version)
-    service = SearchService(FixedDetector(), BlockEncoder(), Index.open(root), root)
+    service = SearchService(FixedDetector(), BlockEncoder(), Index.open(root), FolderStore(root))
     grown = build_index(write_embeddings(tmp_path / "2", product_rows(5), "2"), root, BlockEncoder.version)
     assert service.search(photo_of(4, 0, 0)).index_version == grown.version
     foreign = product_rows(5, OtherEncoder.version)
