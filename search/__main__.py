@@ -15,7 +15,7 @@ from search.index import Index
 from search.query import Answer, SearchService
 from search.report import query_picture
 
-_CONNECTIONS: Final = 128  # open at once; more are answered 503 without being read
+_CONNECTIONS: Final = 512  # open at once; more are answered 503 without being read
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,10 +85,20 @@ def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
     from search.app import create_app
+    from search.connection import PatientProtocol
 
     app = create_app(_open(options.data), options.data / "examples")
     print(f"Search page: http://{options.host}:{options.port}/")
-    uvicorn.run(app, host=options.host, port=options.port, limit_concurrency=_CONNECTIONS, log_level="warning")
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        http=PatientProtocol,
+        ws="none",
+        limit_concurrency=_CONNECTIONS,
+        server_header=False,
+        log_level="warning",
+    )
     return 0
 
 
