@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from search.index import Index
 from search.query import Answer, SearchService
 from search.report import query_picture
 
+_VARIABLE: Final = "SEARCH_REVIEW_TOKEN"  # the one environment variable that the service reads
 _CONNECTIONS: Final = 512  # open at once; more are answered 503 without being read
 
 
@@ -42,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="start the HTTP service and its page")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8700)
+    serve.add_argument(
+        "--review-token",
+        default=os.environ.get(_VARIABLE, ""),
+        help=f"opens /review to whoever knows it; better given by {_VARIABLE}, which other users cannot see",
+    )
     serve.set_defaults(run=_serve)
     for command in (query, serve):
         command.add_argument("--data", type=Path, default=Path("data"), help="holds models/, index/ and examples/")
@@ -86,9 +93,13 @@ def _serve(options: argparse.Namespace) -> int:
 
     from search.app import create_app
     from search.connection import PatientProtocol
+    from search.review import ReviewQueue
 
-    app = create_app(_open(options.data), options.data / "examples")
+    review = (ReviewQueue(options.data), options.review_token) if options.review_token else None
+    app = create_app(_open(options.data), options.data / "examples", review=review)
     print(f"Search page: http://{options.host}:{options.port}/")
+    if review:
+        print(f"Review page: http://{options.host}:{options.port}/review")
     uvicorn.run(
         app,
         host=options.host,

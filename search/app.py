@@ -1,6 +1,6 @@
 """The HTTP service: routes of the API and of the page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +26,7 @@ from search.fields import (
 from search.guard import MAX_BODY, Guard, install_handlers
 from search.metrics import Metrics
 from search.query import SearchService
+from search.review import ReviewQueue, add_review
 from search.worker import Worker
 
 MAX_EXAMPLES: Final = 8
@@ -35,13 +36,22 @@ _JPEG: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"image/jpeg":
 _UPLOADS: Final = errors(400, 408, 413, 422, 429, 503, 504)
 
 
-def create_app(service: SearchService, examples: Path | None = None, worker: Worker | None = None) -> FastAPI:
+def create_app(
+    service: SearchService,
+    examples: Path | None = None,
+    worker: Worker | None = None,
+    review: tuple[ReviewQueue, str] | None = None,
+) -> FastAPI:
     """Build the service.
 
     Args:
         service: models and index, loaded.
         examples: folder of `*.jpg` that the page offers to try.
         worker: the threads in which photos are decoded and the models run.
+        review: pairs to review, and the token that reviewers need; none without.
+
+    Raises:
+        TokenError: the token can be guessed.
     """
     # Uploads stay in memory: the parser would spool anything over a megabyte to a temporary file.
     MultiPartParser.spool_max_size = MAX_BODY
@@ -59,7 +69,9 @@ def create_app(service: SearchService, examples: Path | None = None, worker: Wor
     _add_products(app, service)
     _add_examples(app, examples)
     _add_health(app, service, worker, metrics)
-    _add_page(app)
+    if review:
+        add_review(app, *review)
+    _add_page(app, hidden=() if review else ("review.html",))
     return app
 
 
@@ -142,17 +154,21 @@ def _add_health(app: FastAPI, service: SearchService, worker: Worker, metrics: M
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
-def _add_page(app: FastAPI) -> None:
+def _add_page(app: FastAPI, hidden: Collection[str] = ()) -> None:
     """Serve the page's files from memory, by exact name."""
     pages = {
         entry.name: (entry.read_bytes(), _MEDIA[Path(entry.name).suffix])
         for entry in (files("search") / "static").iterdir()
-        if Path(entry.name).suffix in _MEDIA
+        if Path(entry.name).suffix in _MEDIA and entry.name not in hidden
     }
 
     @app.get("/", include_in_schema=False)
     async def home() -> Response:
         return await page("index.html")
+
+    @app.get("/review", include_in_schema=False)
+    async def review_page() -> Response:
+        return await page("review.html")
 
     @app.get("/static/{name}", include_in_schema=False)
     async def page(name: str) -> Response:

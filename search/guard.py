@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.errors import BadRequestError, BusyError, SearchError, TooLargeError, TooSlowError
+from search.errors import BadRequestError, BusyError, SearchError, TooLargeError, TooSlowError, UnauthorizedError
 from search.metrics import Metrics
 
 MAX_BODY: Final = 10 * 2**20
@@ -31,6 +31,7 @@ _HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
+_ERROR_HEADERS: Final = {BusyError: {"retry-after": "1"}, UnauthorizedError: {"www-authenticate": "Bearer"}}
 _BODILESS: Final = ("GET", "HEAD", "OPTIONS")  # a body that comes with one of them is never read
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ def error_response(error: SearchError) -> JSONResponse:
     """JSON of an error. One of ours that is not the client's business says nothing of the inside."""
     inside = error.status == SearchError.status
     message = "something went wrong here; it has been logged" if inside else str(error)
-    headers = {"retry-after": "1"} if isinstance(error, BusyError) else None
+    headers = _ERROR_HEADERS.get(type(error))
     body = {"error": {"name": SearchError.name if inside else error.name, "message": message}}
     return JSONResponse(body, error.status, headers)
 

@@ -7,16 +7,27 @@ export class Failure extends Error {
   }
 }
 
-async function call(path, options) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch (error) {
-    throw new Failure("offline", String(error));
-  }
+/** JSON of the service's answer, or a `Failure`. */
+export async function call(path, options) {
+  const response = await reach(path, options);
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
   throw new Failure(body.error?.name ?? "other", body.error?.message ?? response.statusText);
+}
+
+/** As `call`, of a picture. */
+export async function picture(path, options) {
+  const response = await reach(path, options);
+  if (response.ok) return response.blob();
+  throw new Failure(response.status === 404 ? "gone" : "other", response.statusText);
+}
+
+async function reach(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    throw new Failure("offline", String(error));
+  }
 }
 
 /** Products like each garment on a photo, or like what is inside `box` ([x0, y0, x1, y1] in px). */

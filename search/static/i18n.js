@@ -114,6 +114,11 @@ const WORDS = {
 const KEY = "language";
 let language = remembered() ?? (navigator.language.startsWith("ko") ? "ko" : "en");
 
+/** Words of another page: { en: …, ko: … }. */
+export function addWords(more) {
+  for (const [name, texts] of Object.entries(more)) Object.assign(WORDS[name], texts);
+}
+
 export const words = () => WORDS[language];
 export const categoryName = (category) => words().categories[category] ?? words().any;
 export const score = (value) => value.toFixed(2);
@@ -143,7 +148,7 @@ function remembered() {
 /** Fill every element that names its text or its label. */
 export function translate() {
   document.documentElement.lang = language;
-  document.title = words().title;
+  document.title = words()[document.documentElement.dataset.title];
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = words()[element.dataset.text];
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", words()[element.dataset.label]);
