@@ -26,7 +26,7 @@ _NEEDED: Final = (
 )
 _LARGE: Final = 1024  # px, longest side of a photo as it is shown
 _SMALL: Final = 512  # px, of a crop or thumbnail
-_DIM: Final = 0.45  # brightness outside the box
+_DIM: Final = 0.6  # brightness outside the box
 _KEPT: Final = 16  # pairs whose pictures stay at hand: a page asks for three pictures of each
 
 

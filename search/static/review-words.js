@@ -19,7 +19,7 @@ addWords({
     cropCaption: "As worn",
     thumbnailCaption: "In the shop",
     verdict: "Your verdict",
-    accept: "Yes, the same",
+    accept: "Yes, same",
     reject: "No",
     unsure: "Not sure",
     correct: "The same, but in the wrong category? Choose the right one:",
