@@ -88,9 +88,11 @@ function content(view, actions) {
 
 /** What a drag or the arrow keys would do just now. */
 function showHint() {
-  const text = stage.drawing ? "drawHint" : ["box", "garment"].includes(views[at].kind) ? "adjustHint" : null;
-  $("drawing-hint").hidden = !text;
-  $("drawing-hint").textContent = text ? words()[text] : "";
+  const adjustable = ["box", "garment"].includes(views[at].kind);
+  const keys = matchMedia("(hover: hover)").matches ? ["adjustKeys"] : []; // a phone has none
+  const hints = stage.drawing ? ["drawHint"] : adjustable ? ["adjustHint", ...keys] : [];
+  $("drawing-hint").hidden = hints.length === 0;
+  $("drawing-hint").textContent = hints.map((name) => words()[name]).join(" ");
 }
 
 // --- searches --------------------------------------------------------------------------------------------------------
