@@ -59,6 +59,6 @@ def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     for name, most in (("phash", rule.phash_bits), ("dhash", rule.dhash_bits)):
         if hash_bits(np.array([a[name]], np.uint64), np.uint64(b[name]))[0] > most:
             return False
-    layouts = (np.array([side["colour"]], np.uint8) for side in (a, b))
-    colour, luma = layout_distances(*layouts, rule.odd_cells)
+    one, other = (np.array([side["colour"]], np.uint8) for side in (a, b))
+    colour, luma = layout_distances(one, other, rule.odd_cells)
     return bool(colour[0] <= rule.colour_levels and luma[0] <= rule.luma_levels)

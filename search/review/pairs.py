@@ -15,6 +15,7 @@ from curation.images import decode, encode_jpeg
 from curation.noise import noise_scores, read_colours
 from curation.pair_rows import Pair, read_pairs
 from curation.tables import ShardedTable
+from curation.taxonomy import Category
 from models.boxes import Box, clip_box, cut
 from search.errors import NotFoundError
 from search.photo import scaled
@@ -40,7 +41,7 @@ class Doubt:
     anchor_sha256: str
     positive_sha256: str
     box: Box  # xyxy, px of the photo
-    category: str
+    category: Category
     noise: float  # 0 (all evidence speaks for the pair) to 1
     post_url: str
     product_url: str | None

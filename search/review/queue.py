@@ -78,7 +78,7 @@ class ReviewQueue:
         with self._lock:
             self._refresh()
             now = self._clock()
-            found = []
+            found: list[Doubt] = []
             for pair in self._pairs.values():
                 if len(found) == count:
                     break

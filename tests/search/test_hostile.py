@@ -20,6 +20,7 @@ from search.query import SearchService
 from search.review import ReviewQueue
 from tests.search.builders import photo_of
 
+
 @pytest.fixture
 def app(service: SearchService, tmp_path: Path) -> FastAPI:
     (tmp_path / "a.jpg").write_bytes(photo_of(1, 2, 3))

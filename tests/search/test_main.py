@@ -75,3 +75,8 @@ def test_import__brings_neither_torch_nor_scrapy() -> None:
         "import sys, search.__main__, search.app, search.report; print({'torch', 'scrapy', 'dagster'} & {*sys.modules})"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_serve__weak_review_token(loaded: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--data", str(tmp_path), "--review-token", "abc"]) == 2
+    assert "TokenError: review token: at least 16 characters, got 3" in capsys.readouterr().err
