@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,8 @@ from search.index.stores import open_store
 from search.query import Answer, SearchService
 from search.report import query_picture
 
-_CONNECTIONS: Final = 128  # open at once; more are answered 503 without being read
+_VARIABLE: Final = "SEARCH_REVIEW_TOKEN"  # the one environment variable that the service reads
+_CONNECTIONS: Final = 512  # open at once; more are answered 503 without being read
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="start the HTTP service and its page")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8700)
+    serve.add_argument(
+        "--review-token",
+        default=os.environ.get(_VARIABLE, ""),
+        help=f"opens /review to whoever knows it; better given by {_VARIABLE}, which other users cannot see",
+    )
     serve.set_defaults(run=_serve)
     shown = commands.add_parser("versions", help="list the versions of the index, the one in use marked *")
     shown.add_argument("--json", action="store_true", help="print the manifests as JSON lines")
@@ -94,10 +101,24 @@ def _serve(options: argparse.Namespace) -> int:
     import uvicorn
 
     from search.app import create_app
+    from search.connection import PatientProtocol
+    from search.review import ReviewQueue
 
-    app = create_app(_open(options.data, options.milvus), options.data / "examples")
+    review = (ReviewQueue(options.data), options.review_token) if options.review_token else None
+    app = create_app(_open(options.data, options.milvus), options.data / "examples", review=review)
     print(f"Search page: http://{options.host}:{options.port}/")
-    uvicorn.run(app, host=options.host, port=options.port, limit_concurrency=_CONNECTIONS, log_level="warning")
+    if review:
+        print(f"Review page: http://{options.host}:{options.port}/review")
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        http=PatientProtocol,
+        ws="none",
+        limit_concurrency=_CONNECTIONS,
+        server_header=False,
+        log_level="warning",
+    )
     return 0
 
 

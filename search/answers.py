@@ -1,10 +1,12 @@
 """The JSON that the service answers with, and how it is made from what the library returns."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
+from search.alike import Copies
 from search.index import Hit, Product
 from search.query import Answer, Garment
 
@@ -15,6 +17,7 @@ _DIGITS: Final = 4  # of scores and seconds: more is noise
 class ProductOut(BaseModel):
     """One product."""
 
+    site: str = Field(examples=["kream"])
     id: str = Field(description="stable across rebuilds: <site>-<the site's id>", examples=["kream-12345"])
     name: str | None = Field(examples=["Cropped denim jacket"])
     brand: str | None = Field(examples=["Maison Seoul"])
@@ -30,13 +33,19 @@ class HitOut(ProductOut):
     score: float = Field(description="cosine similarity, -1 to 1", examples=[0.8712])
 
 
+class FoundOut(HitOut):
+    """A hit, and what shows the very same picture."""
+
+    copies: list[HitOut] = Field(default=[], description="products with the same picture, left out of the hits")
+
+
 class GarmentOut(BaseModel):
     """A box on the photo, and its hits where they were asked for."""
 
     box: tuple[float, float, float, float] = Field(description="left, top, right, bottom in px of the upright photo")
     category: str | None = Field(description="searched category; null is all of them")
     score: float | None = Field(description="of the detector, 0-1; null for a box that was given")
-    hits: list[HitOut] = Field(default=[], description="best first")
+    hits: list[FoundOut] = Field(default=[], description="best first")
 
 
 class AnswerOut(BaseModel):
@@ -53,7 +62,7 @@ class SimilarOut(BaseModel):
     """A product and what is like it."""
 
     product: ProductOut
-    hits: list[HitOut]
+    hits: list[FoundOut] = Field(description="of the same category, best first")
 
 
 class CatalogOut(BaseModel):
@@ -95,11 +104,9 @@ def answer_out(answer: Answer) -> AnswerOut:
     )
 
 
-def similar_out(product: Product, hits: list[Hit], version: str) -> SimilarOut:
+def similar_out(product: Product, hits: Sequence[Hit], copies: Copies, version: str) -> SimilarOut:
     """JSON of a product's neighbours."""
-    return SimilarOut(
-        product=ProductOut(**_product_fields(product, version)), hits=[_hit_out(hit, version) for hit in hits]
-    )
+    return SimilarOut(product=ProductOut(**_product_fields(product, version)), hits=_found_out(hits, copies, version))
 
 
 def _garment_out(garment: Garment, version: str) -> GarmentOut:
@@ -108,17 +115,28 @@ def _garment_out(garment: Garment, version: str) -> GarmentOut:
         box=(x0, y0, x1, y1),
         category=garment.category,
         score=None if garment.score is None else round(garment.score, _DIGITS),
-        hits=[_hit_out(hit, version) for hit in garment.hits],
+        hits=_found_out(garment.hits, garment.copies, version),
     )
 
 
-def _hit_out(hit: Hit, version: str) -> HitOut:
-    return HitOut(score=round(hit.score, _DIGITS), **_product_fields(hit.product, version))
+def _found_out(hits: Sequence[Hit], copies: Copies, version: str) -> list[FoundOut]:
+    return [
+        FoundOut(
+            **_hit_fields(hit, version),
+            copies=[HitOut(**_hit_fields(copy, version)) for copy in copies.get(hit.product.id, ())],
+        )
+        for hit in hits
+    ]
+
+
+def _hit_fields(hit: Hit, version: str) -> dict[str, Any]:
+    return {"score": round(hit.score, _DIGITS), **_product_fields(hit.product, version)}
 
 
 def _product_fields(product: Product, version: str) -> dict[str, Any]:
     """A link that is not http(s) is left out: it came from a crawled page and will be clicked."""
     return {
+        "site": product.site,
         "id": product.id,
         "name": product.name,
         "brand": product.brand,

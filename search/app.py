@@ -1,55 +1,61 @@
 """The HTTP service: routes of the API and of the page."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import FastAPI, File, Form, Query, Response, UploadFile
+from fastapi import FastAPI, Response, UploadFile
 from fastapi.responses import PlainTextResponse
 from starlette.formparsers import MultiPartParser
 
-from models.boxes import Box
-from search.answers import AnswerOut, CatalogOut, ErrorOut, ExamplesOut, SimilarOut, answer_out, similar_out
-from search.errors import BadRequestError, NotFoundError
+from search.answers import AnswerOut, CatalogOut, ExamplesOut, SimilarOut, answer_out, similar_out
+from search.errors import NotFoundError
+from search.fields import (
+    BoxField,
+    CategoryField,
+    FormFilters,
+    Photo,
+    QueryFilters,
+    TopField,
+    TopQuery,
+    errors,
+    parse_box,
+)
 from search.guard import MAX_BODY, Guard, install_handlers
 from search.metrics import Metrics
-from search.query import Answer, SearchService
+from search.query import SearchService
+from search.review import ReviewQueue, add_review
 from search.worker import Worker
 
-MAX_TOP: Final = 60
 MAX_EXAMPLES: Final = 8
-_SIDES: Final = 4  # of a box
 _MEDIA: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FOREVER: Final = {"cache-control": "public, max-age=31536000, immutable"}  # the address carries the index version
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    413: {"model": ErrorOut, "description": "the body is too long"},
-    422: {"model": ErrorOut, "description": "no usable picture, or a field breaks its rule"},
-    429: {"model": ErrorOut, "description": "the queue is full; try again"},
-}
-_MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ErrorOut, "description": "no such product"}}
-
-Photo = Annotated[UploadFile, File(description="JPEG, PNG, WebP or GIF")]
-BoxField = Annotated[
-    str | None, Form(description="x0,y0,x1,y1 in px of the upright photo; every garment without", max_length=200)
-]
-CategoryField = Annotated[str | None, Form(description="search only there", max_length=20)]
-TopField = Annotated[int, Form(ge=1, le=MAX_TOP, description="hits per garment")]
-TopQuery = Annotated[int, Query(ge=1, le=MAX_TOP, description="hits")]
+_JPEG: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"image/jpeg": {}}}}
+_UPLOADS: Final = errors(400, 408, 413, 422, 429, 503, 504)
 
 
-def create_app(service: SearchService, examples: Path | None = None, worker: Worker | None = None) -> FastAPI:
+def create_app(
+    service: SearchService,
+    examples: Path | None = None,
+    worker: Worker | None = None,
+    review: tuple[ReviewQueue, str] | None = None,
+) -> FastAPI:
     """Build the service.
 
     Args:
         service: models and index, loaded.
         examples: folder of `*.jpg` that the page offers to try.
-        worker: the thread in which the models run.
+        worker: the threads in which photos are decoded and the models run.
+        review: pairs to review, and the token that reviewers need; none without.
+
+    Raises:
+        TokenError: the token can be guessed.
     """
     # Uploads stay in memory: the parser would spool anything over a megabyte to a temporary file.
     MultiPartParser.spool_max_size = MAX_BODY
-    metrics, worker = Metrics(), worker or Worker()
+    metrics, worker = Metrics(), worker or Worker(service.answer_many)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,51 +65,38 @@ def create_app(service: SearchService, examples: Path | None = None, worker: Wor
     app = FastAPI(title="Fashion search", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(Guard, metrics=metrics)
     install_handlers(app)
-    _add_queries(app, service, worker, metrics)
+    _add_queries(app, worker, metrics)
     _add_products(app, service)
     _add_examples(app, examples)
     _add_health(app, service, worker, metrics)
-    _add_page(app)
+    if review:
+        add_review(app, *review)
+    _add_page(app, hidden=() if review else ("review.html",))
     return app
 
 
-def parse_box(text: str | None) -> Box | None:
-    """`x0,y0,x1,y1` as four numbers. Raises `BadRequestError`."""
-    if not text:
-        return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != _SIDES:
-        raise BadRequestError(f"box: four numbers x0,y0,x1,y1, got {text!r}")
-    return numbers[0], numbers[1], numbers[2], numbers[3]
-
-
-def _add_queries(app: FastAPI, service: SearchService, worker: Worker, metrics: Metrics) -> None:
-    async def run(call: Callable[[], Answer]) -> AnswerOut:
-        answer = await worker.run(call)
+def _add_queries(app: FastAPI, worker: Worker, metrics: Metrics) -> None:
+    async def run(photo: UploadFile, **rules: Any) -> AnswerOut:
+        answer = await worker.answer(await photo.read(), **rules)
         for step, seconds in answer.seconds.items():
             metrics.add("step_seconds_total", seconds, step=step)
         return answer_out(answer)
 
-    @app.post("/api/detect", responses=_ERRORS)
+    @app.post("/api/detect", responses=_UPLOADS)
     async def detect(photo: Photo) -> AnswerOut:
         """Find the garments on a photo."""
-        data = await photo.read()
-        return await run(lambda: service.detect(data))
+        return await run(photo, top=0)
 
-    @app.post("/api/search", responses=_ERRORS)
+    @app.post("/api/search", responses=_UPLOADS)
     async def search(
-        photo: Photo, box: BoxField = None, category: CategoryField = None, top: TopField = 12
+        photo: Photo, filters: FormFilters, box: BoxField = None, category: CategoryField = None, top: TopField = 12
     ) -> AnswerOut:
         """Find the products most like each garment on a photo, or most like what one box shows."""
-        data, place = await photo.read(), parse_box(box)
-        return await run(lambda: service.search(data, place, category or None, top))
+        return await run(photo, box=parse_box(box), category=category or None, top=top, filters=filters)
 
 
 def _add_products(app: FastAPI, service: SearchService) -> None:
-    @app.get("/api/catalog")
+    @app.get("/api/catalog", responses=errors(503))
     def catalog() -> CatalogOut:
         """Say what can be searched."""
         made = service.index.manifest
@@ -111,13 +104,12 @@ def _add_products(app: FastAPI, service: SearchService) -> None:
             products=made.rows, categories=made.counts, index_version=made.version, encoder_version=made.encoder_version
         )
 
-    @app.get("/api/products/{id:path}/similar", responses=_MISSING)
-    def similar(id: str, top: TopQuery = 12) -> SimilarOut:  # noqa: A002
+    @app.get("/api/products/{id:path}/similar", responses=errors(404, 422, 503))
+    def similar(id: str, filters: QueryFilters, top: TopQuery = 12) -> SimilarOut:  # noqa: A002
         """More like this."""
-        product, hits = service.similar(id, top)
-        return similar_out(product, hits, service.index.version)
+        return similar_out(*service.similar(id, top, filters), service.index.version)
 
-    @app.get("/api/products/{id:path}/thumbnail", responses=_MISSING, response_class=Response)
+    @app.get("/api/products/{id:path}/thumbnail", responses=errors(404, 422, 503) | _JPEG, response_class=Response)
     def thumbnail(id: str) -> Response:  # noqa: A002
         """Show a product."""
         return Response(service.index.thumbnail(id), media_type="image/jpeg", headers=_FOREVER)
@@ -132,7 +124,7 @@ def _add_examples(app: FastAPI, folder: Path | None) -> None:
         """List photos to try."""
         return ExamplesOut(examples=[f"/api/examples/{number}" for number in range(len(photos()))])
 
-    @app.get("/api/examples/{number}", responses=_MISSING, response_class=Response)
+    @app.get("/api/examples/{number}", responses=errors(404, 422) | _JPEG, response_class=Response)
     def example(number: int) -> Response:
         """Show one: by its place in our own listing, so that no path from outside reaches the disk."""
         found = photos()
@@ -156,21 +148,27 @@ def _add_health(app: FastAPI, service: SearchService, worker: Worker, metrics: M
     @app.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> PlainTextResponse:
         """Counters for Prometheus."""
-        text = metrics.render(queue_length=worker.pending, index_products=service.index.manifest.rows)
+        text = metrics.render(
+            queue_length=worker.pending, batches_total=worker.batches, index_products=service.index.manifest.rows
+        )
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
-def _add_page(app: FastAPI) -> None:
+def _add_page(app: FastAPI, hidden: Collection[str] = ()) -> None:
     """Serve the page's files from memory, by exact name."""
     pages = {
         entry.name: (entry.read_bytes(), _MEDIA[Path(entry.name).suffix])
         for entry in (files("search") / "static").iterdir()
-        if Path(entry.name).suffix in _MEDIA
+        if Path(entry.name).suffix in _MEDIA and entry.name not in hidden
     }
 
     @app.get("/", include_in_schema=False)
     async def home() -> Response:
         return await page("index.html")
+
+    @app.get("/review", include_in_schema=False)
+    async def review_page() -> Response:
+        return await page("review.html")
 
     @app.get("/static/{name}", include_in_schema=False)
     async def page(name: str) -> Response:

@@ -65,6 +65,19 @@ class NotFoundError(SearchError):
     name = "not_found"
 
 
+class UnauthorizedError(SearchError):
+    """Raised when a request for review carries no token, or a wrong one."""
+
+    status = 401
+    name = "unauthorized"
+
+
+class TokenError(SearchError):
+    """Raised when the service is started with a token for review that can be guessed."""
+
+    name = "token"
+
+
 class BusyError(SearchError):
     """Raised when the queue in front of the models is full. Nothing was done; try again."""
 

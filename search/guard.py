@@ -12,11 +12,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.errors import BadRequestError, BusyError, SearchError, TooLargeError, TooSlowError
+from search.errors import BadRequestError, BusyError, SearchError, TooLargeError, TooSlowError, UnauthorizedError
 from search.metrics import Metrics
 
 MAX_BODY: Final = 10 * 2**20
 """Bytes of a request. The page shrinks larger photos before it sends them."""
+MAX_UPLOADS: Final = 48
+"""Bodies in memory at once; with `MAX_BODY` it bounds what clients can make the service hold."""
 BODY_SECONDS: Final = 30.0  # to receive a body: a slow phone needs ten for a photo
 
 _HEADERS: Final = {
@@ -29,6 +31,9 @@ _HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
+_ERROR_HEADERS: Final = {BusyError: {"retry-after": "1"}, UnauthorizedError: {"www-authenticate": "Bearer"}}
+_BODILESS: Final = ("GET", "HEAD", "OPTIONS")  # a body that comes with one of them is never read
+
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +45,7 @@ class Guard:
         self._metrics = metrics
         self._max_body = max_body
         self._seconds = seconds
+        self._uploads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -56,17 +62,29 @@ class Guard:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
+        uploading = scope["method"] not in _BODILESS
         try:
-            declared = Headers(scope=scope).get("content-length", "0")
-            if declared.isdecimal() and int(declared) > self._max_body:
-                error = TooLargeError(f"body: at most {self._max_body} bytes, got {declared}")
+            if error := self._refusal(scope) if uploading else None:
                 await error_response(error)(scope, receive, answer)
-            else:
+                return
+            self._uploads += uploading
+            try:
                 await self._app(scope, self._limited(receive), answer)
+            finally:
+                self._uploads -= uploading
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.add("requests_total", route=route, status=str(status))
-            self._metrics.add("request_seconds_total", perf_counter() - start, route=route)
+            self._metrics.observe("request_seconds", perf_counter() - start, route=route)
+
+    def _refusal(self, scope: Scope) -> SearchError | None:
+        """Why a body is not even received."""
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self._max_body:
+            return TooLargeError(f"body: at most {self._max_body} bytes, got {declared}")
+        if self._uploads >= MAX_UPLOADS:
+            return BusyError(f"{self._uploads} uploads are under way, limit {MAX_UPLOADS}; try again in a second")
+        return None
 
     def _limited(self, receive: Receive) -> Receive:
         """`receive` that stops a body which is too long, whatever length it declared, or too slow."""
@@ -96,7 +114,7 @@ def error_response(error: SearchError) -> JSONResponse:
     """JSON of an error. One of ours that is not the client's business says nothing of the inside."""
     inside = error.status == SearchError.status
     message = "something went wrong here; it has been logged" if inside else str(error)
-    headers = {"retry-after": "1"} if isinstance(error, BusyError) else None
+    headers = _ERROR_HEADERS.get(type(error))
     body = {"error": {"name": SearchError.name if inside else error.name, "message": message}}
     return JSONResponse(body, error.status, headers)
 

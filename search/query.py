@@ -1,30 +1,26 @@
-"""From the bytes of a photo to the garments on it and the products most like each: the service as a library."""
+"""From photos to the garments on them and the products most like each: the service as a library."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from PIL import Image
-
-from curation.errors import ImageError
-from curation.images import decode
-from models.boxes import Box, cut, suppress
+from models.boxes import Box, Detection, suppress
 from models.promotion import ModelVersions
-from search.errors import BadPhotoError, BadRequestError, VersionMismatchError
+from search.alike import SPARE, Copies, CopyFolder
+from search.errors import BadRequestError, SearchError, VersionMismatchError
 from search.index import EVERYTHING, Filters, Hit, Product
 from search.index.live import LiveIndex
 from search.index.stores import open_store
+from search.photo import MIN_SIDE, Photo, open_photo, shorter_side
 from search.protocols import Detector, Encoder, IndexStore, ProductIndex
 
 DETECT_THRESHOLD: Final = 0.4
 """Lower than pairing's 0.5: a wrong box costs a person one glance, a missing one costs the answer."""
 SUPPRESS_IOU: Final = 0.75
 """As in pairing: one garment, one box."""
-MIN_SIDE: Final = 8  # px; a smaller box holds nothing to recognise
 MAX_GARMENTS: Final = 12  # boxes that are answered; a crowd has more
 
 
@@ -36,6 +32,18 @@ class Garment:
     category: str | None  # in which `hits` were searched; None is all
     score: float | None  # of the detector; None for a box that a person drew, and for the whole photo
     hits: tuple[Hit, ...] = ()
+    copies: Copies = field(default_factory=dict)  # hits that show the picture of a better one, by that one's id
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of one photo."""
+
+    photo: Photo
+    box: Box | None = None  # xyxy, px of the photo; None takes every garment that is detected
+    category: str | None = None  # searched in; None is each garment's own, and all for a box given by hand
+    top: int = 10  # hits per garment; 0 only detects
+    filters: Filters = EVERYTHING  # that every hit must keep to
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,7 @@ class SearchService:
         self._detector = detector
         self._encoder = encoder
         self._index = index
+        self._folder = CopyFolder()
         self._live = LiveIndex(store, lambda fresh: check_versions(encoder, fresh), index) if store else None
 
     @classmethod
@@ -98,9 +107,7 @@ class SearchService:
 
     def detect(self, photo: bytes) -> Answer:
         """Find the garments of a photo, without hits. Raises `BadPhotoError`."""
-        seconds: dict[str, float] = {}
-        image = self._decode(photo, seconds)
-        return Answer(image.width, image.height, self.index.version, tuple(self._garments(image, seconds)), seconds)
+        return self._answer(Query(open_photo(photo), top=0))
 
     def search(
         self,
@@ -124,41 +131,100 @@ class SearchService:
             BadPhotoError: the bytes are no usable picture.
             BadRequestError: the box is outside the photo or too small, the category is unknown, or `top` is below 1.
         """
-        seconds: dict[str, float] = {}
-        index = self.index  # one version for the whole query
-        image = self._decode(photo, seconds)
-        garments = [Garment(check_box(box, image), None, None)] if box else self._garments(image, seconds)
-        garments = garments or [Garment((0.0, 0.0, float(image.width), float(image.height)), None, None)]
-        with _timed(seconds, "embed"):
-            vectors = self._encoder.embed([cut(image, garment.box) for garment in garments])
-        with _timed(seconds, "search"):
-            wanted = [category or _searchable(garment.category, index) for garment in garments]
-            hits = index.search_many(vectors, wanted, top, filters)
-        found = tuple(
-            Garment(garment.box, name, garment.score, tuple(near))
-            for garment, name, near in zip(garments, wanted, hits, strict=True)
-        )
-        return Answer(image.width, image.height, index.version, found, seconds)
+        if top < 1:
+            raise BadRequestError(f"top: must be at least 1, got {top}")
+        return self._answer(Query(open_photo(photo), box, category, top, filters))
 
-    def similar(self, id: str, top: int = 10) -> tuple[Product, list[Hit]]:  # noqa: A002 - as in the URL
-        """A product and its neighbours in the catalog. Raises `NotFoundError`."""
+    def similar(
+        self,
+        id: str,  # noqa: A002 - as in the URL
+        top: int = 10,
+        filters: Filters = EVERYTHING,
+    ) -> tuple[Product, tuple[Hit, ...], Copies]:
+        """A product, its neighbours in the catalog, and copies of those. Raises `NotFoundError`."""
         index = self.index
-        return index.product(id), index.neighbours(id, top)
+        hits, copies = self._folder.fold(index, index.neighbours(id, top + SPARE, filters), top)
+        return index.product(id), hits, copies
 
-    def _garments(self, image: Image.Image, seconds: dict[str, float]) -> list[Garment]:
-        with _timed(seconds, "detect"):
-            found = self._detector.detect([image], DETECT_THRESHOLD)[0]
-        alive = [item for item, keep in zip(found, suppress(found, SUPPRESS_IOU), strict=True) if keep]
-        alive.sort(key=lambda item: -item.score)
-        garments = [Garment(_clip(item.box, image), item.category, item.score) for item in alive]
-        return [garment for garment in garments if _sides(garment.box) >= MIN_SIDE][:MAX_GARMENTS]
+    def answer_many(self, queries: Sequence[Query]) -> list[Answer | SearchError]:
+        """Answer several queries with one pass of each model, all from one version of the index.
 
-    def _decode(self, photo: bytes, seconds: dict[str, float]) -> Image.Image:
-        with _timed(seconds, "decode"):
-            try:
-                return decode(photo)
-            except ImageError as error:
-                raise BadPhotoError(f"photo: {error.reason}: {error}") from error
+        A query that breaks a rule gets its error in place of an answer; the others get theirs. The seconds of a pass
+        are shared out among the queries that it served.
+        """
+        index = self.index
+        works = [_Work(query, {"decode": query.photo.seconds}) for query in queries]
+        self._find(works)
+        self._search([work for work in works if work.query.top and not work.error], index)
+        return [work.error or work.answer(index.version) for work in works]
+
+    def _find(self, works: "Sequence[_Work]") -> None:
+        """Garments of every photo, but where a box is given."""
+        for work in works:
+            if work.query.box:
+                with work.guarded():
+                    work.garments = (Garment(work.query.photo.check(work.query.box), None, None),)
+        seen = [work for work in works if not work.query.box]
+        if seen:
+            with _timed([work.seconds for work in seen], "detect"):
+                found = self._detector.detect([work.query.photo.image for work in seen], DETECT_THRESHOLD)
+            for work, detections in zip(seen, found, strict=True):
+                work.garments = _garments(work.query.photo, detections)
+
+    def _search(self, works: "Sequence[_Work]", index: ProductIndex) -> None:
+        """Hits of every garment, or of the whole photo where nothing was found."""
+        for work in works:
+            work.garments = work.garments or (Garment(work.query.photo.whole, None, None),)
+        crops = [work.query.photo.cut(garment.box) for work in works for garment in work.garments]
+        if not crops:
+            return
+        with _timed([work.seconds for work in works], "embed"):
+            vectors = self._encoder.embed(crops)
+        start = 0
+        for work in works:
+            own = vectors[start : start + len(work.garments)]
+            start += len(own)
+            with work.guarded(), _timed([work.seconds], "search"):
+                work.garments = self._with_hits(work.query, work.garments, own, index)
+
+    def _with_hits(
+        self, query: Query, garments: Sequence[Garment], vectors: Any, index: ProductIndex
+    ) -> tuple[Garment, ...]:
+        wanted = [query.category or _searchable(garment.category, index) for garment in garments]
+        near = index.search_many(vectors, wanted, query.top + SPARE, query.filters)
+        folded = [self._folder.fold(index, hits, query.top) for hits in near]
+        return tuple(
+            Garment(garment.box, category, garment.score, *found)
+            for garment, category, found in zip(garments, wanted, folded, strict=True)
+        )
+
+    def _answer(self, query: Query) -> Answer:
+        (answer,) = self.answer_many([query])
+        if isinstance(answer, SearchError):
+            raise answer
+        return answer
+
+
+@dataclass(slots=True)
+class _Work:
+    """A query on its way through the models."""
+
+    query: Query
+    seconds: dict[str, float]
+    garments: tuple[Garment, ...] = ()
+    error: SearchError | None = None
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """A rule that this query breaks is its own error, not that of the queries beside it."""
+        try:
+            yield
+        except SearchError as error:
+            self.error = error
+
+    def answer(self, version: str) -> Answer:
+        photo = self.query.photo
+        return Answer(photo.width, photo.height, version, self.garments, self.seconds)
 
 
 def check_versions(encoder: Encoder, index: ProductIndex) -> None:
@@ -168,25 +234,12 @@ def check_versions(encoder: Encoder, index: ProductIndex) -> None:
         raise VersionMismatchError(f"index {index.version} was made by encoder {made_by}, loaded is {encoder.version}")
 
 
-def check_box(box: Box, image: Image.Image) -> Box:
-    """Clip a box from a client to the photo. Raises `BadRequestError` when too little is left."""
-    if not all(map(math.isfinite, box)):
-        raise BadRequestError(f"box: four finite numbers, got {box}")
-    inside = _clip(box, image)
-    if _sides(inside) < MIN_SIDE:
-        raise BadRequestError(
-            f"box: at least {MIN_SIDE}×{MIN_SIDE} px inside the photo of {image.width}×{image.height} px, got {box}"
-        )
-    return inside
-
-
-def _clip(box: Box, image: Image.Image) -> Box:
-    x0, y0, x1, y1 = box
-    return max(0.0, x0), max(0.0, y0), min(float(image.width), x1), min(float(image.height), y1)
-
-
-def _sides(box: Box) -> float:
-    return min(box[2] - box[0], box[3] - box[1])
+def _garments(photo: Photo, found: Sequence[Detection]) -> tuple[Garment, ...]:
+    """Detections as garments, the surest first, one box per garment."""
+    alive = [item for item, keep in zip(found, suppress(found, SUPPRESS_IOU), strict=True) if keep]
+    alive.sort(key=lambda item: -item.score)
+    garments = [Garment(photo.from_image(item.box), item.category, item.score) for item in alive]
+    return tuple(garment for garment in garments if shorter_side(garment.box) >= MIN_SIDE)[:MAX_GARMENTS]
 
 
 def _searchable(category: str | None, index: ProductIndex) -> str | None:
@@ -195,7 +248,9 @@ def _searchable(category: str | None, index: ProductIndex) -> str | None:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+def _timed(several: Sequence[dict[str, float]], step: str) -> Iterator[None]:
+    """Share the time of a step out among those it served."""
     start = perf_counter()
     yield
-    seconds[step] = perf_counter() - start
+    for seconds in several:
+        seconds[step] = (perf_counter() - start) / len(several)

@@ -2,6 +2,7 @@
 
 import * as api from "/static/api.js";
 import { make } from "/static/dom.js";
+import { facetsOf, isFiltered } from "/static/filters.js";
 import { categoryName, integer, setLanguage, translate, words } from "/static/i18n.js";
 import { shrink } from "/static/photo.js";
 import * as results from "/static/results.js";
@@ -16,10 +17,10 @@ let at = 0;
 
 const stage = new Stage($("stage"), {
   onPick: (index) => open({ kind: "garment", garment: scene.answer.garments[index], index }),
-  onDraw: (box) => searchBox(box),
+  onDraw: (box, category) => searchBox(box, "box", category),
   onDrawing: (on) => {
     $("draw").setAttribute("aria-pressed", String(on));
-    $("drawing-hint").hidden = !on;
+    showHint();
   },
 });
 
@@ -44,7 +45,8 @@ function render(moveFocus = false) {
   $("work").classList.toggle("is-failed", view.kind === "failure" && !scene.answer);
   $("draw").disabled = $("whole").disabled = !scene.answer;
   stage.render(view.kind === "box" ? "hand" : view.kind === "garment" ? view.index : null);
-  const actions = { onBack: () => history.back(), onMore: more, onPick: stage.onPick };
+  showHint();
+  const actions = { onBack: () => history.back(), onMore: (product) => more(product), onPick: stage.onPick };
   $("results").replaceChildren(...content(view, actions));
   $("results").setAttribute("aria-busy", String(view.kind === "waiting"));
   const title = $("results").querySelector("h2");
@@ -73,14 +75,24 @@ function content(view, actions) {
     case "all":
       return results.overview(scene.answer.garments, actions);
     case "similar":
-      return results.similarGrid(view.answer, actions);
+      return results.similarGrid(view.answer, { ...actions, ...filtering(view) });
     default:
       return results.garmentGrid(view.garment, counts, {
         ...actions,
+        ...filtering(view),
         title: view.kind === "box" ? words().drawn : view.kind === "whole" ? words().whole : categoryName(view.name ?? view.garment.category),
         onCategory: (category) => searchIn(view, category),
       });
   }
+}
+
+/** What a drag or the arrow keys would do just now. */
+function showHint() {
+  const adjustable = ["box", "garment"].includes(views[at].kind);
+  const keys = matchMedia("(hover: hover)").matches ? ["adjustKeys"] : []; // a phone has none
+  const hints = stage.drawing ? ["drawHint"] : adjustable ? ["adjustHint", ...keys] : [];
+  $("drawing-hint").hidden = hints.length === 0;
+  $("drawing-hint").textContent = hints.map((name) => words()[name]).join(" ");
 }
 
 // --- searches --------------------------------------------------------------------------------------------------------
@@ -115,25 +127,38 @@ async function setPhoto(file) {
   );
 }
 
-function searchBox(box, kind = "box") {
+function searchBox(box, kind = "box", category = null) {
   const { blob } = scene;
   open({ kind: "waiting" });
   run(
-    () => api.search(blob, { box }),
+    () => api.search(blob, { box, category }),
     (found) => ({ kind, garment: found.garments[0] }),
   );
 }
 
-function searchIn(view, category) {
+function searchIn(view, category, filters = view.filters) {
   run(
-    () => api.search(view.scene.blob, { box: view.garment.box, category }),
-    (found) => ({ ...view, name: view.name ?? view.garment.category, garment: found.garments[0] }),
+    () => api.search(view.scene.blob, { box: view.garment.box, category, filters }),
+    (found) => ({ ...view, filters, name: view.name ?? view.garment.category, garment: found.garments[0] }),
   );
 }
 
-function more(product) {
-  open({ kind: "waiting" });
-  run(() => api.similar(product.id), (found) => ({ kind: "similar", answer: found }));
+function more(product, filters = {}) {
+  if (views[at].answer?.product.id !== product.id) open({ kind: "waiting" });
+  const facets = views[at].facets;
+  run(
+    () => api.similar(product.id, { filters }),
+    (found) => ({ kind: "similar", answer: found, filters, facets }),
+  );
+}
+
+/** Filters of a view, what they may be, and what to do with others. What may be chosen is what came without any. */
+function filtering(view) {
+  const hits = view.garment?.hits ?? view.answer.hits;
+  if (!view.facets || !isFiltered(view.filters)) view.facets = facetsOf(hits);
+  const onFilter = (filters) =>
+    view.answer ? more(view.answer.product, filters) : searchIn(view, view.garment.category, filters);
+  return { filters: view.filters ?? {}, facets: view.facets, onFilter };
 }
 
 // --- photos come in --------------------------------------------------------------------------------------------------

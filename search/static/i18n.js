@@ -17,7 +17,19 @@ const WORDS = {
     tools: "Photo tools",
     draw: "Draw a box",
     drawHint: "Drag over the garment. Or use the arrow keys to move the box, Shift and arrow keys to resize it, Enter to search.",
+    adjustHint: "Not quite? Drag the box or its corners.",
+    adjustKeys: "By keyboard: arrow keys on the box move it, with Shift they resize it, Enter searches.",
     drawn: "Your box",
+    filters: "Filters",
+    brand: "Brand",
+    site: "Shop",
+    price: "Price in won",
+    least: "from",
+    most: "to",
+    clear: "Clear filters",
+    noHits: "Nothing passes these filters.",
+    copies: (n) => `${n} more alike`,
+    fewer: "Show fewer",
     whole: "Whole photo",
     another: "New photo",
     results: "Results",
@@ -71,7 +83,19 @@ const WORDS = {
     tools: "사진 도구",
     draw: "영역 그리기",
     drawHint: "옷 위를 드래그하세요. 방향키로 옮기고, Shift+방향키로 크기를 바꾸고, Enter로 검색할 수도 있어요.",
+    adjustHint: "영역이나 모서리를 끌어 맞춰 보세요.",
+    adjustKeys: "키보드로는 방향키로 옮기고, Shift+방향키로 크기를 바꾸고, Enter로 검색합니다.",
     drawn: "직접 그린 영역",
+    filters: "필터",
+    brand: "브랜드",
+    site: "쇼핑몰",
+    price: "가격(원)",
+    least: "최소",
+    most: "최대",
+    clear: "필터 지우기",
+    noHits: "조건에 맞는 상품이 없어요.",
+    copies: (n) => `같은 사진 ${n}개 더`,
+    fewer: "접기",
     whole: "사진 전체",
     another: "다른 사진",
     results: "검색 결과",
@@ -114,6 +138,11 @@ const WORDS = {
 const KEY = "language";
 let language = remembered() ?? (navigator.language.startsWith("ko") ? "ko" : "en");
 
+/** Words of another page: { en: …, ko: … }. */
+export function addWords(more) {
+  for (const [name, texts] of Object.entries(more)) Object.assign(WORDS[name], texts);
+}
+
 export const words = () => WORDS[language];
 export const categoryName = (category) => words().categories[category] ?? words().any;
 export const score = (value) => value.toFixed(2);
@@ -143,7 +172,7 @@ function remembered() {
 /** Fill every element that names its text or its label. */
 export function translate() {
   document.documentElement.lang = language;
-  document.title = words().title;
+  document.title = words()[document.documentElement.dataset.title];
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = words()[element.dataset.text];
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", words()[element.dataset.label]);

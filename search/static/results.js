@@ -1,6 +1,7 @@
 // What stands beside the photo: shelves per garment, one garment's grid, products like a product, waiting, failure.
 
 import { make } from "/static/dom.js";
+import { filterBar } from "/static/filters.js";
 import { categoryName, integer, percent, score, won, words } from "/static/i18n.js";
 
 const SHELF = 8; // products on a shelf; the rest behind "see all"
@@ -38,7 +39,24 @@ export function card(product, onMore) {
     { type: "button", "aria-label": words().moreOf(name), onclick: () => onMore(product) },
     words().more,
   );
-  return make("li.card", { "data-id": product.id }, link, more);
+  const item = make("li.card", { "data-id": product.id }, link, make("div.actions", {}, more));
+  if (product.copies?.length) item.lastChild.append(copiesButton(item, product, onMore));
+  return item;
+}
+
+/** A button that shows the products with the same picture beside a card, and hides them again. */
+function copiesButton(item, product, onMore) {
+  let shown = [];
+  const button = make("button.copies", { type: "button", "aria-expanded": "false" }, words().copies(product.copies.length));
+  button.addEventListener("click", () => {
+    for (const copy of shown) copy.remove();
+    shown = shown.length ? [] : product.copies.map((copy) => card(copy, onMore));
+    for (const copy of shown) copy.classList.add("is-copy");
+    item.after(...shown);
+    button.setAttribute("aria-expanded", String(shown.length > 0));
+    button.textContent = shown.length ? words().fewer : words().copies(product.copies.length);
+  });
+  return button;
 }
 
 const spoken = (product) =>
@@ -88,19 +106,19 @@ function shelf(garment, onAll, onMore, plain) {
 }
 
 /** One garment, or a box by hand, with a chip per category to search in. */
-export function garmentGrid(garment, counts, { title, onBack, onCategory, onMore }) {
+export function garmentGrid(garment, counts, { title, onBack, onCategory, onMore, ...filtering }) {
   return [
     back(words().overview, onBack),
     heading(title, words().alike(garment.hits.length)),
     chips(garment.category, counts, onCategory),
-    grid(garment.hits, onMore),
+    ...filtered(garment.hits, onMore, filtering),
   ];
 }
 
 /** Products like a product. */
-export function similarGrid({ product, hits }, { onBack, onMore }) {
+export function similarGrid({ product, hits }, { onBack, onMore, ...filtering }) {
   const head = make("div.subject", {}, make("img", { src: product.thumbnail, alt: "" }), make("div", {}, ...subject(product)));
-  return [back(words().back, onBack), head, grid(hits, onMore)];
+  return [back(words().back, onBack), head, ...filtered(hits, onMore, filtering)];
 }
 
 const subject = (product) => [
@@ -131,7 +149,12 @@ const heading = (title, note) => make("div.heading", {}, make("h2", { tabIndex: 
 const back = (text, onBack) =>
   make("button.quiet.back", { type: "button", onclick: onBack }, make("span", { "aria-hidden": "true" }, "← "), text);
 
-const grid = (hits, onMore) => make("ul.grid", {}, ...hits.map((hit) => card(hit, onMore)));
+/** Filters and what passes them. */
+function filtered(hits, onMore, { filters, facets, onFilter }) {
+  const cards = hits.map((hit) => card(hit, onMore));
+  const nothing = make("p.nothing", {}, words().noHits);
+  return [filterBar(filters, facets, onFilter), hits.length ? make("ul.grid", {}, ...cards) : nothing];
+}
 
 function chips(chosen, counts, onCategory) {
   const chip = (category, name, count) =>

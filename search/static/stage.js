@@ -14,7 +14,7 @@ const OUTSIDE = ["above", "below", "above-right", "below-right"];
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export class Stage {
-  /** `onPick(index)` for a detected garment, `onDraw(box)` for a box by hand in px of the photo. */
+  /** `onPick(index)` for a detected garment; `onDraw(box, category)` for a box by hand, in px of the photo. */
   constructor(root, { onPick, onDraw, onDrawing }) {
     this.root = root;
     this.onPick = onPick;
@@ -22,7 +22,9 @@ export class Stage {
     this.onDrawing = onDrawing;
     this.image = make("img", { draggable: false });
     this.layer = make("div.layer");
+    this.shade = make("div.shade"); // dims all but the selected box
     this.hand = null; // [x0, y0, x1, y1] as shares of the photo
+    this.category = null; // of the garment from which the box by hand was made, if any
     root.append(this.image, this.layer);
     new ResizeObserver(() => this.#arrange()).observe(this.layer);
     this.layer.addEventListener("pointerdown", (event) => this.#press(event));
@@ -35,6 +37,7 @@ export class Stage {
     this.image.src = url;
     this.garments = [];
     this.hand = null;
+    this.category = null;
     this.size = null;
     this.setDrawing(false);
     this.render(null);
@@ -52,8 +55,9 @@ export class Stage {
     this.image.alt = words().photoAlt;
     const boxes = this.garments.map((garment, index) => this.#box(garment, index));
     boxes.sort((one, other) => area(this.garments[other.dataset.index]) - area(this.garments[one.dataset.index]));
-    this.layer.replaceChildren(...boxes); // smaller boxes last: they lie on top and can be clicked
+    this.layer.replaceChildren(this.shade, ...boxes); // smaller boxes last: they lie on top and can be clicked
     if (this.hand) this.layer.append(this.#handBox());
+    this.#dim();
     this.#arrange();
     this.root.classList.toggle("has-selection", selected !== null);
   }
@@ -65,28 +69,51 @@ export class Stage {
     this.onDrawing(on);
     if (on && byKeyboard) {
       this.hand = [0.3, 0.3, 0.7, 0.7];
+      this.category = null;
       this.render("hand");
       this.layer.querySelector(".hand").focus();
     }
   }
 
   #box(garment, index) {
-    const [width, height] = this.size;
-    const [x0, y0, x1, y1] = garment.box;
     const name = categoryName(garment.category);
+    const selected = this.selected === index;
     const box = make(
-      "button.box",
+      selected ? "button.box.chosen" : "button.box",
       {
         type: "button",
         "data-index": index,
         "data-category": garment.category ?? "any",
-        "aria-pressed": String(this.selected === index),
+        "aria-pressed": String(selected),
         "aria-label": garment.score === null ? name : `${name}, ${words().sure(percent(garment.score))}`,
       },
       make("span.name", {}, name),
+      ...(selected ? grips() : []),
     );
-    place(box, [x0 / width, y0 / height, x1 / width, y1 / height]);
+    place(box, this.#shares(garment));
     return box;
+  }
+
+  #shares({ box: [x0, y0, x1, y1] }) {
+    const [width, height] = this.size;
+    return [x0 / width, y0 / height, x1 / width, y1 / height];
+  }
+
+  /** Dim all but the selected box. */
+  #dim() {
+    const box = this.selected === "hand" ? this.hand : this.selected === null ? null : this.#shares(this.garments[this.selected]);
+    this.shade.hidden = !box;
+    if (!box) return;
+    const [left, top, right, bottom] = box.map((share) => `${share * 100}%`);
+    const hole = [`${left} ${top}`, `${left} ${bottom}`, `${right} ${bottom}`, `${right} ${top}`, `${left} ${top}`];
+    this.shade.style.clipPath = `polygon(evenodd, 0 0, 100% 0, 100% 100%, 0 100%, 0 0, ${hole.join(", ")})`;
+  }
+
+  /** From now on the selected garment's box is one by hand. */
+  #adopt() {
+    const garment = this.garments[this.selected];
+    this.category = garment.category;
+    this.hand = this.#shares(garment);
   }
 
   /** Put each name in the first corner of its box where it hides no other name. */
@@ -109,9 +136,14 @@ export class Stage {
   #handBox() {
     const box = make(
       "button.box.hand",
-      { type: "button", "aria-label": words().drawn, "aria-pressed": String(this.selected === "hand") },
+      {
+        type: "button",
+        "data-category": this.category ?? "any",
+        "aria-label": words().drawn,
+        "aria-pressed": String(this.selected === "hand"),
+      },
       make("span.name", {}, words().drawn),
-      make("span.grip"),
+      ...grips(),
     );
     place(box, this.hand);
     return box;
@@ -120,18 +152,24 @@ export class Stage {
   #press(event) {
     if (event.button !== 0 || !this.size) return;
     const start = this.#share(event);
-    const target = event.target.closest(".hand");
-    const before = target && [...this.hand];
-    const resizing = event.target.classList.contains("grip");
-    if (event.pointerType === "touch" && !this.drawing && !target) return; // a finger scrolls the page
+    const chosen = event.target.closest(".chosen");
+    const hand = event.target.closest(".hand");
+    const { grip } = event.target.dataset;
+    if (event.pointerType === "touch" && !this.drawing && !hand && !grip) return; // a finger scrolls the page
+    const kept = [this.hand, this.category, this.selected];
+    const before = hand ? this.hand : chosen ? this.#shares(this.garments[this.selected]) : null;
     let moved = false;
     const move = (now) => {
       if (!moved && Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) < SLIP) return;
-      if (!moved) this.layer.setPointerCapture(event.pointerId);
+      if (!moved) {
+        this.layer.setPointerCapture(event.pointerId);
+        if (chosen) this.#adopt();
+        else if (!hand) this.category = null;
+      }
       moved = true;
       const end = this.#share(now);
       if (!before) this.hand = span(start, end);
-      else if (resizing) this.hand = span([before[0], before[1]], end);
+      else if (grip) this.hand = span(opposite(before, grip), end);
       else this.hand = shift(before, end[0] - start[0], end[1] - start[1]);
       this.render("hand");
     };
@@ -144,8 +182,8 @@ export class Stage {
       setTimeout(() => (this.dragged = false));
       if (last.type === "pointerup" && big(this.hand)) this.#search();
       else {
-        this.hand = before;
-        this.render(null);
+        [this.hand, this.category] = kept;
+        this.render(kept[2]);
       }
     };
     this.layer.addEventListener("pointermove", move);
@@ -157,25 +195,32 @@ export class Stage {
     const box = event.target.closest(".box");
     if (!box || this.dragged) return;
     if (box.classList.contains("hand")) this.#search();
-    else if (!this.drawing) this.onPick(Number(box.dataset.index));
+    else if (!this.drawing && !box.classList.contains("chosen")) this.onPick(Number(box.dataset.index));
   }
 
   #key(event) {
-    if (!event.target.classList.contains("hand")) return;
+    const chosen = event.target.classList.contains("chosen");
+    if (!chosen && !event.target.classList.contains("hand")) return;
     const [dx, dy] = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key] ?? [];
     if (dx === undefined) return;
     event.preventDefault();
+    if (chosen) {
+      this.#adopt();
+      this.render("hand");
+      this.layer.querySelector(".hand").focus();
+    }
     const [x0, y0, x1, y1] = this.hand;
     const resized = [x0, y0, clamp(x1 + dx, x0 + SMALLEST, 1), clamp(y1 + dy, y0 + SMALLEST, 1)];
     this.hand = event.shiftKey ? resized : shift(this.hand, dx, dy);
-    place(event.target, this.hand); // in place, so that the focus stays
+    place(this.layer.querySelector(".hand"), this.hand); // in place, so that the focus stays
+    this.#dim();
   }
 
   #search() {
     const [width, height] = this.size;
     this.setDrawing(false);
     const [x0, y0, x1, y1] = this.hand;
-    this.onDraw([x0 * width, y0 * height, x1 * width, y1 * height]);
+    this.onDraw([x0 * width, y0 * height, x1 * width, y1 * height], this.category);
   }
 
   #share(event) {
@@ -194,6 +239,8 @@ function place(element, [x0, y0, x1, y1]) {
   element.style.height = `${(y1 - y0) * 100}%`;
 }
 
+const grips = () => ["nw", "ne", "sw", "se"].map((corner) => make("span.grip", { "data-grip": corner }));
+const opposite = ([x0, y0, x1, y1], grip) => [grip.endsWith("w") ? x1 : x0, grip.startsWith("n") ? y1 : y0];
 const span = ([ax, ay], [bx, by]) => [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
 const big = ([x0, y0, x1, y1]) => x1 - x0 >= SMALLEST && y1 - y0 >= SMALLEST;
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import struct
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from search.app import create_app
-from search.errors import BusyError, OverdueError
 from search.guard import MAX_BODY, Guard
 from search.metrics import Metrics
-from search.query import SearchService
+from search.query import Answer, SearchService
 from search.worker import Worker
 from tests.search.builders import BOXES, number_of, photo_of, plain_photo
 
@@ -29,7 +28,7 @@ def client(service: SearchService, tmp_path: Path) -> Iterator[TestClient]:
         yield client
 
 
-def _post(client: TestClient, photo: bytes, path: str = "/api/search", **fields: str | int):
+def _post(client: TestClient, photo: bytes, path: str = "/api/search", **fields: Any):
     return client.post(path, files={"photo": ("x.jpg", photo, "image/jpeg")}, data=fields)
 
 
@@ -175,14 +174,12 @@ def test_upload__broken_form(client: TestClient, content_type: str) -> None:
     assert set(response.json()["error"]) == {"name", "message"}
 
 
-def test_errors__say_nothing_internal(
-    client: TestClient, service: SearchService, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
+def test_errors__say_nothing_internal(service: SearchService) -> None:
+    def fail(_: object) -> list[Answer]:
         raise RuntimeError("secret path /srv/models")
 
-    monkeypatch.setattr(service, "detect", fail)
-    response = _post(client, photo_of(0, 0, 0), "/api/detect")
+    with TestClient(create_app(service, worker=Worker(fail)), raise_server_exceptions=False) as client:
+        response = _post(client, photo_of(0, 0, 0), "/api/detect")
     assert response.status_code == 500
     assert "secret" not in response.text
     assert response.json()["error"]["name"] == "internal"
@@ -219,6 +216,9 @@ def test_health__and_metrics(client: TestClient, service: SearchService) -> None
     assert 'search_requests_total{route="/api/search",status="422"} 1' in text
     assert 'search_step_seconds_total{step="embed"}' in text
     assert "search_index_products 60" in text
+    assert "search_batches_total 1" in text
+    assert 'search_request_seconds_bucket{le="+Inf",route="/api/search"} 2' in text
+    assert 'search_request_seconds_count{route="/api/search"} 2' in text
 
 
 def test_openapi__describes_the_routes(client: TestClient) -> None:
@@ -227,28 +227,44 @@ def test_openapi__describes_the_routes(client: TestClient) -> None:
     assert "429" in paths["/api/search"]["post"]["responses"]
 
 
-def test_worker__full_queue_and_impatience() -> None:
-    async def scenario() -> None:
-        gate = threading.Event()
-        worker = Worker(queue=2, patience=0.2)
-        slow = [asyncio.create_task(worker.run(gate.wait)) for _ in range(2)]
-        await asyncio.sleep(0)
-        with pytest.raises(BusyError, match="2 queries are waiting, limit 2"):
-            await worker.run(gate.wait)
-        for task in slow:
-            with pytest.raises(OverdueError):
-                await task
-        gate.set()
-        while worker.pending:
-            await asyncio.sleep(0.01)
-        assert await worker.run(lambda: 7) == 7
-        worker.close()
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"min_price": 5, "max_price": 4}, "price: from 5 to 4 is no range"),
+        ({"min_price": -1}, "min_price: "),
+        ({"max_price": 10**30}, "max_price: "),
+        ({"brand": ["x"] * 21}, "brand: "),
+    ],
+)
+def test_filters__bad(client: TestClient, fields: dict[str, Any], message: str) -> None:
+    for response in (
+        _post(client, photo_of(0, 0, 0), **fields),
+        client.get("/api/products/kream-25/similar", params=fields),
+    ):
+        assert response.status_code == 422
+        assert message in response.json()["error"]["message"]
 
-    asyncio.run(scenario())
+
+def test_filters__brand_price_and_site(client: TestClient) -> None:
+    rules = {"brand": ["Atelier"], "min_price": 15_000, "max_price": 25_000, "site": "kream"}
+    tops = _post(client, photo_of(3, 7, 11), **rules).json()["garments"][0]["hits"]
+    alike = client.get("/api/products/kream-5/similar", params=rules).json()["hits"]
+    for hits in (tops, alike):
+        assert hits
+        assert {hit["brand"] for hit in hits} == {"Atelier"}
+        assert all(15_000 <= hit["price"] <= 25_000 for hit in hits)
+    assert _post(client, photo_of(3, 7, 11), site="elsewhere").json()["garments"][0]["hits"] == []
+
+
+def test_uploads__only_so_many_at_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.guard.MAX_UPLOADS", 0)
+    response = _post(client, photo_of(0, 0, 0))
+    assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+    assert client.get("/healthz").status_code == 200
 
 
 def test_busy__is_429_with_retry_after(service: SearchService) -> None:
-    with TestClient(create_app(service, worker=Worker(queue=0))) as client:
+    with TestClient(create_app(service, worker=Worker(service.answer_many, queue=0))) as client:
         response = _post(client, photo_of(0, 0, 0))
     assert response.status_code == 429
     assert response.headers["retry-after"] == "1"

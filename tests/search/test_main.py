@@ -101,3 +101,8 @@ def test_serve__milvus_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "x.jpg").write_bytes(b"")
     assert main(["query", str(tmp_path / "x.jpg"), "--milvus", str(tmp_path / "milvus.db")]) == 2
     assert "Milvus holds no index" in capsys.readouterr().err
+
+
+def test_serve__weak_review_token(loaded: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--data", str(tmp_path), "--review-token", "abc"]) == 2
+    assert "TokenError: review token: at least 16 characters, got 3" in capsys.readouterr().err

@@ -1,58 +1,64 @@
 """The page in a real Chromium, against the real service with stand-in models."""
 
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
+from curation.review import read_verdicts
 from search.app import create_app
+from search.index import Index, build_index
 from search.query import SearchService
-from tests.search.builders import photo_of, plain_photo
+from search.review import ReviewQueue
+from tests.curation.data_folder import make_data
+from tests.search.builders import BlockEncoder, FixedDetector, photo_of, plain_photo, product_rows, write_embeddings
+from tests.search.serving import serving
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")]
 
 WIDTH, HEIGHT = 1200, 900
+TOKEN = "correct horse battery"
 
 
-@pytest.fixture
-def address(service: SearchService, tmp_path: Path) -> Iterator[str]:
-    (tmp_path / "a.jpg").write_bytes(photo_of(1, 2, 3))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(create_app(service, tmp_path), port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture
-def page(address: str) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale="en-US")
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on(
-            "console", lambda line: wrong.append(line.text) if line.type == "error" and "422" not in line.text else 0
-        )
-        page.goto(address)
-        yield page
+        yield browser
         browser.close()
-    assert wrong == []  # script errors, and anything that the content-security policy blocked
+
+
+@pytest.fixture
+def page(browser: Any, service: SearchService, tmp_path: Path) -> Iterator[Any]:
+    (tmp_path / "a.jpg").write_bytes(photo_of(1, 2, 3))
+    with serving(create_app(service, tmp_path)) as address, _visiting(browser, address) as page:
+        yield page
+
+
+@contextmanager
+def _visiting(browser: Any, address: str) -> Iterator[Any]:
+    """A page at an address. Script errors, and anything that the content-security policy blocks, fail the test."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale="en-US")
+    page.set_default_timeout(15_000)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" and "422" not in line.text else 0)
+    page.goto(address)
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def _expect(page: Any, selector: str) -> Any:
+    from playwright.sync_api import expect
+
+    return expect(page.locator(selector))
 
 
 def _upload(page: Any, photo: bytes, name: str = "look.jpg") -> None:
@@ -77,6 +83,23 @@ def test_page__photo_box_results_filter_more_like_this(page: Any) -> None:
     page.click(".chip[data-category=top]")
     page.wait_for_selector(".chip[data-category=top][aria-pressed=true]")
     assert all(int(id.removeprefix("kream-")) < 20 for id in _ids(page))  # noqa: A001
+
+    page.click(".filters summary")
+    page.click(".filter .chip[data-choice=Atelier]")
+    page.wait_for_selector(".filter .chip[data-choice=Atelier][aria-pressed=true]")
+    assert set(page.locator(".maker").all_inner_texts()) == {"Atelier"}
+    page.fill(".filter input[name=most]", "15000")
+    page.keyboard.press("Enter")
+    _expect(page, ".grid .card").to_have_count(3)
+    assert set(_ids(page)) == {"kream-1", "kream-3", "kream-5"}
+    page.fill(".filter input[name=least]", "14500")
+    page.keyboard.press("Enter")
+    _expect(page, ".grid .card").to_have_count(1)
+    page.fill(".filter input[name=most]", "1")  # below the least: they change places
+    page.keyboard.press("Enter")
+    _expect(page, ".grid .card").to_have_count(2)
+    page.click(".clear")
+    _expect(page, ".grid .card").to_have_count(20)
 
     first = _ids(page)[0]
     page.click(".card .more >> nth=0")
@@ -143,3 +166,128 @@ def test_page__example_and_phone_width(page: Any) -> None:
     page.wait_for_selector(".shelf")
     assert _ids(page, ".shelf >> nth=0")[0] == "kream-1"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out sideways
+
+
+def test_page__found_box_is_adjusted_by_grip_and_by_keyboard(page: Any) -> None:
+    _upload(page, photo_of(3, 7, 11))
+    page.wait_for_selector(".shelf")
+    page.click(".box[data-category=top]")
+    page.wait_for_selector(".chosen .grip")
+    grip = page.locator(".chosen [data-grip=se]").bounding_box()
+    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y + 30, steps=4)
+    page.mouse.up()
+    page.wait_for_selector(".hand[aria-pressed=true]")
+    page.wait_for_selector(".chip[data-category=top][aria-pressed=true]")  # it keeps the garment's category
+    assert page.inner_text("#results h2") == "Your box"
+    page.go_back()
+    page.wait_for_selector(".chosen")
+    page.focus(".chosen")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.classList.contains('hand')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".chip[data-category=top][aria-pressed=true]")
+    assert _ids(page)[0] == "kream-3"
+
+
+def test_page__copies_are_folded_and_shown_on_demand(browser: Any, tmp_path: Path) -> None:
+    rows = product_rows()
+    rows += [{**rows[3], "product_id": f"copy{number}"} for number in range(2)]
+    build_index(write_embeddings(tmp_path / "embeddings", rows), tmp_path / "index", BlockEncoder.version)
+    service = SearchService(FixedDetector(), BlockEncoder(), Index.open(tmp_path / "index"))
+    with serving(create_app(service)) as address, _visiting(browser, address) as page:
+        _upload(page, photo_of(3, 7, 11))
+        page.click(".box[data-category=top]")
+        page.wait_for_selector(".grid .copies")
+        assert page.inner_text(".copies") == "2 more alike"
+        assert len(_ids(page)) == 20
+        page.click(".copies")
+        assert sorted(_ids(page)[:3]) == ["kream-3", "kream-copy0", "kream-copy1"]
+        assert page.get_attribute(".copies", "aria-expanded") == "true"
+        page.click(".copies")
+        assert len(_ids(page)) == 20
+
+
+def _violations(page: Any) -> list[str]:
+    """What axe-core finds wrong by WCAG 2.2 AA and by its own best practices."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.wait_for_timeout(350)  # colours fade in
+    found = Axe().run(page).response["violations"]
+    return [f"{item['id']}: {node['html'][:120]}" for item in found for node in item["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page__axe_finds_nothing(page: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.reload()
+    page.wait_for_selector("#example-list img")
+    found = _violations(page)
+    _upload(page, photo_of(3, 7, 11))
+    page.wait_for_selector(".shelf")
+    found += _violations(page)
+    page.click(".box[data-category=shoes]")
+    page.wait_for_selector(".chips")
+    page.click(".filters summary")
+    found += _violations(page)
+    page.click(".card .more >> nth=0")
+    page.wait_for_selector(".subject")
+    found += _violations(page)
+    _upload(page, b"no picture", "fake.jpg")
+    page.wait_for_selector(".failure")
+    found += _violations(page)
+    assert not found, "\n".join(found)
+
+
+def test_review__by_keyboard(browser: Any, service: SearchService, tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data", [1, 2, 3, 4])
+    verdicts = data / "review" / "verdicts"
+    app = create_app(service, review=(ReviewQueue(data), TOKEN))
+    with serving(app) as address, _visiting(browser, f"{address}/review") as page:
+        page.keyboard.type("ann")
+        page.keyboard.press("Tab")
+        page.keyboard.type(TOKEN)
+        found = _violations(page)
+        page.keyboard.press("Enter")
+        shown = []
+        for key in ("r", "2", "s"):
+            page.wait_for_selector("#pair[aria-busy=false]:not([hidden])")
+            shown.append(page.get_attribute("#pair", "data-pair"))
+            found += _violations(page) if key == "r" else []
+            page.keyboard.press(key)
+            _expect(page, "#done").to_have_js_property("value", len(shown))
+        _expect(page, "#pair").not_to_have_attribute("data-pair", shown[-1])
+        page.keyboard.press("z")
+        _expect(page, "#pair").to_have_attribute("data-pair", shown[-1])
+        for key in ("a", "a"):
+            page.wait_for_selector("#pair[aria-busy=false]:not([hidden])")
+            page.keyboard.press(key)
+            page.wait_for_timeout(200)
+        page.wait_for_selector("#message:not([hidden])")
+        assert page.inner_text("#message-title") == "Nothing left to look at"
+        assert page.inner_text("#counts") == "4 of 4 looked at, 1 rejected"
+        assert found + _violations(page) == []
+    said = [(verdict.reviewer, verdict.decision, verdict.category) for verdict in read_verdicts(verdicts)]
+    assert said == [
+        ("ann", "reject", None),
+        ("ann", "accept", "bottom"),
+        ("ann", "unsure", None),
+        ("ann", "withdraw", None),
+        ("ann", "accept", None),
+        ("ann", "accept", None),
+    ]
+
+
+def test_review__wrong_token(browser: Any, service: SearchService, tmp_path: Path) -> None:
+    app = create_app(service, review=(ReviewQueue(tmp_path), TOKEN))
+    with serving(app) as address:
+        page = browser.new_page(locale="ko-KR")
+        page.goto(f"{address}/review")
+        page.fill("#reviewer", "ann")
+        page.fill("#token", "guess")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#wrong:not([hidden])")
+        assert page.inner_text("#wrong") == "토큰이 맞지 않습니다."
+        page.close()

@@ -1,13 +1,17 @@
 """The service as a library: photo bytes to garments and products."""
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from curation.images import encode_jpeg
 from search.errors import BadPhotoError, BadRequestError, VersionMismatchError
 from search.index import Index, build_index, rollback
 from search.index.stores import FolderStore
-from search.query import SearchService
+from search.photo import open_photo
+from search.query import Answer, Query, SearchService
 from tests.search.builders import (
     BOXES,
     BlockEncoder,
@@ -106,3 +110,32 @@ def test_service__takes_up_a_new_version_and_refuses_a_foreign_one(tmp_path: Pat
     assert service.search(photo_of(4, 0, 0)).index_version == grown.version
     rollback(root)
     assert service.search(photo_of(4, 0, 0)).index_version == grown.version
+
+
+def test_answer_many__as_one_by_one_and_each_its_own_error(service: SearchService) -> None:
+    first, plain = open_photo(photo_of(3, 7, 11)), open_photo(plain_photo())
+    queries = [
+        Query(first, top=4),
+        Query(plain),
+        Query(first, box=(900, 900, 950, 950)),
+        Query(first, category="sock"),
+        Query(first, box=BOXES["shoes"], category="shoes", top=2),
+        Query(first, top=0),
+    ]
+    answers = service.answer_many(queries)
+    assert [isinstance(answer, BadRequestError) for answer in answers] == [False, False, True, True, False, False]
+    for query, answer in zip(queries, answers, strict=True):
+        (alone,) = service.answer_many([query])
+        if isinstance(answer, Answer):
+            assert isinstance(alone, Answer)
+            assert [garment.hits for garment in answer.garments] == [garment.hits for garment in alone.garments]
+    assert service.answer_many([]) == []
+
+
+def test_search__large_photo_is_scaled_and_boxes_are_not(service: SearchService) -> None:
+    with Image.open(BytesIO(photo_of(3, 7, 11))) as photo:
+        large = encode_jpeg(photo.resize((2100, 2800)))
+    answer = service.search(large, box=tuple(7 * side for side in BOXES["shoes"]), top=1)
+    assert (answer.width, answer.height) == (2100, 2800)
+    assert answer.garments[0].box == pytest.approx([7 * side for side in BOXES["shoes"]])
+    assert answer.garments[0].hits[0].product.id == "kream-51"

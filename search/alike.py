@@ -1,0 +1,64 @@
+"""Hits that show one and the same picture, folded into the best of them: a grid of copies helps nobody."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+
+from curation.duplicates import PRODUCT_RULE, hash_bits, layout_distances
+from curation.hashing import describe_bytes
+from search.index import Hit
+from search.protocols import ProductIndex
+
+SPARE: Final = 8  # hits asked for beyond those wanted, to fill the places of copies
+NEAR: Final = 0.9
+"""Cosine between two products from which their pictures are compared: copies of one picture lie nearer."""
+_REMEMBERED: Final = 4096  # descriptions, about 1 KB each
+
+Copies = Mapping[str, tuple[Hit, ...]]
+"""By id of a product, the copies that were folded into it, best first."""
+
+
+class CopyFolder:
+    """Folds near-duplicates by the deduplication's rule for thumbnails, so colourways stay apart. Threads may share it.
+
+    A picture is described when it first comes near another, a few milliseconds each, and remembered.
+    """
+
+    def __init__(self) -> None:
+        self._describe = lru_cache(_REMEMBERED)(_describe)
+
+    def fold(self, index: ProductIndex, hits: Sequence[Hit], top: int) -> tuple[tuple[Hit, ...], Copies]:
+        """The best `top` hits without copies of better ones, and those copies."""
+        vectors = np.array([index.vector(hit.product.id) for hit in hits])
+        kept: list[int] = []
+        copies: dict[str, list[Hit]] = {}
+        for place, hit in enumerate(hits):
+            near = [other for other in kept if vectors[other] @ vectors[place] >= NEAR]
+            twin = next((other for other in near if self._same(index, hits[other], hit)), None)
+            if twin is not None:
+                copies.setdefault(hits[twin].product.id, []).append(hit)
+            elif len(kept) < top:
+                kept.append(place)
+        return tuple(hits[place] for place in kept), {id: tuple(found) for id, found in copies.items()}  # noqa: A001
+
+    def _same(self, index: ProductIndex, one: Hit, other: Hit) -> bool:
+        if one.product.sha256 == other.product.sha256:
+            return True
+        a, b = (self._describe(hit.product.sha256, index.thumbnail(hit.product.id)) for hit in (one, other))
+        return not a["blank"] and not b["blank"] and _agree(a, b)
+
+
+def _describe(sha256: str, thumbnail: bytes) -> dict[str, Any]:  # noqa: ARG001 - the digest tells entries apart
+    return describe_bytes(thumbnail)
+
+
+def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    rule = PRODUCT_RULE
+    for name, most in (("phash", rule.phash_bits), ("dhash", rule.dhash_bits)):
+        if hash_bits(np.array([a[name]], np.uint64), np.uint64(b[name]))[0] > most:
+            return False
+    one, other = (np.array([side["colour"]], np.uint8) for side in (a, b))
+    colour, luma = layout_distances(one, other, rule.odd_cells)
+    return bool(colour[0] <= rule.colour_levels and luma[0] <= rule.luma_levels)

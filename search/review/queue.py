@@ -1,0 +1,149 @@
+"""Who looks at which pair next, and what was said: verdicts go to disk before anybody is told that they are taken."""
+
+import logging
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from curation.errors import CurationError
+from curation.review import Decision, Ruling, Rulings, Verdict, VerdictLog, read_verdicts
+from curation.versions import Versions
+from search.errors import BadRequestError, NotFoundError
+from search.review.pairs import Doubt, PairPictures, doubts
+
+HELD: Final = 300.0  # seconds that a pair shown to one reviewer is kept from others
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the review of the version in use is."""
+
+    pairs: int
+    reviewed: int  # pairs that somebody has judged, or passed
+    accepted: int
+    rejected: int
+
+
+class ReviewQueue:
+    """The pairs of the dataset version in use. Threads may share it, and other processes may add verdicts beside it.
+
+    The order is made in the background when it is first asked for, and again when another version is in use.
+    """
+
+    def __init__(self, data: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with nothing read.
+
+        Args:
+            data: data folder, with `pair_dataset` and `crawl/posts`; verdicts go to `review/verdicts`.
+            clock: seconds, for how long a pair is held.
+        """
+        self.pictures = PairPictures(data / "crawl" / "posts")
+        self._versions = Versions(data / "pair_dataset")
+        self._folder = data / "review" / "verdicts"
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._log: VerdictLog | None = None  # made with the first verdict
+        self._version: Path | None = None
+        self._preparing: threading.Thread | None = None
+        self._pairs: dict[str, Doubt] = {}  # by id, most doubtful first
+        self._holders: dict[str, tuple[str, float]] = {}  # by id: who looks at it, until when
+        self._verdicts: dict[tuple[str, str], list[Verdict]] = {}  # by photo and thumbnail
+        self._seen: object = None  # of the files that were read
+
+    def ready(self) -> bool:
+        """Whether pairs can be asked for; begins to prepare them where not.
+
+        Raises:
+            NotFoundError: there is no dataset to review.
+        """
+        with self._lock:
+            wanted = self._versions.current
+            if wanted is None:
+                raise NotFoundError("there is no pair dataset to review")
+            if wanted == self._version:
+                return True
+            if self._preparing is None or not self._preparing.is_alive():
+                self._preparing = threading.Thread(target=self._prepare, args=(wanted,), daemon=True)
+                self._preparing.start()
+            return False
+
+    def next(self, reviewer: str, count: int) -> list[Doubt]:
+        """The most doubtful pairs that nobody has judged and nobody else looks at just now; they are then held."""
+        with self._lock:
+            self._refresh()
+            now = self._clock()
+            found: list[Doubt] = []
+            for pair in self._pairs.values():
+                if len(found) == count:
+                    break
+                holder, until = self._holders.get(pair.id, (reviewer, now))
+                if (holder == reviewer or until <= now) and self._ruling(pair) is None:
+                    self._holders[pair.id] = reviewer, now + HELD
+                    found.append(pair)
+            return found
+
+    def say(self, id: str, decision: Decision, reviewer: str, category: str | None = None) -> None:  # noqa: A002
+        """Take a verdict, or take one back; it is on disk when this returns.
+
+        Raises:
+            NotFoundError: the version in use has no such pair.
+            BadRequestError: the verdict breaks a rule.
+        """
+        pair = self.pair(id)
+        try:
+            verdict = Verdict(
+                pair.anchor_sha256, pair.box, pair.positive_sha256, decision, reviewer, _changed(pair, category)
+            )
+        except CurationError as error:
+            raise BadRequestError(str(error)) from error
+        with self._lock:
+            self._log = self._log or VerdictLog(self._folder)
+            self._log.append([verdict])
+
+    def pair(self, id: str) -> Doubt:  # noqa: A002
+        """The pair of that id. Raises `NotFoundError`."""
+        with self._lock:
+            try:
+                return self._pairs[id]
+            except KeyError:
+                raise NotFoundError(f"no pair {id!r} in the version in use") from None
+
+    def progress(self) -> Progress:
+        """Counts of this moment."""
+        with self._lock:
+            self._refresh()
+            rulings = [ruling for pair in self._pairs.values() if (ruling := self._ruling(pair))]
+            of = Counter(ruling.decision for ruling in rulings)
+            return Progress(len(self._pairs), len(rulings), of[Decision.ACCEPT], of[Decision.REJECT])
+
+    def _prepare(self, version: Path) -> None:
+        start = self._clock()
+        pairs = {pair.id: pair for pair in doubts(version)}
+        with self._lock:
+            self._pairs, self._version = pairs, version
+        log.info("%d pairs of version %s put in order in %.0f s", len(pairs), version.name, self._clock() - start)
+
+    def _refresh(self) -> None:
+        """Read the verdicts again when any writer, here or elsewhere, has added to them."""
+        state = [(path.name, path.stat().st_size) for path in sorted(self._folder.glob("*.jsonl"))]
+        if state == self._seen:
+            return
+        self._verdicts = defaultdict(list)
+        for verdict in read_verdicts(self._folder):
+            self._verdicts[verdict.anchor_sha256, verdict.positive_sha256].append(verdict)
+        self._seen = state
+
+    def _ruling(self, pair: Doubt) -> Ruling | None:
+        said = self._verdicts.get((pair.anchor_sha256, pair.positive_sha256))
+        return Rulings(said).of(pair.anchor_sha256, pair.box, pair.positive_sha256) if said else None
+
+
+def _changed(pair: Doubt, category: str | None) -> str | None:
+    """A category that is not the pair's own."""
+    return None if category == pair.category else category

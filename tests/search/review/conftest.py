@@ -1,0 +1,32 @@
+"""A data folder with eight pairs, and what reviews it."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from search.review import ReviewQueue
+from tests.curation.data_folder import make_data
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("review") / "data", [1, 2, 3, 4, 6, 7, 8, 9])
+
+
+@pytest.fixture
+def data(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "data", symlinks=True))
+
+
+@pytest.fixture
+def queue(data: Path) -> ReviewQueue:
+    return prepared(ReviewQueue(data))
+
+
+def prepared(queue: ReviewQueue) -> ReviewQueue:
+    """Wait until the pairs are in order."""
+    while not queue.ready():
+        time.sleep(0.01)
+    return queue

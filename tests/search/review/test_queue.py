@@ -1,0 +1,96 @@
+"""Most doubtful first, each pair to one reviewer, and no verdict lost."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from curation.republish import republish
+from curation.review import Decision, VerdictLog, read_verdicts
+from search.errors import BadRequestError, NotFoundError
+from search.review import ReviewQueue
+from search.review.queue import HELD, Progress
+from tests.search.review.conftest import prepared
+
+
+def _ids(queue: ReviewQueue, reviewer: str, count: int = 10) -> list[str]:
+    return [pair.id for pair in queue.next(reviewer, count)]
+
+
+def test_next__most_doubtful_first_and_held_for_one(data: Path) -> None:
+    now = [0.0]
+    queue = prepared(ReviewQueue(data, clock=lambda: now[0]))
+    doubts = [pair.noise for pair in queue.next("ann", 10)]
+    assert doubts == sorted(doubts, reverse=True)
+    assert len(doubts) == 8
+    assert _ids(queue, "bob") == []
+    now[0] = HELD
+    first = _ids(queue, "bob", 3)
+    assert first == [pair.id for pair in queue.next("bob", 3)]
+    assert len(_ids(queue, "ann")) == 5
+
+
+def test_say__on_disk_at_once_counted_and_taken_back(data: Path, queue: ReviewQueue) -> None:
+    first, second, third, *_ = _ids(queue, "ann")
+    queue.say(first, Decision.REJECT, "ann")
+    queue.say(second, Decision.ACCEPT, "ann", category="bag")
+    queue.say(third, Decision.UNSURE, "ann", category="hat")  # its own: no correction
+    said = read_verdicts(data / "review" / "verdicts")
+    assert [(verdict.decision, verdict.category) for verdict in said] == [
+        ("reject", None),
+        ("accept", "bag"),
+        ("unsure", None),
+    ]
+    assert queue.progress() == Progress(8, 3, 1, 1)
+    assert not {first, second, third} & set(_ids(queue, "ann"))
+    queue.say(first, Decision.WITHDRAW, "ann")
+    assert first in _ids(queue, "ann")
+    assert queue.progress().rejected == 0
+
+
+def test_say__bad(queue: ReviewQueue) -> None:
+    with pytest.raises(NotFoundError, match="no pair"):
+        queue.say("0" * 16, Decision.ACCEPT, "ann")
+    with pytest.raises(BadRequestError, match="category: must be one of"):
+        queue.say(_ids(queue, "ann")[0], Decision.ACCEPT, "ann", category="sock")
+
+
+def test_queue__two_services_and_four_reviewers_lose_nothing(data: Path, queue: ReviewQueue) -> None:
+    queues = [queue, prepared(ReviewQueue(data))]
+    every = [pair.id for pair in queue.next("eve", 10)]
+
+    def review(number: int) -> None:
+        for id in every:  # noqa: A001
+            queues[number % 2].say(id, Decision.ACCEPT if number else Decision.REJECT, f"reviewer {number}")
+            queues[number % 2].progress()
+
+    threads = [threading.Thread(target=review, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    said = {(verdict.reviewer, verdict.anchor_sha256) for verdict in read_verdicts(data / "review" / "verdicts")}
+    assert len(said) == 4 * 8
+    assert [each.progress() for each in queues] == 2 * [Progress(8, 8, 8, 0)]  # three against one
+
+
+def test_queue__takes_up_the_next_version_and_verdicts_of_others(data: Path, queue: ReviewQueue) -> None:
+    rejected = queue.next("ann", 1)[0]
+    queue.say(rejected.id, Decision.REJECT, "ann")
+    assert republish(data)["rows"]["train"] == 7
+    assert not queue.ready()
+    prepared(queue)
+    assert queue.progress() == Progress(7, 0, 0, 0)
+    with pytest.raises(NotFoundError):
+        queue.pair(rejected.id)
+    (said,) = read_verdicts(data / "review" / "verdicts")
+    pair = queue.next("ann", 1)[0]
+    VerdictLog(data / "review" / "verdicts").append(
+        [type(said)(pair.anchor_sha256, pair.box, pair.positive_sha256, Decision.ACCEPT, "label-studio/1")]
+    )
+    assert queue.progress() == Progress(7, 1, 1, 0)
+
+
+def test_queue__no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no pair dataset"):
+        ReviewQueue(tmp_path).ready()

@@ -1,0 +1,86 @@
+"""The review over HTTP: nothing without the token, pictures, verdicts."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from curation.review import read_verdicts
+from search.app import create_app
+from search.errors import TokenError
+from search.query import SearchService
+from search.review import ReviewQueue
+
+TOKEN = "correct horse battery"
+KNOWN = {"authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def client(service: SearchService, queue: ReviewQueue) -> Iterator[TestClient]:
+    with TestClient(create_app(service, review=(queue, TOKEN))) as client:
+        yield client
+
+
+def _queue(client: TestClient, reviewer: str = "ann") -> dict:
+    return client.get("/api/review/queue", params={"reviewer": reviewer}, headers=KNOWN).json()
+
+
+def test_review__pictures_and_verdicts(client: TestClient, data: Path) -> None:
+    asked = _queue(client)
+    assert (asked["state"], len(asked["pairs"]), asked["progress"]["pairs"]) == ("ready", 5, 8)
+    pair = asked["pairs"][0]
+    sizes = {}
+    for name in ("photo", "crop", "thumbnail"):
+        shown = client.get(f"/api/review/pairs/{pair['id']}/{name}", headers=KNOWN)
+        with Image.open(io.BytesIO(shown.content)) as image:
+            sizes[name] = image.size
+    assert sizes == {"photo": (240, 300), "crop": (29, 38), "thumbnail": (240, 300)}
+    said = {"pair": pair["id"], "decision": "reject", "reviewer": " ann "}
+    answer = client.post("/api/review/verdicts", json=said, headers=KNOWN)
+    assert (answer.status_code, answer.json()["rejected"]) == (201, 1)
+    (verdict,) = read_verdicts(data / "review" / "verdicts")
+    assert (verdict.reviewer, verdict.decision) == ("ann", "reject")
+    assert pair["id"] not in {other["id"] for other in _queue(client)["pairs"]}
+
+
+@pytest.mark.parametrize("header", [{}, {"authorization": "Bearer no"}, {"authorization": TOKEN}])
+def test_review__without_the_token(client: TestClient, header: dict[str, str]) -> None:
+    pair = _queue(client)["pairs"][0]["id"]
+    for response in (
+        client.get("/api/review/queue", params={"reviewer": "ann"}, headers=header),
+        client.get(f"/api/review/pairs/{pair}/photo", headers=header),
+        client.post("/api/review/verdicts", json={}, headers=header),
+    ):
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.json()["error"]["name"] == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"pair": "../../etc/passwd"}, 422),
+        ({"pair": "0" * 16}, 404),
+        ({"decision": "perhaps"}, 422),
+        ({"category": "sock"}, 422),
+        ({"reviewer": "  "}, 422),
+        ({"more": 1}, 422),
+    ],
+)
+def test_review__bad_verdict(client: TestClient, data: Path, changed: dict[str, object], status: int) -> None:
+    said = {"pair": _queue(client)["pairs"][0]["id"], "decision": "accept", "reviewer": "ann"} | changed
+    response = client.post("/api/review/verdicts", json=said, headers=KNOWN)
+    assert response.status_code == status
+    assert read_verdicts(data / "review" / "verdicts") == []
+
+
+def test_review__off_without_a_token_and_refused_with_a_weak_one(service: SearchService, queue: ReviewQueue) -> None:
+    with TestClient(create_app(service)) as client:
+        assert client.get("/review").status_code == 404
+        assert client.get("/static/review.html").status_code == 404
+        assert client.get("/api/review/queue", params={"reviewer": "ann"}).status_code == 404
+    with pytest.raises(TokenError, match="at least 16 characters, got 3"):
+        create_app(service, review=(queue, "abc"))
