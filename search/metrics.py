@@ -33,10 +33,10 @@ class Metrics:
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add a value in seconds to a histogram."""
         for bound in BUCKETS:
-            self.add(f"{name}_bucket", float(value <= bound), **labels, le=f"{bound:g}")
-        self.add(f"{name}_bucket", **labels, le="+Inf")
+            self.add(f"{name}_bucket", float(value <= bound), **{**labels, "le": f"{bound:g}"})
+        self.add(f"{name}_bucket", 1, **{**labels, "le": "+Inf"})
         self.add(f"{name}_sum", value, **labels)
-        self.add(f"{name}_count", **labels)
+        self.add(f"{name}_count", 1, **labels)
 
     def render(self, **gauges: float) -> str:
         """All sums, and the gauges of this moment."""
