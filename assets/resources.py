@@ -111,13 +111,12 @@ class SandboxSites(Sites):
 class DetectionSources(dg.ConfigurableResource[Any]):
     """Where annotated street photos come from.
 
-    Folders that are not named are left out; with none named at all, the sandbox draws `drawn` pictures in the formats
-    of ModaNet and Fashionpedia.
+    With no folder at all, the sandbox draws `drawn` pictures in the formats of ModaNet and Fashionpedia.
     """
 
-    modanet: str = ""
-    fashionpedia: str = ""
-    coco: str = ""  # a folder with boxes_coco.json and photos/
+    folders: dict[str, str]  # name in `models.detector.sources.MAKERS` → folder
+    coco: str = ""  # a folder with COCO sets, each described by its source.json
+    classes: int = 7  # or 12
     drawn: int = 0
     seed: int = 0
     workers: int = 1  # processes that draw
@@ -125,20 +124,21 @@ class DetectionSources(dg.ConfigurableResource[Any]):
 
     def build(self, out: Path) -> dict[str, Any]:
         """Write the dataset to `out` and return its summary. Raises `models.errors.DataError`."""
-        from models.detector.sources import build_detection_dataset, coco, fashionpedia, modanet
+        from models.detector.categories import CLASSES
+        from models.detector.dataset import build_detection_dataset
+        from models.detector.sources import configured, source
 
-        named = {"modanet": self.modanet, "fashionpedia": self.fashionpedia}
-        if not any((*named.values(), self.coco)):
+        folders = {name: Path(folder) for name, folder in self.folders.items()}
+        if not folders and not self.coco:
             drawn = out.with_name("drawn_annotations")
             self._draw(drawn)
-            named = {name: str(drawn / name) for name in named}
-        readers = {"modanet": modanet, "fashionpedia": fashionpedia}
-        sources = [readers[name](Path(folder)) for name, folder in named.items() if folder]
+            folders = {name: drawn / name for name in ("modanet", "fashionpedia")}
+        sources = [source(name, folder) for name, folder in folders.items()]
         if self.coco:
-            folder = Path(self.coco)
-            licence = "see the folder's own README"
-            sources.append(coco("coco", folder / "boxes_coco.json", folder, licence, commercial=False))
-        return build_detection_dataset(sources, out, allow_non_commercial=not self.commercial_only)
+            sources += configured(Path(self.coco))
+        return build_detection_dataset(
+            sources, out, allow_non_commercial=not self.commercial_only, classes=CLASSES[: self.classes]
+        )
 
     def _draw(self, out: Path) -> None:
         options = ["--seed", str(self.seed), "--images", str(self.drawn), "--out", str(out)]

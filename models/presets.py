@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from models.errors import ConfigError
 
-Profile = Literal["tiny", "full"]
+Profile = Literal["tiny", "full", "full-fast"]
 
 _DETECTOR_TINY: Final = {
     # RT-DETRv2: DETRs without denoising or pre-training do not converge in minutes, this one does.
@@ -59,6 +59,18 @@ _DETECTOR_FULL: Final = {
     "weight_decay": 1e-4,
     "clip": 0.01,
     "evaluations": 50,
+    "workers": 8,
+}
+_DETECTOR_FULL_FAST: Final = {
+    # RT-DETRv2 converges in a fifth of Conditional DETR's epochs; rates, clip and average as its authors fine-tune it.
+    "pretrained": "PekingU/rtdetr_v2_r50vd",
+    "steps": 40_000,
+    "batch": 32,
+    "learning_rate": 1e-4,
+    "weight_decay": 1e-4,
+    "clip": 0.1,
+    "ema": 0.9998,
+    "evaluations": 20,
     "workers": 8,
 }
 _CLASSIFIER_TINY: Final = {
@@ -152,6 +164,7 @@ _VERIFIER_FULL: Final = {**_ENCODER_FULL, "steps": 3_000, "distractors": 0}
 _PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "detector-tiny": _DETECTOR_TINY,
     "detector-full": _DETECTOR_FULL,
+    "detector-full-fast": _DETECTOR_FULL_FAST,
     "classifier-tiny": _CLASSIFIER_TINY,
     "classifier-full": _CLASSIFIER_FULL,
     "encoder-tiny": _ENCODER_TINY,

@@ -59,9 +59,9 @@ def _resources(settings: Settings) -> dict[str, object]:
         "indexes": ProductIndexes(milvus=settings.milvus),
         "sites": drawn if sandbox else RealSites(name=settings.world),
         "sources": DetectionSources(
-            modanet=_path(settings.modanet),
-            fashionpedia=_path(settings.fashionpedia),
-            coco=_path(settings.street),
+            folders={name.replace("_", "-"): str(folder) for name, folder in settings.annotated.items()},
+            coco=_path(settings.coco),
+            classes=int(settings.detector_classes),
             drawn=_SANDBOX_DETECTION_IMAGES if sandbox else 0,
             seed=settings.seed + _ANNOTATION_SEED_SHIFT,
             workers=settings.concurrency,

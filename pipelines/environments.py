@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "FASHION_"
+_ANNOTATED = ("modanet", "fashionpedia", "deepfashion2", "k_fashion", "street")
+"""Sets with a maker: of a picture that several have, the first one's annotation is kept."""
 
 
 class SettingsError(Exception):
@@ -37,8 +39,16 @@ class Settings(BaseModel):
     )
     modanet: Path | None = Field(None, description="folder of ModaNet: annotations JSON and images/")
     fashionpedia: Path | None = Field(None, description="folder of Fashionpedia: annotations JSON and images/")
+    deepfashion2: Path | None = Field(
+        None, description="folder of DeepFashion2: train/ and validation/, or one of them"
+    )
+    k_fashion: Path | None = Field(None, description="folder of AI-Hub's K-Fashion: JSON files and pictures")
     street: Path | None = Field(None, description="folder with boxes_coco.json and photos/ in the seven classes")
     milvus: str = Field("", description="address of Milvus, or file of Milvus Lite, that holds the index")
+    coco: Path | None = Field(None, description="folder of COCO sets, each with a source.json that names its classes")
+    detector_classes: Literal["7", "12"] = Field(
+        "7", description="12: belt, eyewear, glove, jumpsuit and watch too, which no pair is made of"
+    )
     thumbnails: Path | None = Field(
         None, description="folder with labels.csv from which the classifier learns besides the catalog"
     )
@@ -54,6 +64,12 @@ class Settings(BaseModel):
         "on", description="off: models pass whatever they reach, as for a few real photos"
     )
     concurrency: int = Field(2, ge=1, le=64, description="steps that run at once")
+
+    @property
+    def annotated(self) -> dict[str, Path]:
+        """Folders of annotated pictures by their maker's name."""
+        folders = {name: getattr(self, name) for name in _ANNOTATED}
+        return {name: folder.resolve() for name, folder in folders.items() if folder is not None}
 
     @property
     def cleared_sites(self) -> list[str]:
@@ -85,7 +101,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(_problem(item) for item in error.errors())) from None
-    for name in ("photos", "modanet", "fashionpedia", "street", "thumbnails"):
+    for name in ("photos", *_ANNOTATED, "coco", "thumbnails"):
         folder = getattr(settings, name)
         if folder is not None and not folder.is_dir():
             raise SettingsError(f"{PREFIX}{name.upper()}: there is no folder {folder}")

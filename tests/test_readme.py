@@ -22,7 +22,7 @@ def test_readme__names_every_make_target() -> None:
 
 def test_readme__names_every_setting_and_no_other() -> None:
     settings = {PREFIX + name.upper() for name in Settings.model_fields}
-    assert set(re.findall(rf"{PREFIX}[A-Z_]+", README)) == settings
+    assert set(re.findall(rf"{PREFIX}[A-Z0-9_]+", README)) == settings
 
 
 def test_readme__names_every_room() -> None:

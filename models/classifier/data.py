@@ -53,7 +53,7 @@ def read_thumbnails(sources: Sequence[Path], size: tuple[int, int]) -> tuple[Thu
         DataError: there is none, or a label has no thumbnail, or an unknown label occurs.
     """
     where = " and ".join(map(str, sources))
-    rows = chain.from_iterable(map(_rows, sources))
+    rows = chain.from_iterable(map(labelled_pictures, sources))
     pixels, labels, products, keys = [], [], [], []
     for product, category, image, key in rows:
         if category not in LABELS:
@@ -91,7 +91,8 @@ def balanced_batches(data: Thumbnails, batch: int, seed: int) -> Iterator[tuple[
         yield pixels[rows], labels[rows], rows
 
 
-def _rows(source: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
+def labelled_pictures(source: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
+    """Product, category, picture and its sha256, of each readable thumbnail of a catalog table or labelled folder."""
     return _folder_rows(source) if (source / _LABELS_FILE).is_file() else _catalog_rows(source)
 
 

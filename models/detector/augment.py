@@ -6,14 +6,15 @@ from typing import Any, Final
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from curation.taxonomy import CATEGORIES
 from models.boxes import Box
+from models.detector.categories import CLASSES
 from models.detector.config import DetectorConfig
 
 _KEEP_WIDTH: Final = 0.5  # a box cut by the crop stays when this share of its width …
 _KEEP_HEIGHT: Final = 0.4  # … or this share of its height remains (both from the prior work)
 _MIN_SIDE: Final = 2.0  # px left of a cut box
 _FLIP: Final = 0.5
+_CLOSE: Final = 0.15  # largest margin of a close-up, share of the object's size
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Sample:
     def truth(self) -> list[tuple[str, Box]]:
         """Category name and xyxy box of each object."""
         items = zip(self.labels, self.boxes, strict=True)
-        return [(CATEGORIES[label], (x, y, x + w, y + h)) for label, (x, y, w, h) in items]
+        return [(CLASSES[label], (x, y, x + w, y + h)) for label, (x, y, w, h) in items]
 
     def coco(self, image_id: int) -> dict[str, Any]:
         """The annotation format that transformers' image processors take."""
@@ -40,7 +41,9 @@ class Sample:
 
 def augment(sample: Sample, config: DetectorConfig, draw: random.Random) -> Sample:
     """One random variant of a sample."""
-    if sample.boxes and draw.random() < config.crop_probability:
+    if sample.boxes and draw.random() < config.close_up:
+        sample = crop_around(sample, draw, 0.0, _CLOSE)
+    elif sample.boxes and draw.random() < config.crop_probability:
         sample = crop_around(sample, draw, config.crop_margin_low, config.crop_margin_high)
     if draw.random() < _FLIP:
         sample = mirror(sample)

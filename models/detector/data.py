@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset  # noqa: TID253
 from curation.images import decode
 from models.detector.augment import Sample, augment
 from models.detector.config import DetectorConfig
+from models.detector.products import Products
 from models.errors import DataError
 
 Batch = dict[str, Any]
@@ -26,6 +27,7 @@ class DetectionPictures(Dataset[tuple[Sample, int]]):
             data = json.loads((root / f"annotations_{split}.json").read_text())
         except OSError as error:
             raise DataError(f"{root} is no detection dataset: {error}") from error
+        self.classes = tuple(str(category["name"]) for category in data["categories"])
         self._folder = root / "images"
         self._files = [str(image["file_name"]) for image in data["images"]]
         self._sizes = [(int(image["width"]), int(image["height"])) for image in data["images"]]
@@ -63,17 +65,23 @@ class Collate:
     def __init__(self, processor: Callable[..., Any], config: DetectorConfig) -> None:
         self._processor = processor
         self._config = config
+        self._products = Products.read(Path(config.thumbnails), config.cache_side) if config.thumbnails else None
 
     def __call__(self, items: Sequence[tuple[Sample, int]]) -> Batch:
         """One batch."""
         draw = random.Random(int(torch.randint(2**31, ()).item()))
-        samples = [(augment(sample, self._config, draw), index) for sample, index in items]
+        samples = [(augment(self._mixed(sample, draw), self._config, draw), index) for sample, index in items]
         encoded = self._processor(
             images=[sample.image for sample, _ in samples],
             annotations=[sample.coco(index) for sample, index in samples],
             return_tensors="pt",
         )
         return dict(encoded)
+
+    def _mixed(self, sample: Sample, draw: random.Random) -> Sample:
+        if self._products is None:
+            return sample
+        return self._products.mixed(sample, self._config.alone, self._config.paste, draw)
 
 
 def training_batches(root: Path, processor: Callable[..., Any], config: DetectorConfig) -> Iterator[Batch]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from curation.taxonomy import CATEGORIES
 from models.boxes import Box, Detection
+from models.detector.categories import CLASSES
 from models.errors import MetricError
 
 Truth = Sequence[tuple[str, Box]]
@@ -52,7 +53,7 @@ def coco_metrics(truth: Sequence[Truth], found: Sequence[Sequence[Detection]]) -
     recall = evaluation.eval["recall"][:, :, _ALL_AREAS, _MOST_BOXES]
     by_class = {
         name: float(precision[_IOU_50, :, index].mean())
-        for index, name in enumerate(CATEGORIES)
+        for index, name in enumerate(CLASSES)
         if (precision[_IOU_50, :, index] > _NOT_COMPUTED).all()
     }
     return {
@@ -101,7 +102,7 @@ def _dataset(truth: Sequence[Truth]) -> dict[str, Any]:
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": CATEGORIES.index(category),
+                    "category_id": CLASSES.index(category),
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "area": (x1 - x0) * (y1 - y0),
                     "iscrowd": 0,
@@ -111,7 +112,7 @@ def _dataset(truth: Sequence[Truth]) -> dict[str, Any]:
         "info": {},
         "images": [{"id": image_id} for image_id in range(len(truth))],
         "annotations": annotations,
-        "categories": [{"id": index, "name": name} for index, name in enumerate(CATEGORIES)],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(CLASSES)],
     }
 
 
@@ -119,7 +120,7 @@ def _results(found: Sequence[Sequence[Detection]]) -> list[dict[str, Any]]:
     return [
         {
             "image_id": image_id,
-            "category_id": CATEGORIES.index(item.category),
+            "category_id": CLASSES.index(item.category),
             "bbox": [item.box[0], item.box[1], item.box[2] - item.box[0], item.box[3] - item.box[1]],
             "score": float(item.score),
         }
@@ -135,4 +136,4 @@ def _mean(values: Any) -> float:
 
 def _zeros(truth: Sequence[Truth]) -> dict[str, float]:
     present = {category for picture in truth for category, _ in picture}
-    return {name: 0.0 for name in CATEGORIES if name in present}
+    return {name: 0.0 for name in CLASSES if name in present}

@@ -11,6 +11,7 @@ from transformers import AutoImageProcessor, AutoModelForObjectDetection  # noqa
 from curation.taxonomy import CATEGORIES
 from models.boxes import Detection, without_doubles
 from models.checkpoint import open_checkpoint
+from models.detector.categories import CLASSES
 from models.device import Precision, autocast, pick_device
 from models.errors import CheckpointError
 
@@ -19,15 +20,15 @@ SAME_CLASS_IOU: Final = 0.6
 
 
 class Detector:
-    """Finds the seven kinds of garment in photos of people. `version` names its weights."""
+    """Finds garments of the seven kinds, or of twelve, in photos. `version` names its weights."""
 
     def __init__(
         self, model: Any, processor: Any, version: str, device: torch.device, precision: Precision = "float32"
     ) -> None:
         labels = {int(index): name for index, name in model.config.id2label.items()}
-        strange = sorted(set(labels.values()) - set(CATEGORIES))
+        strange = sorted(set(labels.values()) - set(CLASSES))
         if strange:
-            raise CheckpointError(f"detector has classes that are none of the seven: {', '.join(strange)}")
+            raise CheckpointError(f"detector has classes that are none of the twelve: {', '.join(strange)}")
         self.version = version
         self._labels = labels
         self._model = model.to(device).eval()
@@ -43,7 +44,13 @@ class Detector:
         processor = AutoImageProcessor.from_pretrained(path)
         return cls(model, processor, manifest.version, pick_device(device), precision)
 
-    def detect(self, images: Sequence[Image.Image], threshold: float = 0.5, batch: int = 16) -> list[list[Detection]]:
+    def detect(
+        self,
+        images: Sequence[Image.Image],
+        threshold: float = 0.5,
+        batch: int = 16,
+        classes: Sequence[str] = CATEGORIES,
+    ) -> list[list[Detection]]:
         """Detections of each RGB picture, best score first, doubles of one class dropped.
 
         Boxes of different classes may still overlap: see `models.boxes.suppress`.
@@ -52,11 +59,12 @@ class Detector:
             images: of any sizes.
             threshold: smallest score that is returned, 0-1.
             batch: pictures per forward pass.
+            classes: what is returned; a detector of twelve classes finds more.
         """
         found: list[list[Detection]] = []
         for start in range(0, len(images), batch):
             found += self._batch(images[start : start + batch], threshold)
-        return found
+        return [[item for item in picture if item.category in classes] for picture in found]
 
     @torch.inference_mode()
     def _batch(self, images: Sequence[Image.Image], threshold: float) -> list[list[Detection]]:

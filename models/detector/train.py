@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +19,9 @@ from curation.taxonomy import CATEGORIES
 from models.checkpoint import Manifest, save_checkpoint
 from models.detector.config import DetectorConfig
 from models.detector.data import Batch, DetectionPictures, training_batches
+from models.detector.dataset import DATASET_FILE
 from models.detector.evaluate import coco_metrics
 from models.detector.infer import Detector
-from models.detector.sources import DATASET_FILE
 from models.device import pick_device, set_threads
 from models.initialise import fit_to_width
 from models.progress import Progress
@@ -41,7 +41,8 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
     set_threads(config.threads)
     seed_everything(config.seed)
     device = pick_device(config.device)
-    model, processor = build(config)
+    validation = DetectionPictures(data, "validation", config.cache_side)
+    model, processor = build(config, validation.classes)
     model.to(device, memory_format=torch.channels_last)  # convolutions ran 11 % faster so on a CPU
     progress("start", parameters=sum(p.numel() for p in model.parameters()), device=str(device))
 
@@ -55,7 +56,6 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
         value: Tensor = model(**inputs, labels=labels).loss
         return value
 
-    validation = DetectionPictures(data, "validation", config.cache_side)
     metrics = fit(
         model,
         config,
@@ -78,14 +78,14 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
         write,
         config=config.model_dump(),
         data_fingerprint=fingerprint,
-        labels=list(CATEGORIES),
+        labels=list(validation.classes),
         metrics=metrics,
     )
 
 
-def build(config: DetectorConfig) -> tuple[Any, Any]:
+def build(config: DetectorConfig, classes: Sequence[str] = CATEGORIES) -> tuple[Any, Any]:
     """Model and image processor: from `config.pretrained` with a new head where classes differ, or from scratch."""
-    labels = {"id2label": dict(enumerate(CATEGORIES)), "label2id": {name: i for i, name in enumerate(CATEGORIES)}}
+    labels = {"id2label": dict(enumerate(classes)), "label2id": {name: i for i, name in enumerate(classes)}}
     if config.pretrained:
         model = AutoModelForObjectDetection.from_pretrained(config.pretrained, ignore_mismatched_sizes=True, **labels)
         return model, AutoImageProcessor.from_pretrained(config.pretrained)
@@ -109,5 +109,5 @@ def evaluate(detector: Detector, pictures: DetectionPictures) -> dict[str, Any]:
     for start in range(0, len(pictures), _EVALUATION_BATCH):
         samples = [pictures[index][0] for index in range(start, min(start + _EVALUATION_BATCH, len(pictures)))]
         truth += [sample.truth() for sample in samples]
-        found += detector.detect([sample.image for sample in samples], _RECORD_THRESHOLD)
+        found += detector.detect([sample.image for sample in samples], _RECORD_THRESHOLD, classes=pictures.classes)
     return coco_metrics(truth, found)

@@ -1,180 +1,210 @@
-"""Detection data of several makers becomes one dataset."""
+"""Each reader on files as its maker lays them out, and the registry of sources."""
 
 import json
-import shutil
 
 import pytest
 
-from curation.taxonomy import CATEGORIES
-from models.detector.sources import build_detection_dataset, coco, fashionpedia, modanet
+from models.detector.categories import CLASSES
+from models.detector.dataset import build_detection_dataset
+from models.detector.sources import MAKERS, configured, source
 from models.errors import DataError
 from tests.models import toys
 
-TO_MODANET = {"bottom": "pants", "hat": "headwear", "shoes": "boots"}
-TO_FASHIONPEDIA = {
-    "bottom": "tights, stockings",
-    "top": "shirt, blouse",
-    "outer": "cape",
-    "shoes": "shoe",
-    "bag": "bag, wallet",
-}
+DEEPFASHION2 = {"top": "long sleeve top", "outer": "short sleeve outwear", "bottom": "trousers", "dress": "sling dress"}
+K_FASHION = {"top": "상의", "outer": "아우터", "bottom": "하의", "dress": "원피스"}
 
 
-def read(out, split):
-    return json.loads((out / f"annotations_{split}.json").read_text())
-
-
-def own(folder, commercial=True):
-    return coco("own", folder / "annotations.json", folder / "images", "CC0", commercial=commercial)
-
-
-def edit(folder, change):
-    data = json.loads((folder / "annotations.json").read_text())
-    change(data)
-    (folder / "annotations.json").write_text(json.dumps(data))
-
-
-def test_build_detection_dataset__several_sources(tmp_path):
-    first = toys.coco_folder(tmp_path / "modanet", 60, TO_MODANET)
-    second = toys.coco_folder(tmp_path / "fashionpedia", 60, TO_FASHIONPEDIA)
-    for path in (second / "images").iterdir():  # other pictures than the first source's
-        path.write_bytes(path.read_bytes() + b"\0")
-    summary = build_detection_dataset([modanet(first), fashionpedia(second)], tmp_path / "out", validation_share=0.2)
-    assert sum(summary["images"].values()) == 120
-    assert {name: part["licence"] for name, part in summary["sources"].items()} == {
-        "modanet": "CC BY-NC 4.0",
-        "fashionpedia": "CC BY 4.0",
+def read(name, folder):
+    """Our class and box of each picture, by the picture's path."""
+    maker = MAKERS[name]
+    return {
+        item.picture.as_posix(): item.fault or [(maker.classes.get(name), box) for name, box in item.boxes]
+        for item in maker.read(folder)
     }
+
+
+def deepfashion2_file(folder, number, truth):
+    (folder / "annos").mkdir(parents=True, exist_ok=True)
+    (folder / "image").mkdir(exist_ok=True)
+    items = {
+        f"item{index}": {
+            "category_name": DEEPFASHION2[name],
+            "category_id": 1,
+            "style": 0,
+            "bounding_box": [round(n) for n in box],
+            "landmarks": [0, 0, 0],
+            "segmentation": [[0, 0, 1, 1]],
+            "scale": 2,
+            "occlusion": 1,
+            "zoom_in": 1,
+            "viewpoint": 2,
+        }
+        for index, (name, box) in enumerate(truth, 1)
+        if name in DEEPFASHION2
+    }
+    annotation = {**items, "source": "user", "pair_id": number}
+    (folder / "annos" / f"{number:06d}.json").write_text(json.dumps(annotation))
+
+
+def k_fashion_file(folder, number, truth, picture="원천데이터/로맨틱"):
+    rects = {slot: [{}] for slot in K_FASHION.values()}
+    for name, (x0, y0, x1, y1) in truth:
+        if name in K_FASHION:
+            rects[K_FASHION[name]] = [{"X좌표": x0, "Y좌표": y0, "가로": x1 - x0, "세로": y1 - y0}]
+    labels = {slot: [{"색상": "화이트"} if boxes != [{}] else {}] for slot, boxes in rects.items()}
+    annotation = {
+        "데이터셋 정보": {
+            "데이터셋 상세설명": {"라벨링": {"스타일": [{"스타일": "로맨틱"}], **labels}, "렉트좌표": rects},
+            "파일 번호": number,
+            "파일 이름": f"shop-{number}.jpg",
+        },
+        "이미지 정보": {
+            "이미지 너비": 160,
+            "이미지 높이": 200,
+            "이미지 식별자": number,
+            "이미지 파일명": f"shop-{number}.jpg",
+        },
+    }
+    (folder / "라벨링데이터" / "로맨틱").mkdir(parents=True, exist_ok=True)
+    (folder / picture).mkdir(parents=True, exist_ok=True)
+    path = folder / "라벨링데이터" / "로맨틱" / f"{number}.json"
+    path.write_text(json.dumps(annotation, ensure_ascii=False))
+    return path
+
+
+def test_read_deepfashion2__corners_become_sides_and_parts_are_joined(tmp_path):
+    deepfashion2_file(tmp_path / "train", 1, [("top", (10, 20, 60, 90)), ("bottom", (10, 90, 60, 190))])
+    deepfashion2_file(tmp_path / "validation", 1, [("dress", (5, 5, 50, 100))])
+    (tmp_path / "train" / "annos" / "000002.json").write_text('{"item1": ')
+    (tmp_path / "train" / "annos" / "000003.json").write_text('{"item1": {"bounding_box": [1, 2, null, 4]}}')
+    assert read("deepfashion2", tmp_path) == {
+        "train/image/000001.jpg": [("top", [10, 20, 50, 70]), ("bottom", [10, 90, 50, 100])],
+        "train/image/000002.jpg": "annotation_malformed",
+        "train/image/000003.jpg": [(None, None)],
+        "validation/image/000001.jpg": [("dress", [5, 5, 45, 95])],
+    }
+
+
+def test_read_deepfashion2__vest_is_a_top():
+    assert MAKERS["deepfashion2"].classes["vest"] == "top"
+    assert MAKERS["fashionpedia"].classes["vest"] == "outer"
+    assert len(MAKERS["deepfashion2"].classes) == 13
+
+
+def test_read_k_fashion__pictures_by_number_or_by_name(tmp_path):
+    k_fashion_file(tmp_path, 1070263, [("top", (10, 20, 60, 90)), ("outer", (5, 10, 80, 110))])
+    k_fashion_file(tmp_path, 7, [("bottom", (0, 0, 9, 9))])
+    k_fashion_file(tmp_path, 8, [("bottom", (0, 0, 9, 9))])
+    (tmp_path / "원천데이터" / "로맨틱" / "1070263.jpg").touch()
+    (tmp_path / "원천데이터" / "로맨틱" / "shop-7.jpg").touch()
+    assert read("k-fashion", tmp_path) == {
+        "원천데이터/로맨틱/1070263.jpg": [("top", [10, 20, 50, 70]), ("outer", [5, 10, 75, 100])],
+        "원천데이터/로맨틱/shop-7.jpg": [("bottom", [0, 0, 9, 9])],
+        "라벨링데이터/로맨틱/8.jpg": [("bottom", [0, 0, 9, 9])],  # missing: counted by the builder
+    }
+
+
+def test_read_k_fashion__jumpsuit_and_broken_files(tmp_path):
+    path = k_fashion_file(tmp_path, 1, [("dress", (10, 20, 60, 90))])
+    data = json.loads(path.read_text())
+    data["데이터셋 정보"]["데이터셋 상세설명"]["라벨링"]["원피스"] = [{"카테고리": "점프수트"}]
+    path.write_text(json.dumps(data))
+    for number, text in enumerate(['{"이미지 정보": {}}', "[]", "\xff", '{"데이터셋 정보": 3}'], 2):
+        path.with_name(f"{number}.json").write_bytes(
+            text.encode("latin-1", "ignore") if "\xff" in text else text.encode()
+        )
+    found = read("k-fashion", tmp_path)
+    assert found["라벨링데이터/로맨틱/1.jpg"] == [("jumpsuit", [10, 20, 50, 70])]
+    assert list(found.values()).count("annotation_malformed") == 4
+
+
+def test_read_coco__crowds_and_broken_rows(tmp_path):
+    data = {
+        "categories": [{"id": 1, "name": "top"}, "hat"],
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 5, "height": 6}, {"id": 2}, 7],
+        "annotations": [
+            {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]},
+            {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5], "iscrowd": 1},
+            {"image_id": 3, "category_id": 1, "bbox": [0, 0, 5, 5]},
+            None,
+        ],
+    }
+    (tmp_path / "instances.json").write_text(json.dumps(data))
+    assert read("modanet", tmp_path) == {
+        "images/a.jpg": [("top", [0, 0, 5, 5]), (None, [0, 0, 5, 5])],
+        "2": "annotation_malformed",
+        "3": "annotation_without_image",
+    }
+
+
+@pytest.mark.parametrize("name", ["modanet", "fashionpedia", "deepfashion2", "k-fashion", "street"])
+def test_source__not_in_its_layout(tmp_path, name):
+    with pytest.raises(DataError, match=str(tmp_path)):
+        list(source(name, tmp_path).maker.read(tmp_path))
+
+
+def test_source__unknown():
+    with pytest.raises(DataError, match="no source 'imagenet'; there are modanet"):
+        source("imagenet", None)
+
+
+@pytest.mark.parametrize("maker", MAKERS.values())
+def test_makers__map_to_our_classes(maker):
+    assert set(maker.classes.values()) <= set(CLASSES)
+    assert maker.licence
+
+
+def test_configured__classes_and_terms_from_the_file(tmp_path):
+    names = {"top": "blouse", "hat": "cap"}
+    folder = toys.coco_folder(tmp_path / "sets" / "mine", 40, names)
+    said = {"name": "mine", "licence": "CC0", "commercial": True}
+    classes = {"blouse": "top", "cap": "hat", **{name: name for name in CLASSES[:7] if name not in names}}
+    (folder / "source.json").write_text(json.dumps({**said, "categories": classes}))
+    (mine,) = configured(tmp_path / "sets")
+    summary = build_detection_dataset([mine], tmp_path / "out", validation_share=0.2, allow_non_commercial=False)
+    assert summary["sources"] == {"mine": {"licence": "CC0", "commercial": True, "images": 40}}
     assert summary["dropped"] == {}
-    train = read(tmp_path / "out", "train")
-    assert [(item["id"], item["name"]) for item in train["categories"]] == list(enumerate(CATEGORIES))
-    image = train["images"][0]
-    truth = dict(toys.person(int(image["file_name"][-8:-4]))[1])
-    boxes = [item for item in train["annotations"] if item["image_id"] == image["id"]]
-    assert {CATEGORIES[item["category_id"]] for item in boxes} == set(truth)
-    x0, y0, x1, y1 = truth[CATEGORIES[boxes[0]["category_id"]]]
-    assert boxes[0]["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0])
-    assert (tmp_path / "out" / "images" / image["file_name"]).is_file()
-
-
-def test_build_detection_dataset__without_non_commercial_sources(tmp_path):
-    first = toys.coco_folder(tmp_path / "modanet", 30, TO_MODANET)
-    second = toys.coco_folder(tmp_path / "own", 40)
-    summary = build_detection_dataset(
-        [modanet(first), own(second)], tmp_path / "out", validation_share=0.3, allow_non_commercial=False
-    )
-    assert list(summary["sources"]) == ["own"]
-    assert not (tmp_path / "out" / "images" / "modanet").exists()
-
-
-def test_build_detection_dataset__same_picture_twice(tmp_path):
-    folder = toys.coco_folder(tmp_path / "a", 40)
-    copy = shutil.copytree(folder, tmp_path / "b")
-    sources = [own(folder), coco("copy", copy / "annotations.json", copy / "images", "CC0", commercial=True)]
-    summary = build_detection_dataset(sources, tmp_path / "out", validation_share=0.2)
-    assert summary["dropped"] == {"image_duplicate": 40}
-
-
-def test_build_detection_dataset__near_identical_pictures_share_a_split(tmp_path):
-    folder = toys.coco_folder(tmp_path / "a", 40)
-    copy = shutil.copytree(folder, tmp_path / "b")
-    for path in (copy / "images").iterdir():
-        path.write_bytes(path.read_bytes() + b"\0")  # another file, the same picture
-    sources = [own(folder), coco("copy", copy / "annotations.json", copy / "images", "CC0", commercial=True)]
-    build_detection_dataset(sources, tmp_path / "out", validation_share=0.3)
-    sides = [
-        {image["file_name"][-8:] for image in read(tmp_path / "out", s)["images"]} for s in ("train", "validation")
-    ]
-    assert sides[1]
-    assert not sides[0] & sides[1]
 
 
 @pytest.mark.parametrize(
-    ("bbox", "reason"),
+    ("said", "message"),
     [
-        ([10, 10, 1, 50], "box_too_thin"),
-        ([10, 10, -20, 50], "box_too_thin"),
-        ([150, 10, 40, 40], "box_outside_image"),
-        ([500, 10, 40, 40], "box_outside_image"),
-        ([10, 10, 50], "box_malformed"),
-        ([10, 10, None, 50], "box_malformed"),
-        ([10, 10, float("nan"), 50], "box_malformed"),
-        (None, "box_malformed"),
+        ("{}", "name: Field required"),
+        ('{"name": "a b", "licence": "x", "categories": {"a": "top"}}', "name: String should match"),
+        ('{"name": "a", "licence": "x", "categories": {"a": "trousers"}}', "must map to bag, .*, got trousers"),
+        ("[", "Invalid JSON"),
     ],
 )
-def test_build_detection_dataset__bad_boxes_are_counted(tmp_path, bbox, reason):
-    folder = toys.coco_folder(tmp_path / "a", 40)
-    edit(folder, lambda data: data["annotations"].append({"id": 9999, "image_id": 0, "category_id": 7, "bbox": bbox}))
-    assert build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["dropped"] == {reason: 1}
+def test_configured__wrong_file(tmp_path, said, message):
+    (tmp_path / "source.json").write_text(said)
+    with pytest.raises(DataError, match=message):
+        configured(tmp_path)
 
 
-def test_build_detection_dataset__box_over_the_edge_is_clipped(tmp_path):
-    folder = toys.coco_folder(tmp_path / "a", 40)
-    edit(folder, lambda data: data["annotations"].append(
-        {"id": 9999, "image_id": 0, "category_id": 1, "bbox": [-10, 150, 50, 80]}))  # fmt: skip
-    build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)
-    boxes = [item["bbox"] for split in ("train", "validation") for item in read(tmp_path / "out", split)["annotations"]]
-    assert [0, 150, 40, 50] in boxes
+def test_configured__no_file(tmp_path):
+    with pytest.raises(DataError, match=r"holds no source\.json"):
+        configured(tmp_path)
 
 
-def test_build_detection_dataset__bad_pictures_are_counted(tmp_path):
-    folder = toys.coco_folder(tmp_path / "a", 50)
-    images = folder / "images"
-    (images / "0000.jpg").unlink()
-    (images / "0001.jpg").write_bytes(b"")
-    (images / "0002.jpg").write_bytes((images / "0002.jpg").read_bytes()[:500])
-    (images / "0003.jpg").write_bytes(b"<html>")
-
-    def change(data):
-        data["images"][4]["width"] = 999
-        data["annotations"] = [item for item in data["annotations"] if item["image_id"] != 5]
-        shoe = {"image_id": 6, "category_id": 6, "bbox": [10, 10, 20, 20]}
-        data["annotations"] += [{**shoe, "id": 9000 + index} for index in range(3)]
-        data["categories"].append({"id": 99, "name": "belt"})
-        data["annotations"].append({"id": 9999, "image_id": 7, "category_id": 99, "bbox": [10, 10, 20, 20]})
-
-    edit(folder, change)
-    summary = build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)
-    assert summary["dropped"] == {
-        "image_missing": 1,
-        "image_empty": 1,
-        "image_truncated": 1,
-        "image_not_an_image": 1,
-        "image_size_differs": 1,
-        "image_without_boxes": 1,
-        "image_many_shoes": 1,
-        "box_other_class": 1,
-    }
-    assert sum(summary["images"].values()) == 43
-
-
-def test_build_detection_dataset__empty_class(tmp_path):
-    folder = toys.coco_folder(tmp_path / "a", 40, {"hat": "umbrella"})
-    with pytest.raises(DataError, match="no training box of hat"):
-        build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)
-    assert not (tmp_path / "out").exists()
-
-
-def test_build_detection_dataset__empty_split(tmp_path):
-    with pytest.raises(DataError, match="split validation"):
-        build_detection_dataset([own(toys.coco_folder(tmp_path / "a", 5))], tmp_path / "out", validation_share=0.0)
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"images": []}'])
-def test_build_detection_dataset__no_coco_file(tmp_path, text):
-    (tmp_path / "annotations.json").write_text(text)
-    with pytest.raises(DataError, match=r"annotations\.json"):
-        build_detection_dataset([own(tmp_path)], tmp_path / "out")
-
-
-def test_build_detection_dataset__fingerprint_follows_the_boxes(tmp_path):
-    folder = toys.coco_folder(tmp_path / "a", 40)
-    first = build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["fingerprint"]
-    assert build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["fingerprint"] == first
-    edit(folder, lambda data: data["annotations"].pop())
-    assert build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["fingerprint"] != first
-
-
-def test_modanet__needs_one_annotation_file(tmp_path):
-    with pytest.raises(DataError, match="it holds 0"):
-        modanet(tmp_path)
+def test_build_detection_dataset__deepfashion2_and_k_fashion(tmp_path):
+    """Neither has shoes, bags or hats: those come from a third source."""
+    rest = toys.coco_folder(tmp_path / "rest", 30)
+    for number in range(30, 60):
+        image, truth = toys.person(number)
+        if number % 2:
+            deepfashion2_file(tmp_path / "d" / "train", number, truth)
+            image.save(tmp_path / "d" / "train" / "image" / f"{number:06d}.jpg")
+        else:
+            k_fashion_file(tmp_path / "k", number, truth)
+            image.save(tmp_path / "k" / "원천데이터" / "로맨틱" / f"{number}.jpg")
+    (tmp_path / "k" / "원천데이터" / "로맨틱" / "30.jpg").unlink()
+    sources = [source("deepfashion2", tmp_path / "d"), source("k-fashion", tmp_path / "k"), source("modanet", rest)]
+    rest.joinpath("annotations.json").write_text(
+        rest.joinpath("annotations.json").read_text().replace('"hat"', '"headwear"').replace('"shoes"', '"boots"')
+    )
+    summary = build_detection_dataset(sources, tmp_path / "out", validation_share=0.2)
+    assert all(part["images"] for part in summary["sources"].values())
+    alike = summary["dropped"]["image_near_duplicate"]  # toy people are few kinds
+    assert sum(part["images"] for part in summary["sources"].values()) + alike == 59
+    assert summary["dropped"]["image_missing"] == 1
+    assert not any(part["commercial"] for part in summary["sources"].values())

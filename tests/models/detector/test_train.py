@@ -12,8 +12,9 @@ from models.boxes import Detection, without_doubles
 from models.config import make_config
 from models.detector.config import DetectorConfig
 from models.detector.data import DetectionPictures, training_batches
+from models.detector.dataset import build_detection_dataset
 from models.detector.infer import SAME_CLASS_IOU, Detector
-from models.detector.sources import build_detection_dataset, coco
+from models.detector.sources import coco
 from models.detector.step import CropPosts
 from models.detector.train import repeat_objects
 from models.errors import CheckpointError, DataError

@@ -1,0 +1,219 @@
+"""Detection data of several makers becomes one dataset."""
+
+import json
+import shutil
+
+import pytest
+from PIL import ImageOps
+
+from curation.images import decode
+from curation.taxonomy import CATEGORIES
+from models.detector.categories import CLASSES
+from models.detector.dataset import build_detection_dataset
+from models.detector.sources import coco, source
+from models.errors import DataError
+from tests.models import toys
+
+TO_MODANET = {"bottom": "pants", "hat": "headwear", "shoes": "boots"}
+TO_FASHIONPEDIA = {
+    "bottom": "tights, stockings",
+    "top": "shirt, blouse",
+    "outer": "cape",
+    "shoes": "shoe",
+    "bag": "bag, wallet",
+}
+
+
+def read(out, split):
+    return json.loads((out / f"annotations_{split}.json").read_text())
+
+
+def own(folder, commercial=True):
+    return coco("own", folder / "annotations.json", folder / "images", "CC0", commercial=commercial)
+
+
+def edit(folder, change):
+    data = json.loads((folder / "annotations.json").read_text())
+    change(data)
+    (folder / "annotations.json").write_text(json.dumps(data))
+
+
+def test_build_detection_dataset__several_sources(tmp_path):
+    first = toys.coco_folder(tmp_path / "modanet", 60, TO_MODANET)
+    second = toys.coco_folder(tmp_path / "fashionpedia", 60, TO_FASHIONPEDIA)
+    for path in (second / "images").iterdir():  # other photos than the first source's
+        ImageOps.invert(decode(path.read_bytes())).save(path)
+    summary = build_detection_dataset(
+        [source("modanet", first), source("fashionpedia", second)], tmp_path / "out", validation_share=0.2
+    )
+    assert sum(summary["images"].values()) == 120
+    assert {name: part["licence"] for name, part in summary["sources"].items()} == {
+        "modanet": "CC BY-NC 4.0",
+        "fashionpedia": "CC BY 4.0",
+    }
+    assert summary["dropped"] == {}
+    train = read(tmp_path / "out", "train")
+    assert [(item["id"], item["name"]) for item in train["categories"]] == list(enumerate(CATEGORIES))
+    image = train["images"][0]
+    truth = dict(toys.person(int(image["file_name"][-8:-4]))[1])
+    boxes = [item for item in train["annotations"] if item["image_id"] == image["id"]]
+    assert {CATEGORIES[item["category_id"]] for item in boxes} == set(truth)
+    x0, y0, x1, y1 = truth[CATEGORIES[boxes[0]["category_id"]]]
+    assert boxes[0]["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0])
+    assert (tmp_path / "out" / "images" / image["file_name"]).is_file()
+
+
+def test_build_detection_dataset__without_non_commercial_sources(tmp_path):
+    first = toys.coco_folder(tmp_path / "modanet", 30, TO_MODANET)
+    second = toys.coco_folder(tmp_path / "own", 40)
+    summary = build_detection_dataset(
+        [source("modanet", first), own(second)], tmp_path / "out", validation_share=0.3, allow_non_commercial=False
+    )
+    assert list(summary["sources"]) == ["own"]
+    assert not (tmp_path / "out" / "images" / "modanet").exists()
+
+
+def test_build_detection_dataset__same_picture_twice(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+    copy = shutil.copytree(folder, tmp_path / "b")
+    sources = [own(folder), coco("copy", copy / "annotations.json", copy / "images", "CC0", commercial=True)]
+    summary = build_detection_dataset(sources, tmp_path / "out", validation_share=0.2)
+    assert summary["dropped"] == {"image_duplicate": 40}
+
+
+def test_build_detection_dataset__the_same_photo_of_another_source(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+    copy = shutil.copytree(folder, tmp_path / "b")
+    for path in (copy / "images").iterdir():
+        decode(path.read_bytes()).save(path, quality=75)  # as another set would have it
+    sources = [own(folder), coco("copy", copy / "annotations.json", copy / "images", "CC0", commercial=True)]
+    summary = build_detection_dataset(sources, tmp_path / "out", validation_share=0.2)
+    assert summary["dropped"] == {"image_near_duplicate": 40}
+    assert summary["sources"]["own"]["images"] == 40
+
+
+def test_build_detection_dataset__near_identical_pictures_share_a_split(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+    for path in sorted((folder / "images").iterdir()):
+        decode(path.read_bytes()).save(path.with_name(f"copy-{path.name}"), quality=75)
+
+    def change(data):
+        for image in data["images"][:40]:
+            data["images"].append({**image, "id": 1000 + image["id"], "file_name": f"copy-{image['file_name']}"})
+        copies = [
+            {**item, "id": 9000 + item["id"], "image_id": 1000 + item["image_id"]} for item in data["annotations"]
+        ]
+        data["annotations"] += copies
+
+    edit(folder, change)
+    assert build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.3)["dropped"] == {}
+    sides = [
+        {image["file_name"][-8:] for image in read(tmp_path / "out", s)["images"]} for s in ("train", "validation")
+    ]
+    assert sides[1]
+    assert not sides[0] & sides[1]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "reason"),
+    [
+        ([10, 10, 1, 50], "box_too_thin"),
+        ([10, 10, -20, 50], "box_too_thin"),
+        ([150, 10, 40, 40], "box_outside_image"),
+        ([500, 10, 40, 40], "box_outside_image"),
+        ([10, 10, 50], "box_malformed"),
+        ([10, 10, None, 50], "box_malformed"),
+        ([10, 10, float("nan"), 50], "box_malformed"),
+        (None, "box_malformed"),
+    ],
+)
+def test_build_detection_dataset__bad_boxes_are_counted(tmp_path, bbox, reason):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+    edit(folder, lambda data: data["annotations"].append({"id": 9999, "image_id": 0, "category_id": 7, "bbox": bbox}))
+    assert build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["dropped"] == {reason: 1}
+
+
+def test_build_detection_dataset__box_over_the_edge_is_clipped(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+    edit(folder, lambda data: data["annotations"].append(
+        {"id": 9999, "image_id": 0, "category_id": 1, "bbox": [-10, 150, 50, 80]}))  # fmt: skip
+    build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)
+    boxes = [item["bbox"] for split in ("train", "validation") for item in read(tmp_path / "out", split)["annotations"]]
+    assert [0, 150, 40, 50] in boxes
+
+
+def test_build_detection_dataset__bad_pictures_are_counted(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 50)
+    images = folder / "images"
+    (images / "0000.jpg").unlink()
+    (images / "0001.jpg").write_bytes(b"")
+    (images / "0002.jpg").write_bytes((images / "0002.jpg").read_bytes()[:500])
+    (images / "0003.jpg").write_bytes(b"<html>")
+
+    def change(data):
+        data["images"][4]["width"] = 999
+        data["annotations"] = [item for item in data["annotations"] if item["image_id"] != 5]
+        shoe = {"image_id": 6, "category_id": 6, "bbox": [10, 10, 20, 20]}
+        data["annotations"] += [{**shoe, "id": 9000 + index} for index in range(3)]
+        data["categories"].append({"id": 99, "name": "belt"})
+        data["annotations"].append({"id": 9999, "image_id": 7, "category_id": 99, "bbox": [10, 10, 20, 20]})
+
+    edit(folder, change)
+    summary = build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)
+    assert summary["dropped"] == {
+        "image_missing": 1,
+        "image_empty": 1,
+        "image_truncated": 1,
+        "image_not_an_image": 1,
+        "image_size_differs": 1,
+        "image_without_boxes": 1,
+        "image_many_shoes": 1,
+        "box_other_class": 1,
+    }
+    assert sum(summary["images"].values()) == 43
+
+
+def test_build_detection_dataset__empty_class(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40, {"hat": "umbrella"})
+    with pytest.raises(DataError, match="no training box of hat"):
+        build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_build_detection_dataset__empty_split(tmp_path):
+    with pytest.raises(DataError, match="split validation"):
+        build_detection_dataset([own(toys.coco_folder(tmp_path / "a", 5))], tmp_path / "out", validation_share=0.0)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"images": []}'])
+def test_build_detection_dataset__no_coco_file(tmp_path, text):
+    (tmp_path / "annotations.json").write_text(text)
+    with pytest.raises(DataError, match=r"annotations\.json"):
+        build_detection_dataset([own(tmp_path)], tmp_path / "out")
+
+
+def test_build_detection_dataset__fingerprint_follows_the_boxes(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+    first = build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["fingerprint"]
+    assert build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["fingerprint"] == first
+    edit(folder, lambda data: data["annotations"].pop())
+    assert build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["fingerprint"] != first
+
+
+def test_build_detection_dataset__twelve_classes(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+
+    def change(data):
+        data["categories"] += [{"id": 50 + index, "name": name} for index, name in enumerate(CLASSES[7:])]
+        for index in range(30):
+            data["annotations"].append(
+                {"id": 9000 + index, "image_id": index, "category_id": 50 + index % 5, "bbox": [5, 5, 20, 20]}
+            )
+
+    edit(folder, change)
+    build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2, classes=CLASSES)
+    train = read(tmp_path / "out", "train")
+    assert [item["name"] for item in train["categories"]] == list(CLASSES)
+    assert {item["category_id"] for item in train["annotations"]} == set(range(12))
+    seven = build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)
+    assert seven["dropped"] == {"box_other_class": 30}
