@@ -15,7 +15,7 @@ So a row changes its split only when its group merges with another or becomes a 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from curation.taxonomy import SPLITS, Split
 
 GIANT_SHARE: Final = 0.10
 _NONE: Final = len(SPLITS)  # no split yet
-Keys = pa.ListArray | Sequence[Iterable[str]]
+Keys: TypeAlias = pa.ListArray | Sequence[Iterable[str]]
 """For each row the keys that must not cross splits, each with its kind (`post:kream/1`, `product:…`)."""
 Indices = npt.NDArray[np.int64]
 

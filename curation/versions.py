@@ -95,7 +95,7 @@ class Versions:
                 self.activate(self.names[-1])
 
     def expire(self, keep: int) -> list[str]:
-        """Remove all but the newest `keep` versions, pinned ones, and the one in use; returns the names of those removed.
+        """Remove all but the newest `keep` versions, pinned ones, and the one in use; returns those removed.
 
         Raises:
             VersionError: `keep` is below 1.
