@@ -20,7 +20,7 @@ export PYTHONWARNINGS ?= ignore:Function
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev serve test check bench clean
+.PHONY: help setup demo scale dev serve test check bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 
 demo: setup $(DAGSTER_HOME)/dagster.yaml ## the whole chain on the sandbox: SEED=n, or PHOTOS=folder for real photos
 	$(BIN)/python -m pipelines demo
+
+scale: setup $(DAGSTER_HOME)/dagster.yaml ## the chain up to the dataset at full size, run again to go on: PAIRS=n, HOURS=n
+	$(BIN)/python -m pipelines scale --pairs $(or $(PAIRS),290000) --hours $(or $(HOURS),8)
 
 dev: setup $(DAGSTER_HOME)/dagster.yaml ## the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/dagster dev -h 127.0.0.1 -p 3000

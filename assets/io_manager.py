@@ -33,17 +33,23 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
             raise TypeError(
                 f"{context.asset_key.to_user_string()}: a ShardedTable or a Path is wanted, not {type(obj)}"
             )
-        write_json(self._path(context), reference)
+        write_json(_path(self.data.path, context.asset_key), reference)
 
     def load_input(self, context: dg.InputContext) -> ShardedTable | Path:
         """Read the reference."""
-        reference = json.loads(self._path(context).read_text())
+        reference = json.loads(_path(self.data.path, context.asset_key).read_text())
         if "table" in reference:
             return ShardedTable(Path(reference["table"]), reference["prefix"])
         return Path(reference["directory"])
 
-    def _path(self, context: dg.InputContext | dg.OutputContext) -> Path:
-        return self.data.path / "references" / f"{'/'.join(context.asset_key.path)}.json"
+
+def adopt(data: Path, asset: str, directory: Path) -> None:
+    """Let an asset of a data folder be a directory that was made elsewhere, such as a trained model."""
+    write_json(_path(data, dg.AssetKey(asset)), {"directory": str(directory)})
+
+
+def _path(data: Path, key: dg.AssetKey) -> Path:
+    return data / "references" / f"{'/'.join(key.path)}.json"
 
 
 def _table_metadata(table: ShardedTable) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Splits(dg.Config):
     validation: float = SplitShares().validation
     test: float = SplitShares().test
     exclude_sources: list[str] = Field([], description="sites whose pairs are left out")
+    keep_versions: int = Field(10, ge=0, description="newest versions that stay, besides pinned ones; 0: all")
 
 
 class Rules(dg.Config):
@@ -197,9 +198,11 @@ def pair_dataset(
     shares = SplitShares(config.validation, config.test)
     rules = DatasetRules(shares, read_selection(data.path, left_out), terms.sources)
     manifest = write_pair_dataset(candidate_pairs, link, rules, photo_ties(image_hashes, duplicate_clusters))
-    out = Versions(link).folder / manifest["version"]
+    versions = Versions(link)
+    out = versions.folder / manifest["version"]
+    expired = versions.expire(config.keep_versions) if config.keep_versions else []
     rows = ShardedTable(out).table([*LEAK_COLUMNS, "split"])
-    leaks = crossing_keys([leak_keys(row) for row in rows.to_pylist()], rows["split"].to_pylist())
+    leaks = crossing_keys(leak_keys(rows), rows["split"].to_pylist())
     empty = [split for split, count in manifest["rows"].items() if not count]
     checks = {
         "no_leak": Check(not leaks, f"{len(leaks)} keys in two splits"),
@@ -207,6 +210,7 @@ def pair_dataset(
     }
     facts = {
         "version": manifest["version"],
+        "expired": ", ".join(expired) or "none",
         "since_the_version_before": reasons_table(manifest["difference"]),
         "splits": reasons_table(manifest["rows"]),
         "categories": reasons_table(manifest["rows_per_category"]),

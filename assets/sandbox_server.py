@@ -15,6 +15,7 @@ from typing import Any, Final
 _START_S: Final = 60.0
 _IDLE_EXIT_S: Final = 120
 """Long enough for the pauses between two crawls of a run, short enough to leave nothing behind."""
+_POSTS_PER_S: Final = 200  # that a large world gets more time for: it takes so long to draw, and is given up less soon
 
 
 class SandboxError(Exception):
@@ -76,6 +77,7 @@ def _about(address: SandboxAddress) -> dict[str, Any] | None:
 
 def _start(address: SandboxAddress) -> None:
     log = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.log"
+    patience = address.posts // _POSTS_PER_S
     command = [
         "nice",  # as the crawls that ask it
         sys.executable,
@@ -86,11 +88,11 @@ def _start(address: SandboxAddress) -> None:
         "--port",
         str(address.port),
         "--idle-exit",
-        str(_IDLE_EXIT_S),
+        str(_IDLE_EXIT_S + patience),
     ]
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    deadline = time.monotonic() + _START_S
+    deadline = time.monotonic() + _START_S + patience
     while _about(address) is None:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()

@@ -33,7 +33,7 @@ from models.detector.sources import source
 from models.presets import preset
 from models.run import train
 from sandbox.drawing.backdrop import backdrop
-from sandbox.drawing.thumbnail import draw_thumbnail, lay_flat
+from sandbox.drawing.thumbnail import draw_side, draw_thumbnail, lay_flat
 from sandbox.products import draw_style
 from sandbox.seeds import stream
 
@@ -106,7 +106,9 @@ def _draw_thumbnails(root: Path, seed: int) -> Path:
     for label, category in enumerate(CATEGORIES):
         for number in range(_PER_CLASS):
             rng = stream(seed, "thumbnail", label, number)
-            (root / f"{category}{number}").write_bytes(draw_thumbnail(draw_style(rng, category), rng))
+            (root / f"{category}{number}").write_bytes(
+                draw_thumbnail(draw_style(rng, category), draw_side(rng, 0.0), rng)
+            )
             rows.append((f"{category}{number}", category))
     _write_labels(root, rows)
     return root
@@ -124,7 +126,8 @@ def _products(seed: int, *, scene: bool) -> list[Sample]:
         for number in range(_TESTED):
             rng = stream(seed, "thumbnail", label, number)
             product = lay_flat(draw_style(rng, category), _SIDE, rng)
-            size = tuple(round(side * rng.uniform(1.0, 1.5)) for side in product.size)
+            width, height = (round(side * rng.uniform(1.0, 1.5)) for side in product.size)
+            size = (width, height)
             image = backdrop(size, rng, mirror=False) if scene else Image.new("RGB", size, _GROUND)
             x, y = (int(rng.integers(0, size[axis] - product.size[axis] + 1)) for axis in (0, 1))
             image.paste(product, (x, y), product)
@@ -156,7 +159,11 @@ def _real(root: Path) -> tuple[Path, Path, Tests]:
 def _whole(path: Path, category: str) -> Sample:
     image = decode(path.read_bytes())
     image.thumbnail((_SIDE, _SIDE))
-    return Sample(image, [[0.0, 0.0, float(image.width), float(image.height)]], [list(CATEGORIES).index(category)])
+    return Sample(
+        image,
+        [[0.0, 0.0, float(image.width), float(image.height)]],
+        [[str(name) for name in CATEGORIES].index(category)],
+    )
 
 
 def _samples(dataset: Path, split: str) -> list[Sample]:

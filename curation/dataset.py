@@ -8,7 +8,7 @@ A shard's name ends in a digest of its rows, so a name never stands for other co
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from curation.dataset_plan import DatasetRules, Facts, Places, Plan, difference,
 from curation.pair_rows import as_pairs, hub_schema, read_facts
 from curation.schemas import PAIRS
 from curation.sources import UNKNOWN, Source
+from curation.splits import Keys
 from curation.tables import ShardedTable, fingerprint, write_json, write_shard
 from curation.taxonomy import SPLITS
 from curation.versions import Versions, share
@@ -30,9 +31,7 @@ MANIFEST: Final = "manifest.json"
 _SHARD_ROWS: Final = 4096
 
 
-def write_pair_dataset(
-    candidates: ShardedTable, link: Path, rules: DatasetRules, ties: Iterable[Sequence[str]] = ()
-) -> dict[str, Any]:
+def write_pair_dataset(candidates: ShardedTable, link: Path, rules: DatasetRules, ties: Keys = ()) -> dict[str, Any]:
     """Publish the next version of the dataset; nothing is written when nothing would change.
 
     Two passes: facts only, to select and split; then the pictures of rows that are in no shard yet, streamed.

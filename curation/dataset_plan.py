@@ -1,7 +1,7 @@
 """Which rows the next version of the pair dataset holds, in which split, and how it differs from the one before."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -15,14 +15,13 @@ from curation.errors import CurationError
 from curation.pair_rows import FACTS, pair_keys, row_digests
 from curation.reasons import PairDrop
 from curation.review import Ruling, review_summary
-from curation.selection import Judgement, Selection
+from curation.selection import Selection
 from curation.sources import Source
-from curation.splits import SplitShares, assign_splits, crossing_keys, known_splits
+from curation.splits import Keys, SplitShares, assign_splits, crossing_keys
 from curation.tables import ShardedTable, fingerprint
 
 LEAK_COLUMNS: Final = ("site", "post_id", "product_id", "product_cluster_id", "photo_cluster_id")
 """What `leak_keys` reads."""
-_JUDGED: Final = ("site", "anchor_sha256", "crop_sha256", "positive_sha256", "box")
 
 Places = npt.NDArray[np.int64]
 
@@ -78,35 +77,50 @@ class Plan:
         return np.flatnonzero([digest not in held for digest in self.rows.digests])
 
 
-def leak_keys(row: Mapping[str, Any]) -> list[str]:
-    """What a pair must not share with a pair of another split."""
-    keys = {
-        "post": f"{row['site']}/{row['post_id']}",
-        "product": row["product_id"] and f"{row['site']}/{row['product_id']}",
-        "product-cluster": row["product_cluster_id"],
-        "photo-cluster": row["photo_cluster_id"],
+def leak_keys(rows: pa.Table) -> pa.ListArray:
+    """What each pair must not share with a pair of another split; reads `LEAK_COLUMNS`."""
+    whole = rows.select(LEAK_COLUMNS).combine_chunks()
+    kinds = {
+        "post": _at_site(whole, "post_id"),
+        "product": _at_site(whole, "product_id"),
+        "product-cluster": whole["product_cluster_id"],
+        "photo-cluster": whole["photo_cluster_id"],
     }
-    return [f"{kind}:{value}" for kind, value in keys.items() if value is not None]
+    return _lists([pc.binary_join_element_wise(kind, values, ":") for kind, values in kinds.items()])
 
 
-def photo_ties(hashes: ShardedTable, clusters: ShardedTable) -> Iterator[list[str]]:
+def _at_site(rows: pa.Table, column: str) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(rows["site"], rows[column].cast(pa.string()), "/")
+
+
+def _lists(columns: Sequence[pa.ChunkedArray]) -> pa.ListArray:
+    """For each row the values of some columns, nulls left out."""
+    rows, width = len(columns[0]), len(columns)
+    row_by_row = np.arange(width * rows).reshape(width, rows).T.ravel()
+    flat = pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string()).combine_chunks()
+    values = flat.take(pa.array(row_by_row))
+    there = values.is_valid().to_numpy(zero_copy_only=False).reshape(rows, width).sum(axis=1)
+    offsets = np.concatenate([[0], np.cumsum(there)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null())
+
+
+def photo_ties(hashes: ShardedTable, clusters: ShardedTable) -> pa.ListArray:
     """Posts that show the same picture, whichever of their photos became pairs: keys for `assign_splits`."""
     photos = _photos(hashes.table(["sha256", "role", "site", "post_id"]))
     names = _photos(clusters.table(["sha256", "role", "cluster_id"])).group_by(["sha256", "cluster_id"]).aggregate([])
     shown = photos.join(names, "sha256", join_type="inner")
     times = shown.group_by("cluster_id").aggregate([("post_id", "count")])
     shared = times.filter(pc.greater(times["post_id_count"], 1))["cluster_id"]
-    for row in shown.filter(pc.is_in(shown["cluster_id"], shared)).to_pylist():
-        yield [f"post:{row['site']}/{row['post_id']}", f"photo-cluster:{row['cluster_id']}"]
+    shown = shown.filter(pc.is_in(shown["cluster_id"], shared))
+    keys = {"post": _at_site(shown, "post_id"), "photo-cluster": shown["cluster_id"]}
+    return _lists([pc.binary_join_element_wise(kind, values, ":") for kind, values in keys.items()])
 
 
 def _photos(table: pa.Table) -> pa.Table:
     return table.filter(pc.equal(table["role"], "photo"))
 
 
-def make_plan(
-    candidates: ShardedTable, rules: DatasetRules, parent: Iterable[Facts], ties: Iterable[Sequence[str]]
-) -> Plan:
+def make_plan(candidates: ShardedTable, rules: DatasetRules, parent: Collection[Facts], ties: Keys) -> Plan:
     """Select and split the kept candidates; pictures are not read.
 
     Raises:
@@ -114,25 +128,21 @@ def make_plan(
         SplitLeakError: the split leaks.
     """
     facts, shard, place = _kept_facts(candidates)
-    rows = facts.select(_JUDGED).to_pylist()
-    judged = [rules.selection.judge(row) for row in rows]
-    rulings = [ruling for _, ruling in judged]
-    wanted = np.array([reason is None for reason, _ in judged], bool)
-    left_out = Counter(str(reason) for reason, _ in judged if reason)
+    reasons, rulings = rules.selection.judge(facts)
+    wanted = np.array([reason is None for reason in reasons], bool)
+    left_out = Counter(str(reason) for reason in reasons if reason)
     if not wanted.any():
         raise CurationError(f"{candidates.root}: none of {candidates.rows} candidates is left; left out: {left_out}")
+    review = _review(facts, reasons, rulings)
     facts = _corrected(facts, rulings).filter(pa.array(wanted))
-    keys = [leak_keys(row) for row in facts.select(LEAK_COLUMNS).to_pylist()]
-    known = known_splits(
-        (leak_keys(row), row["split"])
-        for old in parent
-        for row in old.table.select([*LEAK_COLUMNS, "split"]).to_pylist()
-    )
+    old = pa.concat_tables([facts.slice(0, 0).select(LEAK_COLUMNS), *(of.table.select(LEAK_COLUMNS) for of in parent)])
+    known = (leak_keys(old), [split for of in parent for split in of.splits.tolist()])
+    keys = leak_keys(facts)
     splits = assign_splits(keys, rules.shares, categories=facts["category"].to_pylist(), known=known, ties=ties)
     if leaks := crossing_keys(keys, splits):
         raise SplitLeakError(f"{len(leaks)} keys in two splits, among them {sorted(leaks)[:3]}")
     chosen = Facts(facts.append_column("split", pa.array(splits, pa.string())).select(FACTS))
-    return Plan(chosen, shard[wanted], place[wanted], left_out, _review(rows, judged))
+    return Plan(chosen, shard[wanted], place[wanted], left_out, review)
 
 
 def difference(rows: Facts, parent: Iterable[Facts]) -> dict[str, int]:
@@ -161,17 +171,22 @@ def _kept_facts(candidates: ShardedTable) -> tuple[pa.Table, Places, Places]:
     return pa.concat_tables(tables), np.repeat(np.arange(len(sizes)), sizes), places
 
 
-def _corrected(facts: pa.Table, rulings: Sequence[Ruling | None]) -> pa.Table:
+def _corrected(facts: pa.Table, rulings: Mapping[int, Ruling]) -> pa.Table:
     """With the category that reviewers gave, where they gave one."""
-    given = pa.array([ruling.category if ruling else None for ruling in rulings], pa.string())
+    given: list[str | None] = [None] * len(facts)
+    for row, ruling in rulings.items():
+        given[row] = ruling.category
     place = facts.column_names.index("category")
-    return facts.set_column(place, "category", pc.coalesce(given, facts["category"]))
+    return facts.set_column(place, "category", pc.coalesce(pa.array(given, pa.string()), facts["category"]))
 
 
-def _review(rows: Sequence[Mapping[str, Any]], judged: Sequence[Judgement]) -> dict[str, Any]:
+def _review(facts: pa.Table, reasons: Sequence[PairDrop | None], rulings: Mapping[int, Ruling]) -> dict[str, Any]:
     """What review did to the pairs that are left out for no other reason."""
-    asked = [place for place, (reason, _) in enumerate(judged) if reason in (None, PairDrop.REJECTED)]
-    return review_summary([rows[place] for place in asked], [judged[place][1] for place in asked])
+    if not rulings:
+        return review_summary([], [])
+    asked = [place for place, reason in enumerate(reasons) if reason in (None, PairDrop.REJECTED)]
+    rows = facts.select(["anchor_sha256", "positive_sha256"]).take(pa.array(asked)).to_pylist()
+    return review_summary(rows, [rulings.get(place) for place in asked])
 
 
 def _by_key(parts: Iterable[Facts]) -> dict[str, tuple[str, str]]:

@@ -136,6 +136,11 @@ class Rulings:
                 self._by_pictures[key].append((verdict.box, votes))
             votes[verdict.reviewer] = verdict
 
+    @property
+    def photos(self) -> frozenset[str]:
+        """sha256 of every photo of which a pair was looked at."""
+        return frozenset(anchor for anchor, _ in self._by_pictures)
+
     def of(self, anchor_sha256: str, box: Box, positive_sha256: str) -> Ruling | None:
         """The ruling on one pair; None when nobody looked at it. A tie rejects: in doubt, a pair is not trained on."""
         every = self._votes(anchor_sha256, box, positive_sha256) or {}

@@ -1,18 +1,18 @@
 """Which of the kept candidates the next version of the dataset holds: review, benchmarks and sources have their say."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.reasons import PairDrop
 from curation.review import Decision, Ruling, Rulings, read_verdicts
 from curation.tables import fingerprint
 from curation.takedown import recorded
-
-Judgement = tuple[PairDrop | None, Ruling | None]
-"""Why a pair is left out, if it is, and what reviewers said of it, if they did."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,27 @@ class Selection:
     taken_down: frozenset[str] = frozenset()  # sha256 of pictures that were asked to be removed
     fingerprint: str = ""
 
-    def judge(self, row: Mapping[str, Any]) -> Judgement:
-        """Judge one kept candidate."""
-        ruling = self.rulings.of(row["anchor_sha256"], row["box"], row["positive_sha256"])
-        if row["site"] in self.sources:
-            return PairDrop.SOURCE, ruling
-        pictures = (row["anchor_sha256"], row["positive_sha256"], row["crop_sha256"])
-        if not self.taken_down.isdisjoint(pictures):
-            return PairDrop.TAKEN_DOWN, ruling
-        if not self.benchmark.isdisjoint(pictures):
-            return PairDrop.BENCHMARK, ruling
-        return PairDrop.REJECTED if ruling and ruling.decision is Decision.REJECT else None, ruling
+    def judge(self, facts: pa.Table) -> tuple[list[PairDrop | None], dict[int, Ruling]]:
+        """Judge kept candidates: why each is left out, if it is, and the rulings by row, where there are any."""
+        rulings = self._rulings(facts)
+        reasons = np.full(len(facts), None, object)
+        reasons[[row for row, ruling in rulings.items() if ruling.decision is Decision.REJECT]] = PairDrop.REJECTED
+        for column in ("anchor_sha256", "positive_sha256", "crop_sha256"):
+            reasons[_among(facts[column], self.benchmark)] = PairDrop.BENCHMARK
+        for column in ("anchor_sha256", "positive_sha256", "crop_sha256"):
+            reasons[_among(facts[column], self.taken_down)] = PairDrop.TAKEN_DOWN
+        reasons[_among(facts["site"], self.sources)] = PairDrop.SOURCE
+        return reasons.tolist(), rulings
+
+    def _rulings(self, facts: pa.Table) -> dict[int, Ruling]:
+        rows = np.flatnonzero(_among(facts["anchor_sha256"], self.rulings.photos))
+        looked_at = facts.select(["anchor_sha256", "box", "positive_sha256"]).take(pa.array(rows)).to_pylist()
+        found = {int(row): self.rulings.of(**pair) for row, pair in zip(rows, looked_at, strict=True)}
+        return {row: ruling for row, ruling in found.items() if ruling}
+
+
+def _among(values: pa.ChunkedArray, wanted: frozenset[str]) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.is_in(values, pa.array(sorted(wanted), pa.string())), bool)
 
 
 def read_selection(data: Path, sources: frozenset[str] = frozenset()) -> Selection:

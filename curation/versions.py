@@ -5,14 +5,19 @@ one of them, replaced in one rename: a reader sees the old version or the new on
 versions share is one file on disk (a hard link).
 """
 
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from curation.errors import CurationError
+from curation.tables import write_json
+
+_PINNED: Final = "pinned.json"
 
 
 class VersionError(CurationError):
@@ -72,6 +77,18 @@ class Versions:
         temporary.symlink_to(Path(self.folder.name) / name, target_is_directory=True)
         temporary.replace(self.link)
 
+    @property
+    def pinned(self) -> set[str]:
+        """Names of versions that never expire: what was pushed, or reported on."""
+        path = self.folder / _PINNED
+        return set(json.loads(path.read_text())) if path.exists() else set()
+
+    def pin(self, name: str, pinned: bool = True) -> None:
+        """Keep a version for good, or no longer. Raises `VersionError` when there is none of that name."""
+        if name not in self.names:
+            raise VersionError(f"version: must be one of {', '.join(self.names) or 'none yet'}, got {name!r}")
+        write_json(self.folder / _PINNED, sorted(self.pinned | {name} if pinned else self.pinned - {name}))
+
     def remove(self, name: str) -> None:
         """Remove a version; where it is in use, the newest other one is used instead, if there is one."""
         used = self.current
@@ -82,14 +99,14 @@ class Versions:
                 self.activate(self.names[-1])
 
     def expire(self, keep: int, spared: Collection[str] = ()) -> list[str]:
-        """Remove all but the newest `keep` versions, the one in use and those `spared`; the names of those removed.
+        """Remove all but the newest `keep` versions, pinned ones, the one in use and those `spared`; returns what went.
 
         Raises:
             VersionError: `keep` is below 1.
         """
         if keep < 1:
             raise VersionError(f"keep: must be at least 1, got {keep}")
-        spared = {*spared, *([self.current.name] if self.current else [])}
+        spared = {*spared, *self.pinned, *([self.current.name] if self.current else [])}
         old = [name for name in self.names[:-keep] if name not in spared]
         for name in old:
             shutil.rmtree(self.folder / name)

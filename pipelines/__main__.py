@@ -1,5 +1,7 @@
 """`python -m pipelines demo`: the whole graph on the sandbox, then what it reached and where to look.
 
+`python -m pipelines scale`: the chain at full size, up to the dataset, in steps that can be killed and go on.
+
 `python -m pipelines takedown`: remove a post, product or picture from everything that was made, and prove it.
 """
 
@@ -22,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
     commands = parser.add_subparsers(required=True)
     commands.add_parser("demo", help="materialize everything in the sandbox").set_defaults(run=_demo)
+    _add_scale(commands.add_parser("scale", help="crawl and curate a large drawn world; run again to go on"))
     _add_takedown(commands.add_parser("takedown", help="remove something from everything that was made, and prove it"))
     options = parser.parse_args(arguments)
     try:
@@ -30,6 +33,26 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return status
+
+
+def _add_scale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pairs", type=int, default=290_000, help="wanted (default 290000)")
+    parser.add_argument("--hours", type=float, default=8.0, help="after which no further step begins (default 8)")
+    parser.set_defaults(run=_scale)
+
+
+def _scale(settings: Settings, options: argparse.Namespace) -> int:
+    from assets.sandbox_server import SandboxError
+    from pipelines.scale import Scale, ScaleError, summary
+
+    scale = Scale(settings, options.pairs, settings.data.with_name(f"{settings.data.name}-scale"))
+    try:
+        scale.run(options.hours, lambda line: print(line, flush=True))
+    except (ScaleError, SandboxError) as error:
+        print(f"scale: {error}", file=sys.stderr)
+        return 1
+    print(summary(scale))
+    return 0
 
 
 def _add_takedown(parser: argparse.ArgumentParser) -> None:

@@ -50,9 +50,9 @@ def _annotations(options: argparse.Namespace) -> int:
 def _source(options: argparse.Namespace) -> Source:
     if options.photos is not None:
         return PhotoWorld(options.photos)
-    from sandbox.world import World  # draws: not needed to serve photos
+    from sandbox.seasons import drawn_world  # draws: not needed to serve photos
 
-    return World(options.seed, options.posts, options.products)
+    return drawn_world(options.seed, options.posts, options.products)
 
 
 def _parser() -> argparse.ArgumentParser:

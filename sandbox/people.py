@@ -7,14 +7,14 @@ part (the circles that also wear the best-sellers) and many small ones: a split 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
 
 from curation.taxonomy import CATEGORIES, ETC
 from sandbox import flaws
-from sandbox.posts import FRAMINGS, KREAM, ONTHELOOK, Copy, Photo, Post, Tag
+from sandbox.posts import FRAMINGS, KREAM, ONTHELOOK, START, Beginning, Copy, Photo, Post, Tag
 from sandbox.products import Product
 from sandbox.seeds import stream
 
@@ -31,7 +31,6 @@ ZIPF: Final = 0.3
 """Exponent of the popularity of products inside a circle."""
 KREAM_SHARE: Final = 0.75
 """Part of the posts on KREAM; the others are on OnTheLook."""
-FIRST_POST: Final = datetime(2024, 1, 1, 9, tzinfo=UTC)
 
 _WEAR: Final[Mapping[str, float]] = {"dress": 0.3, "outer": 0.3, "shoes": 0.92, "bag": 0.45, "hat": 0.36}
 """How often a slot is worn; without a dress, a top and a bottom are."""
@@ -194,7 +193,7 @@ def _post(rng: np.random.Generator, circle: Circle, best: Mapping[str, list[int]
         post_id=0,
         gone=bool(rng.random() < flaws.GONE_RATE),
         ai_made=bool(rng.random() < flaws.AI_MADE_RATE),
-        posted_at=FIRST_POST,
+        posted_at=START.posted_at,
         photos=_photos(rng),
         tags=_tags(rng, circle, outfit, best),
         user=circle.users[user],
@@ -219,19 +218,21 @@ def _repost(rng: np.random.Generator, post: Post, original: Post) -> Post:
     )
 
 
-def draw_posts(seed: int, products: Mapping[int, Product], posts: int) -> dict[str, dict[int, Post]]:
-    """Draw all posts of both sites: site → post id (from 1, without gaps; deleted ones say `gone`) → post."""
+def draw_posts(
+    seed: int, products: Mapping[int, Product], posts: int, begin: Beginning = START
+) -> dict[str, dict[int, Post]]:
+    """Draw all posts of both sites: site → post id (without gaps; deleted ones say `gone`) → post."""
     rng = stream(seed, "people")
     circles, best = draw_circles(rng, products, posts)
     weights = rng.uniform(0.7, 1.3, size=len(circles))
     members = rng.choice(len(circles), size=posts, p=weights / weights.sum())
     sites: dict[str, dict[int, Post]] = {KREAM: {}, ONTHELOOK: {}}
     sources: dict[int, list[Post]] = defaultdict(list)
-    clock = FIRST_POST
+    clock = begin.posted_at
     for circle in members.tolist():
         post = _post(rng, circles[circle], best)
         clock += timedelta(minutes=int(rng.integers(3, 240)))
-        post = replace(post, post_id=len(sites[post.site]) + 1, posted_at=clock)
+        post = replace(post, post_id=begin.post_ids[post.site] + len(sites[post.site]) + 1, posted_at=clock)
         if sources[circle] and rng.random() < flaws.REPOST_RATE:
             post = _repost(rng, post, sources[circle][int(rng.integers(len(sources[circle])))])
         elif not post.gone and not any(photo.fault for photo in post.photos):

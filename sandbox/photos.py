@@ -98,6 +98,11 @@ class PhotoWorld:
         self.posts = self._posts(pairs)
         self._check_files()
 
+    @property
+    def listed(self) -> dict[int, ShopProduct]:
+        """What the shop's listings show: everything."""
+        return self.products
+
     def photo(self, site: str, post_id: int, position: int) -> bytes:
         """The anchor's bytes. Raises `KeyError` for an unknown post, `IndexError` for an unknown photo."""
         return self._bytes(self.posts[site][post_id].photos[position].image)

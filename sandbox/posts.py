@@ -1,7 +1,8 @@
 """What a post is made of: its photos, its tags, its owner. Plain records, no drawing."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 KREAM: Final = "kream"
@@ -10,6 +11,18 @@ SITES: Final = (KREAM, ONTHELOOK)
 
 FRAMINGS: Final = ("full", "mirror", "upper", "lower", "feet")
 """How a photo is cut: the whole person, a mirror selfie, head to thigh, waist to floor, feet only."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where the numbers and the clock of a world begin: at the start, or where the world before it has ended."""
+
+    product_id: int = 10_000  # below the first one
+    post_ids: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SITES, 0))  # by site, below the first one
+    posted_at: datetime = datetime(2024, 1, 1, 9, tzinfo=UTC)
+
+
+START: Final = Beginning()
 
 
 @dataclass(frozen=True)

@@ -224,8 +224,8 @@ def _name(style: GarmentStyle, number: int) -> str:
     return f"{tint.title()} {style.cut.replace('_', ' ').title()} {number:03d}"
 
 
-def draw_catalogue(rng: np.random.Generator, total: int, first_id: int = 10_001) -> dict[int, Product]:
-    """Draw `total` products; ids rise with random gaps, and a family's ids lie apart, as in a shop.
+def draw_catalogue(rng: np.random.Generator, total: int, before: int = 10_000) -> dict[int, Product]:
+    """Draw `total` products; ids rise with random gaps from above `before`, a family's ids lie apart, as in a shop.
 
     Raises ValueError when `total` is too small to hold one product of each class.
     """
@@ -239,7 +239,7 @@ def draw_catalogue(rng: np.random.Generator, total: int, first_id: int = 10_001)
             entries += [(family, style) for style in members]
             family += 1
     order = rng.permutation(len(entries))
-    ids = first_id + np.cumsum(rng.integers(1, 9, size=len(entries)))
+    ids = before + 1 + np.cumsum(rng.integers(1, 9, size=len(entries)))
     products = (_product(rng, int(ids[i]), *entries[int(order[i])]) for i in range(len(entries)))
     return {product.product_id: product for product in products}
 

@@ -13,7 +13,7 @@ from sandbox.drawing.dresser import Look
 from sandbox.drawing.scene import draw_photo
 from sandbox.drawing.thumbnail import draw_side, draw_thumbnail
 from sandbox.people import GARMENTS_PER_POST, draw_posts
-from sandbox.posts import KREAM, ONTHELOOK, Photo, Post, Tag
+from sandbox.posts import KREAM, ONTHELOOK, START, Beginning, Photo, Post, Tag
 from sandbox.products import ETC_SHARE, Product, draw_catalogue, draw_style
 from sandbox.seeds import stream
 
@@ -27,17 +27,23 @@ _CACHED_PHOTOS: Final = 8  # encoded photos kept: a page asks for one photo in s
 class World:
     """A seeded world of `posts` posts over both sites and `products` products (by default as many as they need).
 
-    Raises ValueError when `posts` is not positive, or `products` leaves a class empty.
+    `begin` says where its ids and dates begin. Raises ValueError when `posts` is not positive, or `products` leaves a
+    class empty.
     """
 
-    def __init__(self, seed: int, posts: int, products: int | None = None) -> None:
+    def __init__(self, seed: int, posts: int, products: int | None = None, begin: Beginning = START) -> None:
         if posts < 1:
             raise ValueError(f"posts: must be at least 1, is {posts}")
         self.seed = seed
         total = products or max(MIN_PRODUCTS, round(posts * GARMENTS_PER_POST / (1 - ETC_SHARE)))
-        self.products: dict[int, Product] = draw_catalogue(stream(seed, "catalogue"), total)
-        self.posts: dict[str, dict[int, Post]] = draw_posts(seed, self.products, posts)
+        self.products: dict[int, Product] = draw_catalogue(stream(seed, "catalogue"), total, begin.product_id)
+        self.posts: dict[str, dict[int, Post]] = draw_posts(seed, self.products, posts, begin)
         self._original = lru_cache(_CACHED_PHOTOS)(self._encode_photo)
+
+    @property
+    def listed(self) -> dict[int, Product]:
+        """What the shop's listings show: everything."""
+        return self.products
 
     def site_product_id(self, site: str, product_id: int) -> str:
         """Return the id under which a site knows a product: KREAM's is the number itself."""

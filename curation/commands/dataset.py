@@ -21,7 +21,11 @@ def add_commands(commands: Any) -> None:
     audit.set_defaults(run=_audit)
     versions = commands.add_parser("versions", help="list the dataset's versions, switch, remove old ones")
     versions.add_argument("--use", metavar="VERSION", help="make this version the one in use")
-    versions.add_argument("--keep", type=int, metavar="N", help="remove all but the newest N and the one in use")
+    versions.add_argument(
+        "--keep", type=int, metavar="N", help="remove all but the newest N, pinned ones, and the one in use"
+    )
+    versions.add_argument("--pin", metavar="VERSION", help="keep this version for good")
+    versions.add_argument("--unpin", metavar="VERSION", help="let it expire again")
     versions.set_defaults(run=_versions)
     publish = commands.add_parser("publish", help="publish what verdicts and audits changed")
     publish.set_defaults(run=_publish)
@@ -61,12 +65,15 @@ def _versions(options: argparse.Namespace) -> Answers:
     versions = Versions(options.data / "pair_dataset")
     if options.use:
         versions.activate(options.use)
+    for name, pinned in ((options.pin, True), (options.unpin, False)):
+        if name:
+            versions.pin(name, pinned)
     removed = versions.expire(options.keep) if options.keep is not None else []
     used = versions.current
     manifests = [read_manifest(versions.folder / name) for name in versions.names]
     shown = ("version", "created_at", "rows", "difference", "left_out", "fingerprint")
     listed = [{name: manifest[name] for name in shown} for manifest in manifests]
-    yield {"in_use": used and used.name, "removed": removed, "versions": listed}
+    yield {"in_use": used and used.name, "pinned": sorted(versions.pinned), "removed": removed, "versions": listed}
 
 
 def _publish(options: argparse.Namespace) -> Answers:
@@ -99,8 +106,11 @@ def _push(options: argparse.Namespace) -> Answers:
 
     from curation.hub import push
 
-    used = Versions(options.data / "pair_dataset").current
+    versions = Versions(options.data / "pair_dataset")
+    used = versions.current
     if used is None:
         raise CurationError(f"{options.data}/pair_dataset: there is no version to push")
     api = HfApi(endpoint=options.endpoint)
-    yield asdict(push(used, options.repo, api, private=not options.public, squash=options.squash))
+    done = push(used, options.repo, api, private=not options.public, squash=options.squash)
+    versions.pin(used.name)  # what others may have is kept here too
+    yield asdict(done)

@@ -146,7 +146,7 @@ class KreamSite(Site):
 
     def _listed(self, request: Request) -> list[Product]:
         wanted = {int(part) for part in request.query_params.get("shop_category_id", "").split(",") if part.isdigit()}
-        listed = [product for product in self.source.products.values() if product.shop_category_id in wanted]
+        listed = [product for product in self.source.listed.values() if product.shop_category_id in wanted]
         start = (max(1, _number(request, "page", 1)) - 1) * _CARDS_PER_PAGE
         return listed[start : start + _CARDS_PER_PAGE]
 

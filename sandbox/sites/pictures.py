@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from sandbox.sites.addresses import PictureKey
 from sandbox.sites.source import Source
 
-_CACHE_BYTES: Final = 48 * 2**20  # enough for the pictures of the posts that are being crawled at one time
+_CACHE_BYTES: Final = 96 * 2**20  # the thumbnails of a thousand posts, and the photos that are being crawled
 _MAX_PIXELS: Final = 40_000_000  # a bomb is served as it is, never opened here
 _MAGIC: Final = (
     (b"\xff\xd8\xff", "image/jpeg"),

@@ -68,6 +68,8 @@ class Source(Protocol):
     @property
     def products(self) -> Mapping[int, Product]: ...  # noqa: D102
     @property
+    def listed(self) -> Mapping[int, Product]: ...  # noqa: D102 - what the shop's listings show
+    @property
     def posts(self) -> Mapping[str, Mapping[int, Post]]: ...  # noqa: D102
 
     def photo(self, site: str, post_id: int, position: int) -> bytes:

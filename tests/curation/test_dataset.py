@@ -106,9 +106,9 @@ def test_write_pair_dataset__splits_stay_and_never_leak(tmp_path: Path) -> None:
     before = {row["post_id"]: row["split"] for row in ShardedTable(tmp_path / "pair_dataset").table().to_pylist()}
     more = [candidate_row(i, product_id=str(i - 100)) for i in range(100, 200)]  # the same products, worn again
     _publish(tmp_path, 100, more=more)
-    rows = ShardedTable(tmp_path / "pair_dataset").table().to_pylist()
-    assert {row["post_id"]: row["split"] for row in rows if row["post_id"] < 100} == before
-    assert crossing_keys([leak_keys(row) for row in rows], [row["split"] for row in rows]) == set()
+    table = ShardedTable(tmp_path / "pair_dataset").table()
+    assert {row["post_id"]: row["split"] for row in table.to_pylist() if row["post_id"] < 100} == before
+    assert crossing_keys(leak_keys(table), table["split"].to_pylist()) == set()
 
 
 def test_write_pair_dataset__reviewers_and_benchmarks_have_their_say(tmp_path: Path) -> None:
@@ -182,5 +182,5 @@ def test_photo_ties__join_posts_by_any_photo(tmp_path: Path) -> None:
     clusters = [clustered("a", "a"), clustered("b", "a"), clustered("c", "c")]
     write_shard(tmp_path / "h", "0", HASHES, [rows_to_batch(hashes, HASHES)], fingerprint="h")
     write_shard(tmp_path / "c", "0", CLUSTERS, [rows_to_batch(clusters, CLUSTERS)], fingerprint="c")
-    ties = sorted(photo_ties(ShardedTable(tmp_path / "h"), ShardedTable(tmp_path / "c")))
+    ties = sorted(photo_ties(ShardedTable(tmp_path / "h"), ShardedTable(tmp_path / "c")).to_pylist())
     assert ties == [["post:kream/1", "photo-cluster:a"], ["post:kream/2", "photo-cluster:a"]]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.splits import SplitShares, assign_splits, crossing_keys, known_splits
+from curation.splits import SplitShares, assign_splits, crossing_keys
 from curation.taxonomy import SPLITS
 
 KEYS = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 25)).map(
@@ -17,10 +17,6 @@ DATA = st.lists(KEYS, min_size=1, max_size=80)
 
 def _rows(groups: int, size: int, tag: str = "") -> list[list[str]]:
     return [[f"post:{tag}{group}/{i}", f"product:{tag}{group}"] for group in range(groups) for i in range(size)]
-
-
-def _known(rows: list[list[str]], splits: list) -> dict:
-    return known_splits(zip(rows, splits, strict=True))
 
 
 def test_assign_splits__shares_of_small_groups() -> None:
@@ -68,7 +64,7 @@ def test_assign_splits__nothing_is_held_out_where_no_share_is() -> None:
 
 def test_assign_splits__a_test_group_that_meets_a_train_group_trains() -> None:
     rows = [["post:1"], ["post:2"], *_rows(60, 1)]
-    known = {"post:1": "test", "post:2": "train"}
+    known = ([["post:1"], ["post:2"]], ["test", "train"])
     merged = assign_splits([*rows, ["post:1", "post:2"]], known=known)
     assert assign_splits(rows, known=known)[:2] == ["test", "train"]
     assert (merged[0], merged[1], merged[-1]) == ("train", "train", "train")
@@ -78,7 +74,7 @@ def test_assign_splits__a_test_group_that_meets_a_train_group_trains() -> None:
 @given(DATA, DATA)
 def test_assign_splits__growth_moves_a_row_only_towards_train(before: list[list[str]], more: list[list[str]]) -> None:
     old = assign_splits(before)
-    new = assign_splits(before + more, known=_known(before, old))
+    new = assign_splits(before + more, known=(before, old))
     assert crossing_keys(before + more, new) == set()
     assert all(SPLITS.index(now) <= SPLITS.index(then) for now, then in zip(new, old, strict=False))
 
@@ -87,7 +83,7 @@ def test_assign_splits__growth_moves_a_row_only_towards_train(before: list[list[
 @given(DATA, st.integers(1, 200))
 def test_assign_splits__growth_that_touches_no_group_moves_nothing(before: list[list[str]], count: int) -> None:
     old = assign_splits(before)
-    assert assign_splits(before + _rows(count, 2, "new"), known=_known(before, old))[: len(before)] == old
+    assert assign_splits(before + _rows(count, 2, "new"), known=(before, old))[: len(before)] == old
 
 
 @settings(max_examples=60, deadline=None)

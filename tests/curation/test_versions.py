@@ -56,3 +56,16 @@ def test_expire__keeps_the_newest_and_the_one_in_use(tmp_path: Path) -> None:
     assert versions.expire(keep=2) == ["0001", "0003"]
     assert versions.names == ["0002", "0004", "0005"]
     assert Versions(tmp_path / "none").expire(keep=1) == []
+
+
+def test_expire__spares_pinned_versions(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    for text in "abcd":
+        _publish(versions, text)
+    versions.pin("0001")
+    versions.pin("0002")
+    versions.pin("0002", pinned=False)
+    assert versions.expire(keep=1) == ["0002", "0003"]
+    assert (versions.names, versions.pinned) == (["0001", "0004"], {"0001"})
+    with pytest.raises(VersionError, match="must be one of 0001, 0004, got '0002'"):
+        versions.pin("0002")

@@ -66,6 +66,10 @@ class TinyWorld:
     broken: dict[tuple[str, int], bytes | None] = field(default_factory=dict)
     seed: int = 7
 
+    @property
+    def listed(self) -> dict[int, TinyProduct]:
+        return self.products
+
     def photo(self, site: str, post_id: int, position: int) -> bytes:
         self.posts[site][post_id].photos[position]
         return self._or_broken("photo", post_id, picture(1000 * post_id + position + len(site)))

@@ -1,0 +1,241 @@
+"""The chain at full size: a drawn world of as many posts as give so many pairs, in steps that may be killed.
+
+Every step crawls some more posts and takes them through the assets of every run, up to crops and categories. Whenever
+the posts have doubled, and at the end, clusters, pairs and dataset follow, so that what is made anew each time costs
+about twice its last time altogether. Models are not trained here but taken from a small world. `steps.jsonl` has a
+line for each step that is done: it is where the next run goes on, and what the rates are reckoned from.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from assets.io_manager import adopt
+from assets.memory import MemoryPeak
+from assets.sandbox_server import SandboxAddress, ensure_serving
+from curation.tables import ShardedTable
+from pipelines.environments import PREFIX, Settings
+
+log = logging.getLogger(__name__)
+
+PAIRS_PER_POST: Final = 2.2  # 2.4 on small worlds; the crawl ends when there are enough pairs
+_BLOCK: Final = 250  # post ids per shard
+_BLOCKS: Final = {"kream": 3, "onthelook": 1}  # of a unit; the sandbox has three posts on KREAM for one on OnTheLook
+UNIT: Final = _BLOCK * sum(_BLOCKS.values())  # posts
+_GROWTH: Final = 8  # a step is this part of what is there: starting the assets costs some seconds each
+_MODELS: Final = {"detector": "detector", "category_classifier": "classifier"}  # asset → folder of its checkpoint
+_TRAINING: Final = ("kream_catalog", "detection_dataset", *_MODELS)
+_CRAWL: Final = ("kream_posts", "onthelook_posts")
+_STEP: Final = (*_CRAWL, "image_hashes", "post_crops", "thumbnail_categories")
+_FINISH: Final = ("duplicate_clusters", "pair_matches", "pair_verifier", "candidate_pairs", "pair_dataset")
+_COSTS: Final = ("seconds", "processor_seconds")
+_GIB: Final = 2**30
+
+
+class ScaleError(Exception):
+    """Raised when a run of the assets fails, or another process is at work in the same folder."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One run at full size.
+
+    Args:
+        settings: seed, port, and the data folder whose models are used if it has any.
+        pairs: wanted.
+        folder: of the tables.
+    """
+
+    settings: Settings
+    pairs: int
+    folder: Path
+
+    @cached_property
+    def posts(self) -> int:
+        """Of the world."""
+        return -(-round(self.pairs / PAIRS_PER_POST) // UNIT) * UNIT
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """What was done."""
+        path = self.folder / "steps.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def run(self, hours: float, say: Callable[[str], None] = log.info) -> None:
+        """Go on where the last run ended, until there are enough pairs or the time is over.
+
+        Args:
+            hours: after which no step begins; there is always one.
+            say: called with a line after each step.
+
+        Raises:
+            ScaleError: see there.
+        """
+        start = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # handed to each child: what a kill leaves holds it
+            except BlockingIOError:
+                raise ScaleError(
+                    f"{self.folder}: another process is at work there, or what a killed one left"
+                ) from None
+            self._take_models(lock.fileno())
+            while not (steps := self.steps) or (
+                not self._enough(steps[-1]) and time.monotonic() - start < 3600 * hours
+            ):
+                self._step(steps, lock.fileno())
+                say(self.state())
+            if not steps[-1]["finished"]:
+                self._finish(lock.fileno())
+
+    def _enough(self, step: dict[str, Any]) -> bool:
+        return bool(step["pairs"] >= self.pairs or step["posts"] >= self.posts)
+
+    def state(self) -> str:
+        """One line on how far it is."""
+        last, peak = self.steps[-1], max(step["peak_gib"] for step in self.steps)
+        return (
+            f"{last['posts']:,} of {self.posts:,} posts, {last['pairs']:,} of {self.pairs:,} pairs, "
+            f"peak {peak:.1f} GiB, on disk {last['disk_gib']:.1f} GiB, last step {last['seconds'] / 60:.0f} min"
+        )
+
+    def _step(self, steps: list[dict[str, Any]], lock: int) -> None:
+        """Crawl some more, and derive from it what needs no other posts; the rest when the posts have doubled."""
+        done = steps[-1]["posts"] // UNIT if steps else 0
+        last = min(done + max(1, done // _GROWTH), self.posts // UNIT)
+        finished = max((step["posts"] for step in steps if step["finished"]), default=0)
+        finish = last * UNIT >= max(2 * finished, UNIT) or last * UNIT == self.posts
+        blocks = {
+            f"{site}_posts": {"config": {"blocks": f"{number * done}-{number * last - 1}"}}
+            for site, number in _BLOCKS.items()
+        }
+        assets = (*_STEP, *(_FINISH if finish else ()), *(() if done else ("kream_catalog",)))
+        self._work(assets, last * UNIT, lock, {"ops": blocks})
+
+    def _finish(self, lock: int) -> None:
+        self._work(_FINISH, self.steps[-1]["posts"], lock, {})
+
+    def _work(self, assets: tuple[str, ...], posts: int, lock: int, config: dict[str, Any]) -> None:
+        """Materialize some assets, and note what that took."""
+        address = SandboxAddress(self.settings.seed, self.posts, "", self.settings.sandbox_port)
+        ensure_serving(address)  # as a child of this process: its memory counts
+        start, served = time.monotonic(), _server_seconds(address)
+        with MemoryPeak() as memory:
+            _materialize(self._environment(self.folder, self.posts), assets, self.folder / "log", lock, config)
+        stages = {name: json.loads((self.folder / "stages" / f"{name}.json").read_text()) for name in assets}
+        link = self.folder / "pair_dataset"
+        done = {
+            "posts": posts,
+            "finished": _FINISH[-1] in assets,
+            "pairs": ShardedTable(link.resolve()).rows if link.exists() else 0,
+            "seconds": round(time.monotonic() - start, 1),
+            "server_seconds": round(_server_seconds(address) - served, 1),
+            "stages": {name: {key: row[key] for key in _COSTS} for name, row in stages.items()},
+            "peak_gib": round(memory.gib, 2),
+            "disk_gib": round(_disk(self.folder) / _GIB, 2),
+        }
+        with (self.folder / "steps.jsonl").open("a") as file:
+            file.write(json.dumps(done) + "\n")
+
+    def _take_models(self, lock: int) -> None:
+        """Detector and classifier: those of the data folder, or trained now on a world of a thousand posts."""
+        if all((self.folder / "models" / name).is_dir() for name in _MODELS.values()):
+            return
+        source = self.settings.data
+        if not all((source / "models" / name / "manifest.json").is_file() for name in _MODELS.values()):
+            source = self.folder / "school"
+            log.warning("no models in %s: training them on a small world first", self.settings.data)
+            _materialize(self._environment(source, 1000), _TRAINING, self.folder / "log", lock, {})
+        for asset, name in _MODELS.items():
+            shutil.copytree(source / "models" / name, self.folder / "models" / name, dirs_exist_ok=True)
+            adopt(self.folder, asset, self.folder / "models" / name)
+
+    def _environment(self, data: Path, posts: int) -> dict[str, str]:
+        own = {"PROFILE": "sandbox", "DATA": str(data), "POSTS": str(posts), "PHOTOS": "", "BLOCK_SIZE": str(_BLOCK)}
+        return {**os.environ, **{f"{PREFIX}{name}": value for name, value in own.items()}}
+
+
+def rates(steps: list[dict[str, Any]], posts: int) -> dict[str, dict[str, float]]:
+    """Hours of each stage so far and, reckoned from them, for so many posts; of the processor and by the clock.
+
+    Stages of every step grow with the posts. Those that follow a doubling are reckoned as twice their last time each.
+    """
+    spent: dict[str, dict[str, float]] = defaultdict(lambda: {"processor": 0.0, "clock": 0.0})
+    last: dict[str, dict[str, float]] = {}
+    for step in steps:
+        spent["sandbox"]["processor"] += step["server_seconds"]
+        for name, stage in step["stages"].items():
+            last[name] = {"processor": stage["processor_seconds"], "clock": stage["seconds"]}
+            for kind, seconds in last[name].items():
+                spent[name][kind] += seconds
+    done = steps[-1]["posts"]
+    table = {}
+    for name, of in spent.items():
+        known = {kind: 2 * value for kind, value in last[name].items()} if name in _FINISH else of
+        ahead = {f"{kind}_ahead": value / 3600 * posts / done for kind, value in known.items()}
+        table[name] = {**{kind: value / 3600 for kind, value in of.items()}, **ahead}
+    return table
+
+
+def summary(scale: Scale) -> str:
+    """What every stage took, what it would take to the end, and the figures as JSON."""
+    steps = scale.steps
+    table = rates(steps, scale.posts)
+    lines = [
+        f"{'hours':<24}{'processor':>12}{'clock':>8}   for all {scale.posts:,} posts:{'processor':>12}{'clock':>8}"
+    ]
+    for name, of in table.items():
+        lines.append(
+            f"{name:<24}{of['processor']:>12.2f}{of['clock']:>8.2f}{'':>28}"
+            f"{of['processor_ahead']:>12.2f}{of['clock_ahead']:>8.2f}"
+        )
+    figures = {
+        "posts": steps[-1]["posts"],
+        "pairs": steps[-1]["pairs"],
+        "hours": round(sum(step["seconds"] for step in steps) / 3600, 2),
+        "processor_hours": round(sum(of["processor"] for of in table.values()), 2),
+        "processor_hours_for_all": round(sum(of["processor_ahead"] for of in table.values()), 1),
+        "peak_gib": max(step["peak_gib"] for step in steps),
+        "disk_gib": steps[-1]["disk_gib"],
+        "disk_gib_for_all": round(steps[-1]["disk_gib"] * scale.posts / steps[-1]["posts"], 1),
+    }
+    return "\n".join([scale.state(), *lines, json.dumps(figures)])
+
+
+def _materialize(
+    environment: dict[str, str], assets: tuple[str, ...], log: Path, lock: int, config: dict[str, Any]
+) -> None:
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", ",".join(assets)]
+    command += ["-m", "pipelines.definitions", "--config-json", json.dumps(config)]
+    with log.open("a") as output:
+        done = subprocess.run(command, env=environment, stdout=output, stderr=output, pass_fds=(lock,), check=False)
+    if done.returncode:
+        raise ScaleError(f"{', '.join(assets)}: the run failed, see the end of {log}; run again to go on")
+
+
+def _server_seconds(address: SandboxAddress) -> float:
+    """Processor time of the sandbox's server."""
+    with urllib.request.urlopen(f"{address.urls['kream']}/__sandbox", timeout=60) as response:  # noqa: S310 - loopback
+        times = psutil.Process(json.load(response)["pid"]).cpu_times()
+    return float(times.user + times.system)
+
+
+def _disk(folder: Path) -> int:
+    """Bytes on disk; a file that versions share is one."""
+    stats = {stat.st_ino: stat for path in folder.rglob("*") if (stat := path.lstat())}
+    return sum(512 * stat.st_blocks for stat in stats.values())

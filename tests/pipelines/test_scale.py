@@ -1,0 +1,97 @@
+"""The run at full size: which step comes next, what is taken over, what the rates say; its assets are stood in for."""
+
+import fcntl
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import scale as module
+from pipelines.environments import Settings
+from pipelines.scale import UNIT, Scale, ScaleError, rates, summary
+from tests.curation.builders import candidate_row, candidates
+
+Calls = list[tuple[tuple[str, ...], dict[str, Any]]]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """What was materialized, and with which blocks; every run takes 2 s a stage and makes ten rows a dataset."""
+    made: Calls = []
+
+    def materialize(environment: dict[str, str], assets: tuple[str, ...], *rest: Any) -> None:
+        data = Path(environment["FASHION_DATA"])
+        for name in assets:
+            (data / "stages").mkdir(parents=True, exist_ok=True)
+            (data / "stages" / f"{name}.json").write_text(json.dumps({"seconds": 2.0, "processor_seconds": 1.0}))
+        if "pair_dataset" in assets:
+            rows = [candidate_row(i) for i in range(10)]
+            candidates(data / "pair_dataset", {f"{len(made):03d}": rows})
+        made.append((assets, {name: op["config"]["blocks"] for name, op in rest[-1].get("ops", {}).items()}))
+
+    monkeypatch.setattr(module, "_materialize", materialize)
+    monkeypatch.setattr(module, "ensure_serving", lambda address: None)
+    monkeypatch.setattr(module, "_server_seconds", lambda address: 5.0)
+    return made
+
+
+def _scale(tmp_path: Path, pairs: int = 40_000) -> Scale:
+    for name in ("detector", "classifier"):
+        (tmp_path / "data" / "models" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "models" / name / "manifest.json").write_text("{}")
+    return Scale(Settings(data=tmp_path / "data"), pairs, tmp_path / "data-scale")
+
+
+def test_run__steps_grow_and_the_rest_follows_a_doubling(tmp_path: Path, calls: Calls) -> None:
+    scale = _scale(tmp_path)
+    scale.run(hours=1)
+    assert scale.posts == 19 * UNIT
+    assert calls[0][1] == {"kream_posts": "0-2", "onthelook_posts": "0-0"}
+    assert calls[-1][1] == {"kream_posts": "54-56", "onthelook_posts": "18-18"}
+    assert [step["posts"] // UNIT for step in scale.steps] == [*range(1, 17), 18, 19]
+    assert [step["posts"] // UNIT for step in scale.steps if step["finished"]] == [1, 2, 4, 8, 16, 19]
+    assert [("kream_catalog" in assets) for assets, _ in calls] == [True] + 17 * [False]
+
+
+def test_run__goes_on_after_its_time_is_over(tmp_path: Path, calls: Calls) -> None:
+    for posts in (1, 2, 3):
+        _scale(tmp_path).run(hours=0)
+        assert _scale(tmp_path).steps[-1]["posts"] == min(posts, 1) * UNIT
+    _scale(tmp_path).run(hours=1)
+    assert _scale(tmp_path).steps[-1]["posts"] == 19 * UNIT
+    assert calls[1][1] == {"kream_posts": "3-5", "onthelook_posts": "1-1"}
+
+
+def test_run__stops_with_enough_pairs(tmp_path: Path, calls: Calls) -> None:
+    scale = Scale(_scale(tmp_path).settings, 10, tmp_path / "data-scale")
+    scale.run(hours=1)
+    assert len(calls) == 1
+
+
+def test_run__takes_models_over(tmp_path: Path, calls: Calls) -> None:
+    scale = _scale(tmp_path)
+    scale.run(hours=0)
+    reference = json.loads((scale.folder / "references" / "category_classifier.json").read_text())
+    assert Path(reference["directory"]) == scale.folder / "models" / "classifier"
+    assert (scale.folder / "models" / "detector" / "manifest.json").is_file()
+
+
+def test_run__one_at_a_time(tmp_path: Path, calls: Calls) -> None:
+    scale = _scale(tmp_path)
+    scale.folder.mkdir()
+    with (scale.folder / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ScaleError, match="process is at work"):
+            scale.run(hours=1)
+
+
+def test_rates__reckon_what_is_left(tmp_path: Path, calls: Calls) -> None:
+    scale = _scale(tmp_path)
+    scale.run(hours=1)
+    steps = [step for step in scale.steps if step["posts"] <= 4 * UNIT]
+    table = rates(steps, 8 * UNIT)
+    assert table["image_hashes"]["processor"] == pytest.approx(4 / 3600)
+    assert table["image_hashes"]["processor_ahead"] == pytest.approx(8 / 3600)
+    assert table["candidate_pairs"]["clock_ahead"] == pytest.approx(2 * 2 * 2 / 3600)
+    assert json.loads(summary(scale).splitlines()[-1])["posts"] == scale.posts
