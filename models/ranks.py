@@ -51,6 +51,13 @@ class Ranks:
         parts[self.number] = rows.detach() + self.count * (rows - rows.detach()) if rows.requires_grad else rows
         return torch.cat(parts)
 
+    def mean(self, value: Tensor) -> float:
+        """Mean of a number over the processes."""
+        total = value.detach().clone()
+        if self.count > 1:
+            _together(lambda: dist.all_reduce(total))
+        return total.item() / self.count
+
     def average_gradients(self, model: nn.Module) -> None:
         """Replace each gradient by its mean over the processes; one that a process has none of is 0 there."""
         if self.count == 1:

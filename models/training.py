@@ -76,7 +76,7 @@ def fit(
         training.update()
         training.pace.step_done()
         if training.step % _LOG_EVERY == 0 or training.step == 1:
-            facts = {"loss": value.item(), "gradient_norm": norm.item(), "learning_rate": training.learning_rate}
+            facts = {"loss": ranks.mean(value), "gradient_norm": norm.item(), "learning_rate": training.learning_rate}
             progress("step", step=training.step, **facts, **training.pace.recent(config.batch), **watch())
         if training.step in marks:
             with training.averaged():

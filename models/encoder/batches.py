@@ -1,6 +1,7 @@
 """Which pairs a batch is made of, and the batches."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -51,7 +52,7 @@ class TrainingBatches(Batches):
             if config.in_memory
             else StreamedPairs(keys, size, processor, config.cache_dir)
         )
-        super().__init__(self._make, 0 if config.in_memory else config.workers)
+        super().__init__(partial(_batch, self._sampler, self._pictures), 0 if config.in_memory else config.workers)
         self._embed = embed
         self._ranks = ranks
         self._every = config.mine_every if config.hard_negatives else 0
@@ -76,9 +77,6 @@ class TrainingBatches(Batches):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take in what `state_dict` gave."""
         self._sampler.neighbours = state["neighbours"].numpy() if state else None
-
-    def _make(self, step: int) -> list[Tensor]:
-        return self._pictures.__getitems__(self._sampler.rows(step))
 
     def _thumbnail_vectors(self) -> NDArray[np.float32]:
         rows = self._sampler.first_rows
@@ -182,6 +180,10 @@ class PairBatches:
     def _row(self, product: int, turn: int) -> int:
         rows = self._rows[product]
         return rows[turn % len(rows)]
+
+
+def _batch(sampler: PairBatches, pictures: PairPictures | StreamedPairs, step: int) -> list[Tensor]:
+    return pictures.__getitems__(sampler.rows(step))
 
 
 def nearest(vectors: NDArray[np.float32], categories: NDArray[np.str_], count: int) -> Rows:
