@@ -94,7 +94,7 @@ def prepare(network: Any, config: TrainerConfig) -> None:
     """Switch on what the configuration asks of a transformers model. Raises `ConfigError` when it cannot be had."""
     if config.gradient_checkpointing:
         try:
-            network.gradient_checkpointing_enable()
+            network.activation_checkpointing_enable()
         except ValueError as error:
             raise ConfigError(f"gradient_checkpointing: {error}") from error
     if config.compile:
