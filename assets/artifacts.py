@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from assets.once import once
-from assets.pictures import curve_metadata
+from assets.pictures import curves_metadata
 from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows
 from curation.tables import write_json
@@ -34,6 +34,8 @@ def train(
     **changes: Any,
 ) -> Path:
     """Train one model, unless its checkpoint is of this very data and configuration; return the checkpoint.
+
+    After a cancelled or killed run the child goes on from the last state that it saved.
 
     Args:
         context: of the asset.
@@ -77,17 +79,16 @@ def each(work: Callable[[Name], Made], names: Iterable[Name], side_by_side: int)
 
 
 def model_outcome(checkpoint: Path, metric: str, floor: float, check: str, **metadata: Any) -> Outcome:
-    """Outcome of a training: the metrics of the weights that were kept, the loss curve, and the check that gates it."""
+    """Outcome of a training: the metrics of the weights that were kept, the curves, and the check that gates it."""
     manifest = manifest_of(checkpoint)
     metrics = manifest["metrics"]
     events = read_progress(checkpoint / "progress.jsonl")
-    steps = [event for event in events if event["event"] == "step"]
     passed = metrics[metric] >= floor
     facts = {
         "version": manifest["version"],
         **{name: value for name, value in metrics.items() if isinstance(value, int | float)},
         "config": dg.MetadataValue.json(manifest["config"]),
-        "loss": curve_metadata([(event["step"], event["loss"]) for event in steps], "loss by step"),
+        "curves": curves_metadata(events),
         **metadata,
     }
     rows = Rows(int(metrics["step"]), int(metrics["step"]))

@@ -11,6 +11,8 @@ from typing import Final
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
+from crawlers.process import die_with_parent
+
 _ROOMS: Final = ("crawlers", "curation", "models", "search")
 
 
@@ -28,6 +30,7 @@ class PipeHandler(logging.Handler):
 
 def main() -> None:
     """Run the module named by the first argument with the others."""
+    die_with_parent()  # a killed run leaves no training behind that the next run would meet in its folder
     module, *arguments = sys.argv[1:]
     with open_dagster_pipes() as pipes:
         handler = PipeHandler(pipes)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -91,11 +92,26 @@ def boxes_sheet_metadata(dataset: Path, tiles: int = 14) -> dg.MarkdownMetadataV
     return picture_metadata(contact_sheet(images, columns=7, tile=150), "pictures with boxes")
 
 
-def curve_metadata(points: Sequence[tuple[float, float]], title: str) -> dg.MarkdownMetadataValue:
-    """A line chart of (step, value)."""
-    from models.pictures import curve
+def curves_metadata(events: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Charts by step of every number in the events `step` and `evaluation` of a training, as in TensorBoard.
 
-    return picture_metadata(curve({title: points}, title), title)
+    A number that was measured only once has no curve.
+    """
+    from models.pictures import curve, tiled
+
+    lines: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for event in events:
+        for name, value in event.items():
+            if event["event"] in ("step", "evaluation") and name not in ("step", "seconds") and _is_number(value):
+                lines[name].append((event["step"], value))
+    charts = [curve({name: points}, name) for name, points in lines.items() if len(points) > 1]
+    if not charts:
+        return dg.MetadataValue.md("too short for a curve")
+    return picture_metadata(tiled(charts, columns=2), "curves by step")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def bars_metadata(values: Mapping[str, float], title: str) -> dg.MarkdownMetadataValue:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import torch  # noqa: TID253
 from torch import nn  # noqa: TID253
@@ -29,6 +29,16 @@ class WeightAverage:
                 self._weights[name].lerp_(tensor, share)
             else:
                 self._weights[name].copy_(tensor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` takes in again."""
+        return {"steps": self._steps, "weights": self._weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where another average was."""
+        self._steps = state["steps"]
+        for name, tensor in state["weights"].items():
+            self._weights[name].copy_(tensor)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -1,8 +1,8 @@
 """Checkpoint directories: written whole or not at all, described by `manifest.json`, verified when read.
 
 A directory holds what transformers wrote (`config.json`, `preprocessor_config.json`, `model.safetensors`), the
-training's `progress.jsonl`, and the manifest. Published checkpoints have no manifest; they load too, and get one with
-what their files tell.
+training's `progress.jsonl` and its curves for TensorBoard, and the manifest. Published checkpoints have no manifest;
+they load too, and get one with what their files tell.
 """
 
 import functools
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from curation.tables import file_fingerprint, write_json
 from models.errors import CheckpointError
+from models.progress import CURVES
 from models.progress import FILE_NAME as PROGRESS
 
 Kind = Literal["detector", "classifier", "encoder"]
@@ -67,6 +68,8 @@ def save_checkpoint(
         write(temporary)
         if (out / PROGRESS).is_file():
             shutil.copyfile(out / PROGRESS, temporary / PROGRESS)
+        if (out / CURVES).is_dir():
+            shutil.copytree(out / CURVES, temporary / CURVES)
         manifest = Manifest(
             kind=kind,
             version=_version(temporary),

@@ -41,10 +41,25 @@ class TrainerConfig(BaseModel):
     )
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     evaluations: int = Field(3, ge=1, description="how often the validation set is measured, the last step included")
+    patience: int = Field(0, ge=0, description="stop after so many evaluations in a row without a better one; 0: never")
+    checkpoint_every: float = Field(
+        2.0,
+        ge=0,
+        description="minutes between two states, from which a killed training goes on; 0: none is saved",
+    )
     seed: int = Field(0, ge=0, description="seeds weights, order and augmentation")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="of the forward pass")
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass: half the memory for a quarter more time"
+    )
+    compile: bool = Field(
+        False, description="let torch.compile write code for the network: minutes before the first step"
+    )
     threads: int = Field(1, ge=0, description="CPU threads of torch; 0: all cores this process may use")
+    processes: int = Field(
+        1, ge=1, description="on this machine, which share each batch; with torchrun its own number counts"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -92,6 +92,15 @@ def curve(series: Series, title: str, x_name: str = "step") -> Image.Image:
     return image
 
 
+def tiled(charts: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Charts of one size side by side, row by row."""
+    width, height = charts[0].size
+    sheet = Image.new("RGB", (width * min(columns, len(charts)), height * -(-len(charts) // columns)), _PAPER)
+    for index, chart in enumerate(charts):
+        sheet.paste(chart, (index % columns * width, index // columns * height))
+    return sheet
+
+
 def matrix(counts: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
     """A confusion matrix: rows truth, columns prediction, darker for a larger share of the row."""
     left, top, size = 70, 30, len(names)

@@ -51,11 +51,21 @@ class Ranks:
         parts[self.number] = rows.detach() + self.count * (rows - rows.detach()) if rows.requires_grad else rows
         return torch.cat(parts)
 
+    def mean(self, value: Tensor) -> float:
+        """Mean of a number over the processes."""
+        total = value.detach().clone()
+        if self.count > 1:
+            _together(lambda: dist.all_reduce(total))
+        return total.item() / self.count
+
     def average_gradients(self, model: nn.Module) -> None:
-        """Replace each gradient by its mean over the processes."""
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        if self.count == 1 or not gradients:
+        """Replace each gradient by its mean over the processes; one that a process has none of is 0 there."""
+        if self.count == 1:
             return
+        for parameter in model.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         _together(lambda: dist.all_reduce(flat))
         parts = torch.split(flat / self.count, [gradient.numel() for gradient in gradients])
@@ -97,8 +107,7 @@ def _lead(store: str, processes: int, follow: Callable[..., object], arguments: 
     """Start the others and be the first. They end by themselves; should one of us fail, none is left behind."""
     spawn = multiprocessing.get_context("spawn")
     others = [
-        spawn.Process(target=_follow, args=(store, rank, processes, follow, arguments), daemon=True)
-        for rank in range(1, processes)
+        spawn.Process(target=_follow, args=(store, rank, processes, follow, arguments)) for rank in range(1, processes)
     ]
     for process in others:
         process.start()

@@ -21,6 +21,8 @@ from curation.tables import ShardedTable, fingerprint
 from curation.taxonomy import LABELS
 from models.errors import DataError
 from models.pixels import resize
+from models.ranks import ALONE, Ranks
+from models.seeds import Stream, derived
 
 _COLUMNS: Final = ("product_id", "category", "bytes", "sha256")
 _LABELS_FILE: Final = "labels.csv"
@@ -80,15 +82,22 @@ def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbna
     return train, validation
 
 
-def balanced_batches(data: Thumbnails, batch: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless batches (pixels uint8, labels, positions in `data`) in which each class is equally likely."""
-    counts = np.bincount(data.labels, minlength=len(LABELS))
-    weights = torch.from_numpy(1.0 / counts[data.labels])
-    pixels, labels = torch.from_numpy(data.pixels), torch.from_numpy(data.labels)
-    draw = torch.Generator().manual_seed(seed)
-    while True:
-        rows = torch.multinomial(weights, batch, replacement=True, generator=draw)
-        yield pixels[rows], labels[rows], rows
+class BalancedBatches:
+    """Batches (pixels uint8, labels, positions in the data) by the number of their step, each class equally likely."""
+
+    def __init__(self, data: Thumbnails, batch: int, seed: int, ranks: Ranks = ALONE) -> None:
+        self._weights = torch.from_numpy(1.0 / np.bincount(data.labels, minlength=len(LABELS))[data.labels])
+        self._pixels, self._labels = torch.from_numpy(data.pixels), torch.from_numpy(data.labels)
+        self._batch = batch
+        self._seed = seed
+        self._ranks = ranks
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Own share of one batch."""
+        draw = torch.Generator().manual_seed(derived(Stream.ORDER, self._seed, step))
+        rows = torch.multinomial(self._weights, self._batch, replacement=True, generator=draw)
+        own = torch.tensor(self._ranks.share(rows.tolist()))
+        return self._pixels[own], self._labels[own], own
 
 
 def labelled_pictures(source: Path) -> Iterator[tuple[str, str, Image.Image, str]]:

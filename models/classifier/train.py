@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch  # noqa: TID253
 from PIL import Image
 from torch import Tensor, nn  # noqa: TID253
 from transformers import (  # noqa: TID253
@@ -15,10 +14,10 @@ from transformers import (  # noqa: TID253
 
 from curation.taxonomy import ETC, LABELS
 from models.augment import augment
-from models.checkpoint import Manifest, save_checkpoint
+from models.batches import Batches
 from models.classifier.calibration import calibrate, calibration, softmax
 from models.classifier.config import ClassifierConfig
-from models.classifier.data import Thumbnails, balanced_batches, read_thumbnails, split_by_product
+from models.classifier.data import BalancedBatches, Thumbnails, read_thumbnails, split_by_product
 from models.classifier.evaluate import classification_metrics
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.loss import EarlyLearning
@@ -26,7 +25,11 @@ from models.device import pick_device, set_threads
 from models.initialise import fit_to_width
 from models.pixels import cache_size, input_size, normalise
 from models.progress import Progress
-from models.training import fit, seed_everything
+from models.ranks import Ranks
+from models.seeds import Step, seed_everything
+from models.states import FOLDER, States
+from models.trainer import Trained
+from models.training import fit, prepare
 
 
 class Learner(nn.Module):
@@ -38,37 +41,39 @@ class Learner(nn.Module):
         self.loss = loss
 
 
-def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: Progress) -> Manifest:
-    """Train on a catalog table (or a folder with `labels.csv`) and write the most accurate checkpoint to `out`.
+def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: Progress, ranks: Ranks) -> Trained:
+    """Train on a catalog table (or a folder with `labels.csv`) and keep the most accurate weights.
 
     Raises:
         DataError: a class has no thumbnail, or there are too few to split.
-        TrainingError: the loss is not finite.
+        TrainingError: as `models.training.fit` does.
     """
     set_threads(config.threads)
     seed_everything(config.seed)
     device = pick_device(config.device)
     model, processor = build(config)
+    prepare(model.to(device), config)
     size = input_size(processor)
     sources = [data, Path(config.also)] if config.also else [data]
     thumbnails, fingerprint = read_thumbnails(sources, cache_size(*size))
     train, validation = split_by_product(thumbnails, config.validation_share)
-    progress("start", train=len(train), validation=len(validation), device=str(device))
-    draw = torch.Generator(device).manual_seed(config.seed)
+    states = States(out / FOLDER, config, fingerprint, ranks)
+    progress("start", step=states.step, train=len(train), validation=len(validation), device=str(device))
 
     learner = Learner(model, EarlyLearning(len(train), len(LABELS), config.early_learning, config.smoothing)).to(device)
 
-    def loss(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def loss(batch: tuple[Tensor, Tensor, Tensor], step: Step) -> Tensor:
         pixels, labels, rows = (part.to(device) for part in batch)
-        images = normalise(augment(pixels, config, draw, size), processor)
-        value: Tensor = learner.loss(model(pixel_values=images).logits.float(), labels, rows)
+        images = normalise(augment(pixels, config, step.draw, size), processor)
+        logits = model(pixel_values=images).logits.float()
+        value: Tensor = learner.loss(ranks.gather(logits), ranks.gather(labels), ranks.gather(rows))
         return value
 
     def evaluate() -> dict[str, Any]:
         return held_out_metrics(Classifier(model, processor, "", device), validation, config.accept_precision)
 
-    batches = balanced_batches(train, config.batch, config.seed)
-    metrics = fit(learner, config, batches, loss, evaluate, "accuracy", progress)
+    batches = Batches(BalancedBatches(train, config.batch, config.seed, ranks))
+    metrics = fit(learner, config, batches, loss, evaluate, "accuracy", progress, states, ranks)
     setattr(model.config, TEMPERATURE, metrics["temperature"])
     setattr(model.config, THRESHOLD, metrics["threshold"])
 
@@ -76,16 +81,7 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
 
-    progress("done", **metrics)
-    return save_checkpoint(
-        out,
-        "classifier",
-        write,
-        config=config.model_dump(),
-        data_fingerprint=fingerprint,
-        labels=list(LABELS),
-        metrics=metrics,
-    )
+    return Trained(write, list(LABELS), fingerprint, metrics, states)
 
 
 def held_out_metrics(classifier: Classifier, held_out: Thumbnails, precision: float) -> dict[str, Any]:

@@ -2,19 +2,21 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch  # noqa: TID253
+import numpy as np
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset  # noqa: TID253
+from torch.utils.data import Dataset  # noqa: TID253
 
 from curation.images import decode
 from models.detector.augment import Sample, augment
 from models.detector.config import DetectorConfig
 from models.detector.products import Products
 from models.errors import DataError
+from models.ranks import ALONE, Ranks
+from models.seeds import Stream, derived
 
 Batch = dict[str, Any]
 
@@ -59,17 +61,29 @@ class DetectionPictures(Dataset[tuple[Sample, int]]):
         return image
 
 
-class Collate:
-    """Samples → augmented model input. A class, so that worker processes can receive it."""
+class TrainingBatches:
+    """Augmented model input by the number of its step: `pixel_values`, `labels`, and `pixel_mask` where needed.
 
-    def __init__(self, processor: Callable[..., Any], config: DetectorConfig) -> None:
+    Every picture comes once before any comes again. Worker processes can receive it.
+    """
+
+    def __init__(
+        self,
+        pictures: DetectionPictures,
+        processor: Callable[..., Any],
+        config: DetectorConfig,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self._pictures = pictures
         self._processor = processor
         self._config = config
         self._products = Products.read(Path(config.thumbnails), config.cache_side) if config.thumbnails else None
+        self._ranks = ranks
 
-    def __call__(self, items: Sequence[tuple[Sample, int]]) -> Batch:
-        """One batch."""
-        draw = random.Random(int(torch.randint(2**31, ()).item()))
+    def __call__(self, step: int) -> Batch:
+        """Own share of one batch."""
+        draw = random.Random(derived(Stream.AUGMENTATION, self._config.seed, step, self._ranks.number))
+        items = [self._pictures[index] for index in self._ranks.share(self._rows(step))]
         samples = [(augment(self._mixed(sample, draw), self._config, draw), index) for sample, index in items]
         encoded = self._processor(
             images=[sample.image for sample, _ in samples],
@@ -83,19 +97,9 @@ class Collate:
             return sample
         return self._products.mixed(sample, self._config.alone, self._config.paste, draw)
 
-
-def training_batches(root: Path, processor: Callable[..., Any], config: DetectorConfig) -> Iterator[Batch]:
-    """Endless shuffled batches of the training split: `pixel_values`, `labels`, and `pixel_mask` where needed."""
-    pictures = DetectionPictures(root, "train", config.cache_side)
-    loader = DataLoader(
-        pictures,
-        config.batch,
-        shuffle=True,
-        drop_last=len(pictures) >= config.batch,
-        num_workers=config.workers,
-        collate_fn=Collate(processor, config),
-        generator=torch.Generator().manual_seed(config.seed),
-        persistent_workers=config.workers > 0,
-    )
-    while True:
-        yield from loader
+    def _rows(self, step: int) -> list[int]:
+        """Pictures of a batch; those of a pass that do not fill one are left out, in each pass others."""
+        count, batch = len(self._pictures), self._config.batch
+        done, place = divmod(step, max(1, count // batch))
+        order = np.random.default_rng(derived(Stream.ORDER, self._config.seed, done)).permutation(count)
+        return [int(row) for row in order[place * batch : (place + 1) * batch]]

@@ -1,6 +1,5 @@
 """Training of the detector: from a hub checkpoint or from a configuration, by the same few lines."""
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,42 +15,47 @@ from transformers import (  # noqa: TID253
 )
 
 from curation.taxonomy import CATEGORIES
-from models.checkpoint import Manifest, save_checkpoint
+from models.batches import Batches
 from models.detector.config import DetectorConfig
-from models.detector.data import Batch, DetectionPictures, training_batches
+from models.detector.data import Batch, DetectionPictures, TrainingBatches
 from models.detector.dataset import DATASET_FILE
 from models.detector.evaluate import coco_metrics
 from models.detector.infer import Detector
 from models.device import pick_device, set_threads
 from models.initialise import fit_to_width
 from models.progress import Progress
-from models.training import fit, seed_everything
+from models.ranks import Ranks
+from models.seeds import Step, seed_everything
+from models.states import FOLDER, States
+from models.trainer import Trained
+from models.training import fit, prepare
 
 _RECORD_THRESHOLD: Final = 0.05  # scores below it hardly move average precision
 _EVALUATION_BATCH: Final = 16  # pictures
 
 
-def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Progress) -> Manifest:
-    """Train on a directory of `build_detection_dataset` and write the checkpoint of the best validation mAP to `out`.
+def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Progress, ranks: Ranks) -> Trained:
+    """Train on a directory of `build_detection_dataset` and keep the weights of the best validation mAP.
 
     Raises:
         DataError: `data` is no such directory.
-        TrainingError: the loss is not finite.
+        TrainingError: as `models.training.fit` does.
     """
     set_threads(config.threads)
     seed_everything(config.seed)
     device = pick_device(config.device)
-    validation = DetectionPictures(data, "validation", config.cache_side)
+    pictures, validation = (DetectionPictures(data, split, config.cache_side) for split in ("train", "validation"))
     model, processor = build(config, validation.classes)
     model.to(device, memory_format=torch.channels_last)  # convolutions ran 11 % faster so on a CPU
-    progress("start", parameters=sum(p.numel() for p in model.parameters()), device=str(device))
+    prepare(model, config)
+    fingerprint = json.loads((data / DATASET_FILE).read_text())["fingerprint"]
+    states = States(out / FOLDER, config, fingerprint, ranks)
+    progress("start", step=states.step, parameters=sum(p.numel() for p in model.parameters()), device=str(device))
 
-    step = itertools.count()
-
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: Batch, step: Step) -> Tensor:
         inputs = {key: value.to(device) for key, value in batch.items() if key != "labels"}
         inputs["pixel_values"] = inputs["pixel_values"].contiguous(memory_format=torch.channels_last)
-        copies = config.queries_per_object if next(step) < config.repeat_share * config.steps else 1
+        copies = config.queries_per_object if step.number < config.repeat_share * config.steps else 1
         labels = [repeat_objects(target, copies, device) for target in batch["labels"]]
         value: Tensor = model(**inputs, labels=labels).loss
         return value
@@ -59,28 +63,20 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
     metrics = fit(
         model,
         config,
-        training_batches(data, processor, config),
+        Batches(TrainingBatches(pictures, processor, config, ranks), config.workers),
         loss,
         lambda: evaluate(Detector(model, processor, "", device), validation),
         "map",
         progress,
+        states,
+        ranks,
     )
 
     def write(folder: Path) -> None:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
 
-    progress("done", **metrics)
-    fingerprint = json.loads((data / DATASET_FILE).read_text())["fingerprint"]
-    return save_checkpoint(
-        out,
-        "detector",
-        write,
-        config=config.model_dump(),
-        data_fingerprint=fingerprint,
-        labels=list(validation.classes),
-        metrics=metrics,
-    )
+    return Trained(write, list(validation.classes), fingerprint, metrics, states)
 
 
 def build(config: DetectorConfig, classes: Sequence[str] = CATEGORIES) -> tuple[Any, Any]:

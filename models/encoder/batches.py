@@ -1,17 +1,19 @@
 """Which pairs a batch is made of, and the batches."""
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
+import torch  # noqa: TID253
 from numpy.typing import NDArray
 from torch import Tensor  # noqa: TID253
-from torch.utils.data import DataLoader  # noqa: TID253
 
+from models.batches import Batches
 from models.encoder.config import EncoderConfig
 from models.encoder.data import PairKeys, PairPictures, Rows, StreamedPairs
 from models.ranks import ALONE, Ranks
+from models.seeds import Stream, derived
 
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pictures (n, height, width, 3) → unit vectors (n, d)."""
@@ -21,47 +23,70 @@ _SCORES_AT_ONCE: Final = 4_000_000  # similarities held in memory, 16 MB
 _EMBEDDED_AT_ONCE: Final = 256  # pictures
 
 
-def training_batches(
-    keys: PairKeys,
-    config: EncoderConfig,
-    size: tuple[int, int],
-    embed: Embed,
-    processor: Any = None,
-    ranks: Ranks = ALONE,
-) -> Iterator[list[Tensor]]:
-    """Endless batches, or this process's shares: anchors and positives (n, height, width, 3) uint8, labels (n,).
+class TrainingBatches(Batches):
+    """Batches, or this process's shares: anchors and positives (n, height, width, 3) uint8, labels (n,).
 
     With `config.hard_negatives`, `embed` is asked for the products' thumbnails now and then.
     """
-    sampler = PairBatches(
-        keys,
-        config.batch,
-        config.same_category,
-        config.seed,
-        ranks,
-        distinct=config.distinct_products,
-        hard=config.hard_negatives,
-    )
-    pictures: PairPictures | StreamedPairs
-    if config.in_memory:
-        pictures = PairPictures(keys, size, processor)
-        batches: Iterator[list[Tensor]] = map(pictures.__getitems__, sampler)
-    else:
-        pictures = StreamedPairs(keys, size, processor, config.cache_dir)
-        batches = iter(DataLoader(pictures, batch_sampler=sampler, num_workers=config.workers))
-    for step in count():
-        if config.hard_negatives and step % config.mine_every == 0:
-            sampler.mine(ranks.agreed(lambda: _thumbnail_vectors(pictures, sampler.first_rows, embed)))
-        yield next(batches)
 
+    def __init__(
+        self,
+        keys: PairKeys,
+        config: EncoderConfig,
+        size: tuple[int, int],
+        embed: Embed,
+        processor: Any = None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self._sampler = PairBatches(
+            keys,
+            config.batch,
+            config.same_category,
+            config.seed,
+            ranks,
+            distinct=config.distinct_products,
+            hard=config.hard_negatives,
+        )
+        self._pictures: PairPictures | StreamedPairs = (
+            PairPictures(keys, size, processor)
+            if config.in_memory
+            else StreamedPairs(keys, size, processor, config.cache_dir)
+        )
+        super().__init__(partial(_batch, self._sampler, self._pictures), 0 if config.in_memory else config.workers)
+        self._embed = embed
+        self._ranks = ranks
+        self._every = config.mine_every if config.hard_negatives else 0
 
-def _thumbnail_vectors(pictures: PairPictures | StreamedPairs, rows: Rows, embed: Embed) -> NDArray[np.float32]:
-    parts = np.array_split(rows, max(1, len(rows) // _EMBEDDED_AT_ONCE))
-    return np.concatenate([embed(np.stack([np.asarray(pictures[int(row)][1]) for row in part])) for part in parts])
+    def starting(self, step: int) -> Iterator[list[Tensor]]:
+        """The batches from `step` on. None is made ahead of the search for neighbours that it depends on."""
+        if not self._every:
+            yield from super().starting(step)
+            return
+        while True:
+            if step % self._every == 0:
+                self._sampler.mine(self._ranks.agreed(self._thumbnail_vectors))
+            end = step - step % self._every + self._every
+            yield from self.of(range(step, end))
+            step = end
+
+    def state_dict(self) -> dict[str, Any]:
+        """The neighbours that were found last."""
+        neighbours = self._sampler.neighbours
+        return {} if neighbours is None else {"neighbours": torch.from_numpy(neighbours)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take in what `state_dict` gave."""
+        self._sampler.neighbours = state["neighbours"].numpy() if state else None
+
+    def _thumbnail_vectors(self) -> NDArray[np.float32]:
+        rows = self._sampler.first_rows
+        parts = np.array_split(rows, max(1, len(rows) // _EMBEDDED_AT_ONCE))
+        shown = ([np.asarray(self._pictures[int(row)][1]) for row in part] for part in parts)
+        return np.concatenate([self._embed(np.stack(pictures)) for pictures in shown])
 
 
 class PairBatches:
-    """Batch sampler: endless lists of row numbers, a share of them within one category.
+    """Which rows the batch of a step has. A share of the batches is of one category.
 
     Products are drawn, then one row of each: a batch has as many different products as it can, since rows of one
     product are no negatives of each other, and best-sellers do not crowd out the rest. Only when a category has fewer
@@ -76,6 +101,10 @@ class PairBatches:
         ranks: of the processes.
         distinct: False draws rows as they come, so that a product may be there many times, as others do.
         hard: share of batches of products and their neighbours, as soon as `mine` has told which those are.
+
+    Attributes:
+        neighbours: of each product, (products, k), -1 where there are fewer; None before `mine`.
+        first_rows: one row of each product, (products,).
     """
 
     def __init__(
@@ -94,11 +123,11 @@ class PairBatches:
         self._share = same_category
         self._distinct = distinct
         self._hard = hard
-        self._neighbours: Rows | None = None
-        self._draw = np.random.default_rng(seed)
+        self._seed = seed
+        self.neighbours: Rows | None = None
         order = np.argsort(keys.labels, kind="stable")
         starts = np.flatnonzero(np.diff(keys.labels[order], prepend=-1))
-        self._rows = [self._draw.permutation(rows).tolist() for rows in np.split(order, starts[1:])]
+        self._rows: list[list[int]] = [rows.tolist() for rows in np.split(order, starts[1:])]
         self.first_rows: Rows = order[starts]
         self.categories: NDArray[np.str_] = keys.categories[self.first_rows]
         self._names, counts = np.unique(self.categories, return_counts=True)
@@ -106,34 +135,36 @@ class PairBatches:
         self._products = {str(name): np.flatnonzero(self.categories == name) for name in self._names}
         self._products[""] = np.arange(len(self._rows))
 
-    def __iter__(self) -> Iterator[list[int]]:
-        while True:
-            if own := self._ranks.share(self._next()):  # else fewer rows than processes
-                yield own
+    def rows(self, step: int) -> list[int]:
+        """Own rows of the batch of a step."""
+        draw = np.random.default_rng(derived(Stream.ORDER, self._seed, step))
+        while not (own := self._ranks.share(self._drawn(draw, step))):  # fewer rows than processes
+            pass
+        return own
 
     def mine(self, vectors: NDArray[np.float32]) -> None:
         """Learn which products look alike: unit vectors of the thumbnails of `first_rows`, (products, d)."""
-        self._neighbours = nearest(vectors, self.categories, _NEIGHBOURS)
+        self.neighbours = nearest(vectors, self.categories, _NEIGHBOURS)
 
-    def _next(self) -> list[int]:
-        if self._hard and self._neighbours is not None and self._draw.random() < self._hard:
-            return [self._turn(int(product)) for product in self._look_alikes(self._neighbours)]
-        name = str(self._draw.choice(self._names, p=self._weights)) if self._draw.random() < self._share else ""
-        return self._take(self._products[name])
+    def _drawn(self, draw: np.random.Generator, turn: int) -> list[int]:
+        if self._hard and self.neighbours is not None and draw.random() < self._hard:
+            return [self._row(product, turn) for product in self._look_alikes(self.neighbours, draw)]
+        name = str(draw.choice(self._names, p=self._weights)) if draw.random() < self._share else ""
+        return self._take(self._products[name], draw, turn)
 
-    def _look_alikes(self, neighbours: Rows) -> list[int]:
+    def _look_alikes(self, neighbours: Rows, draw: np.random.Generator) -> list[int]:
         """Random products, each followed by its neighbours, until the batch is full."""
         taken: dict[int, None] = {}
-        for product in self._draw.permutation(len(self._rows)).tolist():
+        for product in draw.permutation(len(self._rows)).tolist():
             taken |= dict.fromkeys([product, *(n for n in neighbours[product].tolist() if n >= 0)])
             if len(taken) >= self._batch:
                 break
         return list(taken)[: self._batch]
 
-    def _take(self, products: Rows) -> list[int]:
+    def _take(self, products: Rows, draw: np.random.Generator, turn: int) -> list[int]:
         if not self._distinct:
             rows = np.concatenate([self._rows[product] for product in products])
-            return [int(row) for row in self._draw.permutation(rows)[: self._batch]]
+            return [int(row) for row in draw.permutation(rows)[: self._batch]]
         taken: list[int] = []
         wanted = self._batch
         if wanted > len(products):
@@ -141,15 +172,18 @@ class PairBatches:
         rounds = 0
         while len(taken) < wanted:
             usable = [product for product in products if len(self._rows[product]) > rounds] if rounds else products
-            chosen = self._draw.permutation(usable)[: wanted - len(taken)]
-            taken += [self._turn(int(product)) for product in chosen]
+            chosen = draw.permutation(usable)[: wanted - len(taken)]
+            taken += [self._row(int(product), turn + rounds) for product in chosen]
             rounds += 1
         return taken
 
-    def _turn(self, product: int) -> int:
+    def _row(self, product: int, turn: int) -> int:
         rows = self._rows[product]
-        rows.append(rows.pop(0))
-        return int(rows[-1])
+        return rows[turn % len(rows)]
+
+
+def _batch(sampler: PairBatches, pictures: PairPictures | StreamedPairs, step: int) -> list[Tensor]:
+    return pictures.__getitems__(sampler.rows(step))
 
 
 def nearest(vectors: NDArray[np.float32], categories: NDArray[np.str_], count: int) -> Rows:

@@ -35,9 +35,6 @@ class EncoderConfig(PictureConfig):
     same_category: float = Field(
         0.5, ge=0, le=1, description="share of batches drawn from one category: search filters by category too"
     )
-    processes: int = Field(
-        1, ge=1, description="on this machine, which share each batch; with torchrun its own number counts"
-    )
     micro_batch: int = Field(
         0, ge=0, description="pairs whose activations are held at once; the others are computed again; 0: all"
     )

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import torch  # noqa: TID253
 from numpy.typing import NDArray
 from torch import Tensor  # noqa: TID253
-from torch.utils.data import Dataset  # noqa: TID253
+from torch.utils.data import Dataset, default_collate  # noqa: TID253
 
 from curation.images import decode
 from curation.tables import file_fingerprint, fingerprint
@@ -130,6 +130,11 @@ class StreamedPairs(Dataset[tuple[Tensor, Tensor, int]]):
             for name in ("anchor", "positive")
         )
         return anchor, positive, int(self.keys.labels[index])
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """One fetch for a whole batch, stacked."""
+        batch: list[Any] = default_collate([self[index] for index in indices])
+        return batch
 
 
 def _stream(keys: PairKeys) -> Iterator[tuple[bytes, bytes]]:

@@ -12,9 +12,8 @@ from torch import Tensor, nn  # noqa: TID253
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, ViTImageProcessor  # noqa: TID253
 
 from models.augment import augment, recolour, splice
-from models.checkpoint import Manifest, save_checkpoint
 from models.device import pick_device, set_threads
-from models.encoder.batches import Embed, training_batches
+from models.encoder.batches import Embed, TrainingBatches
 from models.encoder.caching import cached
 from models.encoder.config import EncoderConfig
 from models.encoder.data import (
@@ -31,8 +30,11 @@ from models.encoder.model import ImageEncoder, is_encoder
 from models.initialise import fit_to_width
 from models.pixels import cache_size, input_size, normalise, to_unit
 from models.progress import Progress
-from models.ranks import Ranks, joined
-from models.training import fit, seed_everything
+from models.ranks import Ranks
+from models.seeds import Step, seed_everything
+from models.states import FOLDER, States
+from models.trainer import Trained
+from models.training import fit, prepare
 
 
 class Learner(nn.Module):
@@ -43,71 +45,62 @@ class Learner(nn.Module):
         self.encoder = encoder
         self.loss = loss
 
+    def watched(self) -> dict[str, float]:
+        """What is worth a curve besides the loss."""
+        return {"temperature": self.loss.temperature.item()}
 
-def train_encoder(config: EncoderConfig, data: Path, out: Path, progress: Progress) -> Manifest | None:
-    """Train on the `train` split of a pair dataset, keep the best R@1 on `validation`, write the checkpoint to `out`.
 
-    Of processes that `torchrun` started, the first measures and writes; the others return None.
+def train_encoder(config: EncoderConfig, data: Path, out: Path, progress: Progress, ranks: Ranks) -> Trained:
+    """Train on the `train` split of a pair dataset and keep the weights of the best R@1 on `validation`.
 
     Raises:
         DataError: a split has no pair of the chosen categories.
-        TrainingError: the loss is not finite, or another of the processes was lost.
+        TrainingError: as `models.training.fit` does, or another of the processes was lost.
     """
-    with joined(config.processes, _learn, config, data) as ranks:
-        learner, processor, metrics = _learn(config, data, ranks, progress)
-    if not ranks.first:
-        return None
+    set_threads(config.threads)
+    seed_everything(config.seed)
+    device = pick_device(config.device)
+    encoder, processor = build(config)
+    prepare(encoder.backbone, config)
+    keys = read_keys(data, "train", config.categories)
+    learner = Learner(encoder, PairLoss(config, len(keys.products))).to(device)
+    evaluate = _evaluation(config, data, keys, Encoder(encoder, processor, "", device)) if ranks.first else dict
+    fingerprint = data_fingerprint(data)
+    states = States(out / FOLDER, config, fingerprint, ranks)
+    progress(
+        "start",
+        step=states.step,
+        pairs=len(keys),
+        products=len(keys.products),
+        device=str(device),
+        processes=ranks.count,
+    )
+    size = cache_size(*input_size(processor))
+    metrics = fit(
+        learner,
+        config,
+        TrainingBatches(keys, config, size, _embed_in_training(encoder, processor), processor, ranks),
+        _batch_loss(learner, config, processor, ranks),
+        evaluate,
+        "r@1",
+        progress,
+        states,
+        ranks,
+        learner.watched,
+    )
 
     def write(folder: Path) -> None:
         learner.encoder.save(folder)
         processor.save_pretrained(folder)
 
-    progress("done", **metrics)
-    return save_checkpoint(
-        out,
-        "encoder",
-        write,
-        config=config.model_dump(),
-        data_fingerprint=data_fingerprint(data),
-        labels=list(config.categories),
-        metrics=metrics,
-    )
-
-
-def _learn(
-    config: EncoderConfig, data: Path, ranks: Ranks, progress: Callable[..., None] = lambda *_, **__: None
-) -> tuple[Learner, Any, dict[str, Any]]:
-    """Train as one of `ranks`: the learner, its image processor and the metrics of the weights that were kept."""
-    set_threads(config.threads)
-    seed_everything(config.seed)
-    device = pick_device(config.device)
-    encoder, processor = build(config)
-    seed_everything(config.seed + ranks.number)  # the same weights, but not the same dropout
-    size = input_size(processor)
-    keys = read_keys(data, "train", config.categories)
-    learner = Learner(encoder, PairLoss(config, len(keys.products))).to(device)
-    evaluate = _evaluation(config, data, keys, Encoder(encoder, processor, "", device)) if ranks.first else dict
-    progress("start", pairs=len(keys), products=len(keys.products), device=str(device), processes=ranks.count)
-    metrics = fit(
-        learner,
-        config,
-        training_batches(keys, config, cache_size(*size), _embed_in_training(encoder, processor), processor, ranks),
-        _batch_loss(learner, config, processor, ranks),
-        evaluate,
-        "r@1",
-        progress,
-        ranks,
-    )
-    metrics["temperature"] = learner.loss.temperature.item()
-    return learner, processor, metrics
+    return Trained(write, list(config.categories), fingerprint, {**metrics, **learner.watched()}, states)
 
 
 def _batch_loss(
     learner: Learner, config: EncoderConfig, processor: Any, ranks: Ranks
-) -> Callable[[list[Tensor]], Tensor]:
-    """Own share of a batch (see `training_batches`) → the loss of the whole batch."""
+) -> Callable[[list[Tensor], Step], Tensor]:
+    """Own share of a batch (see `TrainingBatches`) → the loss of the whole batch."""
     device = pick_device(config.device)
-    draw = torch.Generator(device).manual_seed(config.seed + ranks.number)
     size = input_size(processor)
 
     def embed(anchors: Tensor, positives: Tensor, source: torch.Generator) -> Tensor:
@@ -115,16 +108,16 @@ def _batch_loss(
         vectors: Tensor = learner.encoder(torch.cat(images))
         return vectors.reshape(2, len(anchors), -1)
 
-    def loss(batch: list[Tensor]) -> Tensor:
+    def loss(batch: list[Tensor], step: Step) -> Tensor:
         anchors, positives, labels = (tensor.to(device) for tensor in batch)
-        anchors, positives = recolour(anchors, positives, config.recolour, draw)
-        anchors, positives, new = splice(anchors, positives, config.splice, draw)
+        anchors, positives = recolour(anchors, positives, config.recolour, step.draw)
+        anchors, positives, new = splice(anchors, positives, config.splice, step.draw)
         own = ranks.number * len(labels) + torch.arange(len(labels), device=device)
         labels = torch.where(new, -1 - own, labels)
         vectors = (
-            cached(embed, anchors, positives, config.micro_batch, draw)
+            cached(embed, anchors, positives, config.micro_batch, step.draw)
             if config.micro_batch
-            else embed(anchors, positives, draw)
+            else embed(anchors, positives, step.draw)
         )
         value: Tensor = learner.loss(*(ranks.gather(side) for side in vectors), ranks.gather(labels))
         return value

@@ -1,14 +1,14 @@
 """Averaged weights."""
 
-import itertools
-
 import pytest
 import torch  # noqa: TID253
 from torch import nn  # noqa: TID253
 
 from models.averaging import WeightAverage
+from models.batches import Batches
 from models.config import TrainerConfig
 from models.progress import Progress
+from models.states import States
 from models.training import fit
 
 
@@ -34,7 +34,7 @@ def test_fit__measures_and_keeps_the_average(tmp_path):
     model = nn.Linear(1, 1, bias=False)
     own, measured = [], []
 
-    def loss(_):
+    def loss(*_):
         own.append(model.weight.item())
         return model.weight.sum()
 
@@ -44,7 +44,8 @@ def test_fit__measures_and_keeps_the_average(tmp_path):
 
     values = {"pretrained": "x", "device": "cpu", "precision": "float32", "weight_decay": 0.0, "steps": 50}
     config = TrainerConfig(**values, learning_rate=0.1, ema=0.9, evaluations=1)
+    states, batches = States(tmp_path / "state", config, "data"), Batches(lambda step: step)
     with Progress(tmp_path / "progress.jsonl") as progress:
-        fit(model, config, itertools.count(), loss, evaluate, "score", progress)
+        fit(model, config, batches, loss, evaluate, "score", progress, states)
     assert model.weight.item() == pytest.approx(measured[-1])
     assert own[-1] + 0.01 < model.weight.item() < own[0]  # the weight falls and falls, its average comes after

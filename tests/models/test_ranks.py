@@ -13,10 +13,10 @@ import torch  # noqa: TID253
 from torch import nn  # noqa: TID253
 
 from models.checkpoint import open_checkpoint
+from models.classifier.config import ClassifierConfig
 from models.config import make_config
 from models.encoder.config import EncoderConfig
 from models.encoder.loss import PairLoss
-from models.errors import ConfigError
 from models.presets import preset
 from models.progress import read_progress
 from models.ranks import ALONE, Ranks, joined
@@ -123,10 +123,14 @@ def test_train_encoder__a_killed_process_ends_the_training(pairs, tmp_path, kill
         assert "lost another of the processes" in text
 
 
-def test_train__one_process_models_refuse_torchrun(tmp_path, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
-    with pytest.raises(ConfigError, match="classifier trains in one process"):
-        train("classifier", preset("classifier", "tiny"), tmp_path, tmp_path / "out")
+def test_train_classifier__two_processes_see_the_loss_of_one(catalog, tmp_path):
+    still = {name: value for name, value in STILL.items() if name in ClassifierConfig.model_fields}
+    vit = {"model_type": "vit", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 8}
+    architecture = {**vit, "intermediate_size": 16, "image_size": 32}
+    values = preset("classifier", "tiny", **{**still, "ground": 0.0, "architecture": architecture})
+    for count in (1, 2):
+        train("classifier", {**values, "processes": count}, catalog, tmp_path / str(count))
+    assert first_loss(tmp_path / "2") == pytest.approx(first_loss(tmp_path / "1"), abs=1e-4)
 
 
 def _heaviest(processes):

@@ -1,15 +1,15 @@
 """The training loop that all three models share."""
 
-import itertools
-
 import pytest
 import torch  # noqa: TID253
 from torch import nn  # noqa: TID253
 
+from models.batches import Batches
 from models.config import TrainerConfig
 from models.errors import TrainingError
 from models.progress import Progress, read_progress
-from models.training import fit, one_cycle
+from models.states import States
+from models.training import fit
 
 
 def config(**changes):
@@ -17,9 +17,13 @@ def config(**changes):
     return TrainerConfig(**{**plain, "steps": 30, "learning_rate": 0.1, **changes})
 
 
-def run(tmp_path, model, loss, evaluate, **changes):
+def run(tmp_path, model, loss, evaluate, data="data", **changes):
+    settings = config(**changes)
+    states = States(tmp_path / "state", settings, data)
+    batches = Batches(lambda step: step)
     with Progress(tmp_path / "progress.jsonl") as progress:
-        return fit(model, config(**changes), itertools.count(), loss, evaluate, "score", progress)
+        progress("start", step=states.step)
+        return fit(model, settings, batches, lambda batch, _: loss(batch), evaluate, "score", progress, states)
 
 
 def test_fit__reaches_the_minimum(tmp_path):
@@ -95,21 +99,3 @@ def test_fit__clips_gradients(tmp_path):
     start = model.weight.item()
     run(tmp_path, model, lambda _: model.weight.sum() * 1e9, lambda: {"score": 0.0}, steps=1, evaluations=1)
     assert abs(model.weight.item() - start) <= 0.11
-
-
-def test_one_cycle__rises_then_falls():
-    factors = [one_cycle(step, 100, 0.1) for step in range(101)]
-    assert factors[0] == pytest.approx(0.01)
-    assert max(factors) == factors[10] == 1.0
-    assert factors == sorted(factors[:11]) + sorted(factors[11:], reverse=True)
-    assert factors[100] == pytest.approx(0.01)
-
-
-def test_read_progress__last_line_cut_by_a_kill(tmp_path):
-    path = tmp_path / "progress.jsonl"
-    with Progress(path) as progress:
-        progress("step", step=1, loss=2.0)
-        progress("evaluation", score=0.5)
-    path.write_text(path.read_text() + '{"event": "st')
-    assert [row["event"] for row in read_progress(path)] == ["step", "evaluation"]
-    assert read_progress(path, "step")[0]["loss"] == 2.0

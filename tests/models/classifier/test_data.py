@@ -8,7 +8,7 @@ import pytest
 from curation.schemas import CATALOG
 from curation.tables import rows_to_batch, write_shard
 from curation.taxonomy import LABELS
-from models.classifier.data import balanced_batches, read_thumbnails, split_by_product
+from models.classifier.data import BalancedBatches, read_thumbnails, split_by_product
 from models.errors import DataError
 from tests.models import toys
 
@@ -95,6 +95,6 @@ def test_split_by_product__too_few(tmp_path):
 def test_balanced_batches__rare_classes_come_as_often(catalog):
     data, _ = read_thumbnails([catalog], (8, 8))
     rare = data.take((data.labels != 2) | (np.arange(160) % 20 == 0))
-    batches = balanced_batches(rare, 64, 0)
-    labels = np.concatenate([next(batches)[1].numpy() for _ in range(50)])
+    batches = BalancedBatches(rare, 64, 0)
+    labels = np.concatenate([batches(step)[1].numpy() for step in range(50)])
     assert np.bincount(labels, minlength=8).min() > 0.8 * len(labels) / 8

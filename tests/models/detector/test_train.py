@@ -11,7 +11,7 @@ from curation.images import decode, encode_jpeg
 from models.boxes import Detection, without_doubles
 from models.config import make_config
 from models.detector.config import DetectorConfig
-from models.detector.data import DetectionPictures, training_batches
+from models.detector.data import DetectionPictures, TrainingBatches
 from models.detector.dataset import build_detection_dataset
 from models.detector.infer import SAME_CLASS_IOU, Detector
 from models.detector.sources import coco
@@ -108,7 +108,7 @@ def test_training_batches__targets_are_relative_centres(dataset):
 
     config = make_config(DetectorConfig, preset("detector", "tiny", batch=4, crop_probability=0.0, jitter=0.0))
     processor = RTDetrImageProcessor(size={"height": 64, "width": 48})
-    batch = next(training_batches(dataset, processor, config))
+    batch = TrainingBatches(DetectionPictures(dataset, "train"), processor, config)(0)
     assert batch["pixel_values"].shape == (4, 3, 64, 48)
     for target in batch["labels"]:
         assert ((target["boxes"] >= 0) & (target["boxes"] <= 1)).all()

@@ -7,7 +7,7 @@ import pytest
 import torch  # noqa: TID253
 
 from models.config import make_config
-from models.encoder.batches import PairBatches, nearest, training_batches
+from models.encoder.batches import PairBatches, TrainingBatches, nearest
 from models.encoder.config import EncoderConfig
 from models.encoder.data import read_keys
 from models.presets import preset
@@ -20,11 +20,16 @@ def no_vectors(pixels):
     raise AssertionError("nothing is mined")
 
 
+def drawn(batches, steps):
+    return [batches.rows(step) for step in range(steps)]
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_training_batches__shapes(pairs, tmp_path, in_memory):
     values = preset("encoder", "tiny", in_memory=in_memory, cache_dir=str(tmp_path), batch=8)
     config = make_config(EncoderConfig, values)
-    anchors, positives, labels = next(training_batches(read_keys(pairs, "train"), config, (20, 20), no_vectors))
+    batches = TrainingBatches(read_keys(pairs, "train"), config, (20, 20), no_vectors)
+    anchors, positives, labels = next(batches.starting(0))
     assert anchors.shape == positives.shape == (8, 20, 20, 3)
     assert anchors.dtype == torch.uint8
     assert labels.shape == (8,)
@@ -32,7 +37,7 @@ def test_training_batches__shapes(pairs, tmp_path, in_memory):
 
 def test_pair_batches__no_product_twice_and_rows_take_turns(pairs):
     keys = read_keys(pairs, "train")
-    batches = list(itertools.islice(PairBatches(keys, 42, 0.0, 0), 3))
+    batches = drawn(PairBatches(keys, 42, 0.0, 0), 3)
     for rows in batches:
         assert sorted(keys.labels[rows]) == list(range(42))
     assert sorted(row for rows in batches for row in rows) == list(range(len(keys)))
@@ -41,13 +46,13 @@ def test_pair_batches__no_product_twice_and_rows_take_turns(pairs):
 def test_pair_batches__popular_products_come_no_more_often(tmp_path):
     rows = [toys.pair_row("top", product, post, "train") for product in range(4) for post in range(1 + 5 * product)]
     keys = read_keys(write(tmp_path, rows), "train")
-    drawn = np.concatenate([keys.labels[rows] for rows in itertools.islice(PairBatches(keys, 2, 0.0, 0), 400)])
-    assert np.bincount(drawn).min() > 0.8 * np.bincount(drawn).max()
+    labels = np.concatenate([keys.labels[rows] for rows in drawn(PairBatches(keys, 2, 0.0, 0), 400)])
+    assert np.bincount(labels).min() > 0.8 * np.bincount(labels).max()
 
 
 def test_pair_batches__one_category(pairs):
     keys = read_keys(pairs, "train")
-    batches = list(itertools.islice(PairBatches(keys, 5, 1.0, 0), 50))
+    batches = drawn(PairBatches(keys, 5, 1.0, 0), 50)
     assert all(len(set(keys.categories[rows])) == 1 for rows in batches)
     assert len({str(keys.categories[rows[0]]) for rows in batches}) == 7
     assert all(len(set(keys.labels[rows])) == 5 for rows in batches)
@@ -56,21 +61,21 @@ def test_pair_batches__one_category(pairs):
 @pytest.mark.parametrize(("batch", "size"), [(8, 8), (18, 18), (100, 18)])
 def test_pair_batches__more_rows_than_products(pairs, batch, size):
     keys = read_keys(pairs, "train", ["hat"])  # six products of three rows
-    rows = next(iter(PairBatches(keys, batch, 1.0, 0)))
+    rows = PairBatches(keys, batch, 1.0, 0).rows(0)
     assert len(rows) == len(set(rows)) == size
     assert len(set(keys.labels[rows])) == 6
 
 
 def test_pair_batches__same_seed_same_order(pairs):
     keys = read_keys(pairs, "train")
-    first, second, other = (list(itertools.islice(PairBatches(keys, 8, 0.5, seed), 9)) for seed in (1, 1, 2))
+    first, second, other = (drawn(PairBatches(keys, 8, 0.5, seed), 9) for seed in (1, 1, 2))
     assert first == second != other
     assert np.array(first).shape == (9, 8)
 
 
 def test_pair_batches__rows_as_they_come(pairs):
     keys = read_keys(pairs, "train")
-    (rows,) = itertools.islice(PairBatches(keys, 60, 0.0, 0, distinct=False), 1)
+    rows = PairBatches(keys, 60, 0.0, 0, distinct=False).rows(0)
     assert len(set(rows)) == 60
     assert len(set(keys.labels[rows])) < 42  # of 42 products some are there twice, others not at all
 
@@ -78,7 +83,7 @@ def test_pair_batches__rows_as_they_come(pairs):
 def test_pair_batches__processes_share_the_batches_of_one(pairs):
     keys = read_keys(pairs, "train")
     alone, first, second = (
-        list(itertools.islice(PairBatches(keys, 9, 0.5, 1, ranks), 5)) for ranks in (Ranks(), Ranks(0, 2), Ranks(1, 2))
+        drawn(PairBatches(keys, 9, 0.5, 1, ranks), 5) for ranks in (Ranks(), Ranks(0, 2), Ranks(1, 2))
     )
     for whole, *shares in zip(alone, first, second, strict=True):
         assert sorted(itertools.chain(*shares)) == sorted(whole[:8])
@@ -91,7 +96,7 @@ def test_pair_batches__hard_ones_are_look_alikes(pairs):
     hats = np.flatnonzero(sampler.categories == "hat")
     vectors[hats] = vectors[hats[0]]
     sampler.mine(vectors)
-    batches = list(itertools.islice(sampler, 60))
+    batches = drawn(sampler, 60)
     with_hat = [keys.categories[rows] for rows in batches if keys.categories[rows[0]] == "hat"]
     assert with_hat
     assert all((categories == "hat").all() for categories in with_hat)
