@@ -25,6 +25,7 @@ from curation.images import decode
 from curation.taxonomy import CATEGORIES
 from models.boxes import Detection
 from models.detector.augment import Sample
+from models.detector.categories import CLASSES
 from models.detector.data import DetectionPictures
 from models.detector.dataset import build_detection_dataset
 from models.detector.evaluate import coco_metrics
@@ -126,8 +127,7 @@ def _products(seed: int, *, scene: bool) -> list[Sample]:
         for number in range(_TESTED):
             rng = stream(seed, "thumbnail", label, number)
             product = lay_flat(draw_style(rng, category), _SIDE, rng)
-            width, height = (round(side * rng.uniform(1.0, 1.5)) for side in product.size)
-            size = (width, height)
+            size = round(product.width * rng.uniform(1.0, 1.5)), round(product.height * rng.uniform(1.0, 1.5))
             image = backdrop(size, rng, mirror=False) if scene else Image.new("RGB", size, _GROUND)
             x, y = (int(rng.integers(0, size[axis] - product.size[axis] + 1)) for axis in (0, 1))
             image.paste(product, (x, y), product)
@@ -159,11 +159,7 @@ def _real(root: Path) -> tuple[Path, Path, Tests]:
 def _whole(path: Path, category: str) -> Sample:
     image = decode(path.read_bytes())
     image.thumbnail((_SIDE, _SIDE))
-    return Sample(
-        image,
-        [[0.0, 0.0, float(image.width), float(image.height)]],
-        [[str(name) for name in CATEGORIES].index(category)],
-    )
+    return Sample(image, [[0.0, 0.0, float(image.width), float(image.height)]], [CLASSES.index(category)])
 
 
 def _samples(dataset: Path, split: str) -> list[Sample]:

@@ -47,5 +47,6 @@ def verification_scores(
     """Probability that each of n pairs is right, (n,). Without `similarity`, by the other three."""
     weights = WITHOUT_ENCODER if similarity is None else WITH_ENCODER
     slopes = np.array([weights.detector, weights.colours, weights.similarity])
-    odds = evidence(detector, colours, similarity) @ slopes + weights.constant
-    return np.asarray(classifier, np.float64) / (1 + np.exp(-odds))
+    odds: Floats = evidence(detector, colours, similarity) @ slopes + weights.constant
+    right: Floats = 1 / (1 + np.exp(-odds))
+    return np.asarray(classifier, np.float64) * right
