@@ -11,7 +11,7 @@ from curation.taxonomy import CATEGORIES
 from models.config import make_config
 from models.detector.augment import Sample
 from models.detector.config import DetectorConfig
-from models.detector.data import DetectionPictures, training_batches
+from models.detector.data import DetectionPictures, TrainingBatches
 from models.detector.dataset import build_detection_dataset
 from models.detector.products import Products, cut_out, pasted, stand_alone
 from models.detector.sources import coco
@@ -114,9 +114,10 @@ def test_training_batches__products_take_the_place_of_people(tmp_path):
     config = make_config(DetectorConfig, preset("detector", "tiny", **changes))
     from transformers import RTDetrImageProcessor
 
-    batch = next(training_batches(tmp_path / "data", RTDetrImageProcessor(size={"height": 64, "width": 48}), config))
+    pictures = DetectionPictures(tmp_path / "data", "train")
+    batch = TrainingBatches(pictures, RTDetrImageProcessor(size={"height": 64, "width": 48}), config)(0)
     assert {len(target["class_labels"]) for target in batch["labels"]} <= {0, 1}
-    assert min(len(boxes) for boxes in DetectionPictures(tmp_path / "data", "train")._boxes) > 1
+    assert min(len(boxes) for boxes in pictures._boxes) > 1
 
 
 def test_detector_config__products_need_a_source():
