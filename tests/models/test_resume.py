@@ -55,7 +55,8 @@ def test_train_classifier__goes_on_after_a_kill(catalog, tmp_path):
 
 
 def test_train_detector__goes_on_after_a_kill(tmp_path):
-    from models.detector.sources import build_detection_dataset, coco
+    from models.detector.dataset import build_detection_dataset
+    from models.detector.sources import coco
 
     folder = toys.coco_folder(tmp_path / "toy", 20)
     source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
