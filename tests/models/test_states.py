@@ -2,6 +2,7 @@
 
 import logging
 import resource
+from contextlib import contextmanager
 
 import pytest
 import torch  # noqa: TID253
@@ -16,13 +17,15 @@ from models.training import fit
 EVERY_STEP = 1e-9  # minutes
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """No file of this process grows beyond 20 kB, as on a full disk."""
+    """No file of this process grows beyond 20 kB, as on a full disk; nor does pytest's report, so be brief."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def config(**changes):
@@ -93,9 +96,10 @@ def test_states__due_by_the_clock(tmp_path):
     assert not states(tmp_path, checkpoint_every=0.0).due
 
 
-def test_save__full_disk_keeps_the_last_one(tmp_path, small_files):
+def test_save__full_disk_keeps_the_last_one(tmp_path):
     full = saved(tmp_path, 1)
-    with pytest.raises(TrainingError, match=r"cannot save the state of step 2: .*; the state of step 1 is kept in "):
+    kept = r"cannot save the state of step 2: .*; the state of step 1 is kept in "
+    with pytest.raises(TrainingError, match=kept), small_files():
         full.save(state(2, size=100_000))
     assert weights(states(tmp_path)) == [1.0]
     assert {path.stem for path in tmp_path.iterdir()} == {"00000001"}
