@@ -1,7 +1,7 @@
 """Stage pairs: which crop shows which tagged product, how sure that is, and the versioned dataset of what is sure."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,6 @@ def pair_verifier(
     pair_matches: ShardedTable,
 ) -> Outcome:
     """Two encoders, each trained on the matches of one half of the posts, to judge those of the other half."""
-    from models.encoder.verify import HALVES, write_halves
-
     out = data.path / "models" / "pair_verifier"
     matched = pair_matches.counts.get("kept", 0)
     learned = manifest_of(out) if (out / "manifest.json").is_file() else {"pairs": 0, "halves": [], "recipe": None}
@@ -113,18 +111,8 @@ def pair_verifier(
     stale = recipe != learned["recipe"] or matched > (1 + config.growth) * learned["pairs"]
     if matched >= config.least_pairs and stale:
         tables = [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches]
-        folders = write_halves(tables, out / "pairs", config.most_pairs)
-
-        def learn(half: int) -> dict[str, Any]:
-            own = f"pair_verifier/{half}"
-            key = pair_matches.fingerprint
-            return manifest_of(
-                train(context, data, recipes, children, "encoder", folders[half], key, name=own, recipe="verifier")
-            )
-
-        manifests = each(learn, range(HALVES), recipes.side_by_side)
-        shutil.rmtree(out / "pairs")
-        learned = {"pairs": matched, "recipe": recipe, "halves": [_learned(manifest) for manifest in manifests]}
+        halves = _learn_halves(context, data, recipes, children, tables, config.most_pairs)
+        learned = {"pairs": matched, "recipe": recipe, "halves": halves}
     write_json(out / "manifest.json", learned)
     recalls = {str(half): made["r@1"] for half, made in enumerate(learned["halves"])}
     passed = all(value >= recipes.floor("verifier") for value in recalls.values())
@@ -166,8 +154,29 @@ def candidate_pairs(
     return mapped(report, report.table.rows, facts, **_shard_checks(report, "kept"))
 
 
-def _learned(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    return {"version": manifest["version"], "r@1": manifest["metrics"]["r@1"]}
+def _learn_halves(
+    context: dg.AssetExecutionContext,
+    data: DataFolder,
+    recipes: Recipes,
+    children: dg.PipesSubprocessClient,
+    tables: Sequence[ShardedTable],
+    most_pairs: int,
+) -> list[dict[str, Any]]:
+    """Train the two encoders, on pairs that are written for them and removed; version and R@1 of each."""
+    from models.encoder.verify import HALVES, write_halves
+
+    written = data.path / "models" / "pair_verifier" / "pairs"
+    folders = write_halves(tables, written, most_pairs)
+
+    def learn(half: int) -> dict[str, Any]:
+        name, key = f"pair_verifier/{half}", tables[-1].fingerprint
+        out = train(context, data, recipes, children, "encoder", folders[half], key, name=name, recipe="verifier")
+        manifest = manifest_of(out)
+        return {"version": manifest["version"], "r@1": manifest["metrics"]["r@1"]}
+
+    made = each(learn, range(HALVES), recipes.side_by_side)
+    shutil.rmtree(written)
+    return made
 
 
 def _shard_checks(report: MapReport, done: str) -> dict[str, Check]:

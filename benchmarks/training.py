@@ -22,14 +22,14 @@ from models.presets import preset
 from models.progress import read_progress
 from models.run import train
 
-_SIDE: Final = 112
+_SIDE: Final = 128
 _SWIN: Final = {
     "model_type": "swin",
     "patch_size": 4,
     "embed_dim": 48,
     "depths": [2, 2, 6, 2],
     "num_heads": [2, 4, 8, 16],
-    "window_size": 7,
+    "window_size": 4,
 }
 _MICRO: Final = 4  # pairs whose activations are held at once
 _STEPS: Final = 20

@@ -79,10 +79,7 @@ def fit(
             facts = {"loss": ranks.mean(value), "gradient_norm": norm.item(), "learning_rate": training.learning_rate}
             progress("step", step=training.step, **facts, **training.pace.recent(config.batch), **watch())
         if training.step in marks:
-            with training.averaged():
-                metrics = {"step": training.step, **ranks.agreed(lambda: _evaluated(model, evaluate))}
-                progress("evaluation", **metrics)
-                training.choose(metrics)
+            progress("evaluation", **training.measure(lambda: ranks.agreed(lambda: _evaluated(model, evaluate))))
         if states.due:
             states.save(training.state())
     model.load_state_dict(training.weights)
@@ -135,11 +132,14 @@ class _Training:
         if self._average:
             self._average.update()
 
-    def averaged(self) -> Any:
-        """A context in which the model has the weights that are measured and kept."""
-        return self._average.in_place() if self._average else nullcontext()
+    def measure(self, evaluate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Metrics of the present weights (their average, if there is one), which are kept if they are the best."""
+        with self._average.in_place() if self._average else nullcontext():
+            metrics = {"step": self.step, **evaluate()}
+            self._choose(metrics)
+        return metrics
 
-    def choose(self, metrics: dict[str, Any]) -> None:
+    def _choose(self, metrics: dict[str, Any]) -> None:
         """Keep the present weights if they are the best so far; of equals the later ones: they are surer."""
         better = not self.best or metrics[self._select] > self.best[self._select]
         self.worse = 0 if better else self.worse + 1

@@ -136,23 +136,14 @@ def evaluate_encoders(
     keys = np.array([label or "" for label in named]), np.array([row["category"] for row in rows])
     queries = {name: Embedded(vectors[name], *keys).take(used) for name in encoders}
     products = keys[0][used]
-    measures, summaries = {}, {}
-    for name, asked in queries.items():
-        measures[name], outside = with_misses(asked, gallery.embedded[name])
-        if outside.all():
-            raise MetricError("no query's product is in the catalog under the query's category")
-        plain = per_query(asked, gallery.embedded[name], by_category=False)
-        summaries[name] = {
-            "filtered": summarise(measures[name], asked.categories, products),
-            "unfiltered": summarise(plain, asked.categories, products),
-        }
+    measures, summaries, elsewhere = _measured(queries, gallery.embedded, products)
     first, *others = encoders
     numbers = {
         "split": split,
         "queries": int(used.sum()),
         "gallery": len(gallery.embedded[first].labels),
         "not_in_catalog": int((~used).sum()),
-        "other_category": int(outside.sum()),
+        "other_category": elsewhere,
         "encoders": summaries,
         "comparisons": _comparisons(measures, first, others, products),
     }
@@ -168,6 +159,24 @@ def read_gallery(catalog: ShardedTable, encoders: Mapping[str, Embed], clusters:
     keys = np.array(labels), np.array([row["category"] for row in rows])
     known = {(row["site"], row["product_id"]): label for row, label in zip(rows, labels, strict=True)}
     return Gallery({name: Embedded(vectors[name], *keys) for name in encoders}, known)
+
+
+def _measured(
+    queries: Mapping[str, Embedded], gallery: Mapping[str, Embedded], products: NDArray[Any]
+) -> tuple[dict[str, dict[str, NDArray[np.float64]]], dict[str, Any], int]:
+    """Each encoder's measures of each query with the category filter, its summaries, and the number of queries whose
+    product is in the catalog under another category."""
+    measures, summaries = {}, {}
+    for name, asked in queries.items():
+        measures[name], outside = with_misses(asked, gallery[name])
+        if outside.all():
+            raise MetricError("no query's product is in the catalog under the query's category")
+        plain = per_query(asked, gallery[name], by_category=False)
+        summaries[name] = {
+            "filtered": summarise(measures[name], asked.categories, products),
+            "unfiltered": summarise(plain, asked.categories, products),
+        }
+    return measures, summaries, int(outside.sum())
 
 
 def _comparisons(

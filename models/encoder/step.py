@@ -11,23 +11,13 @@ from curation.engine import KEPT
 from curation.errors import ImageError
 from curation.images import decode, encode_jpeg
 from curation.reasons import ThumbnailDrop
-from curation.schemas import EMBEDDINGS
+from curation.schemas import CATALOG, EMBEDDINGS
 from curation.tables import Shard, rows_to_batch
 from curation.taxonomy import CATEGORIES
 
 _ROWS_PER_BATCH: Final = 64  # decoded thumbnails held at once
 _PREVIEW_SIDE: Final = 256  # px, longest side
-_COPIED: Final = (
-    "site",
-    "product_id",
-    "product_name",
-    "brand",
-    "price",
-    "product_url",
-    "category",
-    "sha256",
-    "image_url",
-)
+_COPIED: Final = tuple(name for name in EMBEDDINGS.names if name in CATALOG.names)
 
 
 class EmbedCatalog:

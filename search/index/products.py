@@ -14,17 +14,6 @@ from curation.taxonomy import CATEGORIES
 from search.errors import BadRequestError, IndexBuildError
 
 _UNIT_TOLERANCE: Final = 1e-3  # float32 rounding and bf16 normalisation stay well below
-_COPIED: Final = (
-    "site",
-    "product_id",
-    "product_name",
-    "brand",
-    "price",
-    "product_url",
-    "category",
-    "image_url",
-    "sha256",
-)
 PRODUCTS: Final = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -40,6 +29,8 @@ PRODUCTS: Final = pa.schema(
     ]
 )
 """Columns of `Product`."""
+_IN_TABLE: Final = {"name": "product_name", "url": "product_url"}
+_COPIED: Final = tuple(_IN_TABLE.get(name, name) for name in PRODUCTS.names if name != "id")  # in the order of PRODUCTS
 
 
 @dataclass(frozen=True, slots=True)
