@@ -1,12 +1,12 @@
 // The page: which photo, which view of it, and the way between views (the browser's Back works).
 
-import * as api from "/static/api.js";
-import { make } from "/static/dom.js";
-import { facetsOf, isFiltered } from "/static/filters.js";
-import { categoryName, integer, setLanguage, translate, words } from "/static/i18n.js";
-import { shrink } from "/static/photo.js";
-import * as results from "/static/results.js";
-import { Stage } from "/static/stage.js";
+import * as api from "./api.js";
+import { make } from "./dom.js";
+import { facetsOf, isFiltered } from "./filters.js";
+import { categoryName, integer, setLanguage, translate, words } from "./i18n.js";
+import { shrink } from "./photo.js";
+import * as results from "./results.js";
+import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
 

@@ -1,7 +1,7 @@
 // Filters of a grid: brands and shops among what was found, and a range of prices.
 
-import { make } from "/static/dom.js";
-import { integer, words } from "/static/i18n.js";
+import { make } from "./dom.js";
+import { integer, words } from "./i18n.js";
 
 const MOST = 12; // brands to choose from
 

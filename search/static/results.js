@@ -1,8 +1,8 @@
 // What stands beside the photo: shelves per garment, one garment's grid, products like a product, waiting, failure.
 
-import { make } from "/static/dom.js";
-import { filterBar } from "/static/filters.js";
-import { categoryName, integer, percent, score, won, words } from "/static/i18n.js";
+import { make } from "./dom.js";
+import { filterBar } from "./filters.js";
+import { categoryName, integer, percent, score, won, words } from "./i18n.js";
 
 const SHELF = 8; // products on a shelf; the rest behind "see all"
 const SKELETONS = 8;
