@@ -3,8 +3,8 @@
 One query at a time, on one thread. QPS counts the processor's time, so that other work on the machine counts little;
 p50 and p99 are of the clock. Each way answers for as many of the 1,000 queries as it can in its seconds. Peers that are
 not installed (`pip install -e '.[bench]'`) are left out, and so is, with a line that says so, what would take longer to
-load and to answer the fewest queries than `--patience` allows, by what it took at the size before. "elsewhere" is the recall of queries whose filter names
-another category than the one they look like.
+load and to answer the fewest queries than `--patience` allows, by what it took at the size before. "elsewhere" is the
+recall of queries whose filter names another category than the one they look like.
 """
 
 import argparse

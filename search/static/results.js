@@ -14,7 +14,7 @@ export function card(product, onMore) {
   const picture = make(
     "div.picture",
     {},
-    make("img", { src: product.thumbnail, alt: "", loading: "lazy", decoding: "async" }),
+    make("img", { src: product.thumbnail, alt: "", loading: "lazy", decoding: "async", onerror: (event) => event.target.remove() }),
     product.score === undefined
       ? null
       : make("span.score", {}, make("span.unseen", {}, `${words().similarity} `), score(product.score)),
@@ -141,7 +141,7 @@ export function failure(name, onAgain) {
   const again = HOPELESS.has(name)
     ? make("label.button", { htmlFor: "file" }, words().choose)
     : make("button.button", { type: "button", onclick: onAgain }, words().again);
-  return [make("div.failure", { role: "alert" }, make("p", {}, text), again)];
+  return [make("div.failure.panel", { role: "alert" }, make("p", {}, text), again)];
 }
 
 const heading = (title, note) => make("div.heading", {}, make("h2", { tabIndex: -1 }, title), make("p", {}, note));

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { make } from "./dom.js";
-import { categoryName, integer, percent, setLanguage, translate, words } from "./i18n.js";
+import { categoryName, integer, offerLanguages, percent, translate, words } from "./i18n.js";
 import "./review-words.js";
 
 const CATEGORIES = ["bag", "bottom", "dress", "hat", "outer", "shoes", "top"];
@@ -209,12 +209,9 @@ addEventListener("keydown", (event) => {
   else if (KEYS[key]) judge(KEYS[key]);
   else if (category && pairs[0]) judge("accept", category);
 });
-for (const button of document.querySelectorAll("[data-language]")) {
-  button.addEventListener("click", () => {
-    setLanguage(button.dataset.language);
-    if ($("entry").hidden) show();
-  });
-}
+offerLanguages($("languages"), () => {
+  if ($("entry").hidden) show();
+});
 
 function stored(storage, name) {
   try {

@@ -75,6 +75,11 @@ export class Stage {
     }
   }
 
+  /** Show, or no longer, that the photo is being looked at. */
+  setSearching(on) {
+    this.root.classList.toggle("is-searching", on);
+  }
+
   #box(garment, index) {
     const name = categoryName(garment.category);
     const selected = this.selected === index;
