@@ -1,16 +1,21 @@
 """The page in a real Chromium, against the real service with stand-in models."""
 
+import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import httpx
 import pytest
 
 from curation.review import read_verdicts
 from search.app import create_app
 from search.index import Index, build_index
+from search.index.stores import FolderStore
 from search.query import SearchService
 from search.review import ReviewQueue
 from tests.curation.data_folder import make_data
@@ -208,6 +213,52 @@ def test_page__copies_are_folded_and_shown_on_demand(browser: Any, tmp_path: Pat
         assert page.get_attribute(".copies", "aria-expanded") == "true"
         page.click(".copies")
         assert len(_ids(page)) == 20
+
+
+def test_page__index_swapped_under_load(browser: Any, tmp_path: Path) -> None:
+    """Everything costs the same in one version: whoever sees two prices at once has seen two versions."""
+    store = FolderStore(tmp_path / "index")
+
+    def publish(price: int) -> None:
+        rows = [{**row, "price": price} for row in product_rows(4)]
+        store.build(write_embeddings(tmp_path / str(price), rows, str(price)), BlockEncoder.version)
+
+    publish(1000)
+    done = Event()
+
+    def swap() -> int:
+        price = 1000
+        while not done.is_set():
+            publish(price := price + 1000)
+        return price
+
+    def ask(address: str) -> set[int]:
+        seen = set()
+        while not done.is_set():
+            answer = httpx.post(f"{address}/api/search", files={"photo": photo_of(3, 2, 1)}, timeout=30).json()
+            (price,) = {hit["price"] for garment in answer["garments"] for hit in garment["hits"]}
+            seen.add(price)
+        return seen
+
+    app = create_app(SearchService(FixedDetector(), BlockEncoder(), store.open(), store))
+    with serving(app) as address, _visiting(browser, address) as page, ThreadPoolExecutor(3) as pool:
+        swaps, *clients = [pool.submit(swap), pool.submit(ask, address), pool.submit(ask, address)]
+        try:
+            shown = [_prices(page) for _ in range(5)]
+        finally:
+            done.set()
+        last, seen = swaps.result(), [client.result() for client in clients]
+        assert {len(prices) for prices in shown} == {1}
+        assert len(set.union(*seen, *shown)) > 1
+        assert _prices(page) == {last}
+
+
+def _prices(page: Any) -> set[int]:
+    """Every price that the page shows after another search."""
+    with page.expect_response("**/api/search"):
+        _upload(page, photo_of(3, 2, 1))
+    page.wait_for_selector("#results[aria-busy=false] .shelf")
+    return {int(re.sub(r"\D", "", text)) for text in page.locator("#results .price").all_inner_texts()}
 
 
 def _violations(page: Any) -> list[str]:
