@@ -89,6 +89,7 @@ def main() -> None:
     statuses: Counter[int] = Counter()
     with served(options.data, batch=8) as service:
         _send(service, options.clients, options.count // 10, seed=1)  # warm
+        _send_document(service, options.count // 20)
         memory = [service.mib]
         slow = _open_slow(service)
         for part in range(_PARTS):
