@@ -70,9 +70,15 @@ def convert(network: nn.Module, example: Inputs, arithmetic: Arithmetic, cache: 
 
 
 def _traced(network: nn.Module, example: Inputs) -> Any:
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer: what it bakes in, the comparison that follows finds out
-        return openvino.convert_model(network, example_input=example)
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the tracer: what it bakes in, the comparison that follows finds out
+            return openvino.convert_model(network, example_input=example)
+    finally:
+        root.setLevel(level)  # which OpenVINO sets to its own liking
+        root.filters[:], root.handlers[:] = filters, handlers
 
 
 def _key(network: nn.Module, example: Inputs) -> str:
