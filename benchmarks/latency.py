@@ -51,7 +51,8 @@ def main() -> None:
     photos = [path.read_bytes() for path in sorted((options.data / "examples").glob("*.jpg"))][:_PHOTOS]
     tiny = SearchService.open(options.data)
     rows = {"tiny, float32": _measure(tiny, photos, 5 * options.rounds)}
-    for precision, engine in (("float32", "torch"), ("bfloat16", "torch"), ("float32", "openvino")):
+    ways: list[tuple[Precision, Engine]] = [("float32", "torch"), ("bfloat16", "torch"), ("float32", "openvino")]
+    for precision, engine in ways:
         service = SearchService(*_full(options.data, tiny, precision, engine), tiny.index)
         rows[f"{engine}, {precision}"] = _measure(service, photos, options.rounds)
     print(f"{len(photos)} photos, torch on {options.threads} thread(s); median milliseconds of a query")

@@ -100,9 +100,9 @@ def _eager(subject: Subject, precision: Any) -> Run:
 
 
 def _openvino(subject: Subject, arithmetic: Any) -> Run:
-    from models.converted import convert
+    from models.converted import Converted, trace
 
-    return convert(subject.network, subject.batch, arithmetic, None)
+    return Converted(trace(subject.network, subject.batch), arithmetic)
 
 
 def _onnx(subject: Subject, threads: int) -> Run:
@@ -110,7 +110,8 @@ def _onnx(subject: Subject, threads: int) -> Run:
     import torch
 
     file = io.BytesIO()
-    torch.onnx.export(subject.network, subject.batch, file, dynamo=False, opset_version=17)
+    export: Any = torch.onnx.export  # its older half takes a stream too
+    export(subject.network, subject.batch, file, dynamo=False, opset_version=17)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

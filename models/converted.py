@@ -4,7 +4,9 @@ OpenVINO is an optional dependency, and this module is imported only where it is
 """
 
 import hashlib
+import json
 import logging
+import platform
 import shutil
 import sys
 import uuid
@@ -24,7 +26,8 @@ import openvino  # noqa: E402
 log = logging.getLogger(__name__)
 
 _HINTS: Final[Mapping[Arithmetic, str]] = {"float32": "f32", "bfloat16": "bf16"}
-_FILE: Final = "model.xml"  # and its weights, model.bin
+_MODEL: Final = "model.xml"  # and its weights, model.bin
+_VERDICT: Final = "verdict.json"
 _PREFIX: Final = "openvino-"
 
 
@@ -47,29 +50,12 @@ class Converted:
         return tuple(torch.from_numpy(outputs[place]) for place in range(len(outputs)))
 
 
-def convert(network: nn.Module, example: Inputs, arithmetic: Arithmetic, cache: Path | None) -> Converted:
-    """Convert a network, or read what an earlier call left in `cache`.
-
-    Args:
-        network: in evaluation mode, on the CPU.
-        example: a batch to trace it with.
-        arithmetic: in which it shall compute.
-        cache: folder, or None. Where it cannot be written to, the conversion is made in memory each time.
+def trace(network: nn.Module, example: Inputs) -> Any:
+    """Convert a network, in evaluation mode on the CPU, to an `openvino.Model`.
 
     Raises:
         Exception: of OpenVINO's kinds, or of torch's while tracing, where the architecture cannot be converted.
     """
-    if cache is None:
-        return Converted(_traced(network, example), arithmetic)
-    folder = cache / f"{_PREFIX}{_key(network, example)}"
-    if (folder / _FILE).is_file():
-        return Converted(openvino.Core().read_model(folder / _FILE), arithmetic)
-    model = _traced(network, example)
-    _keep(model, folder)
-    return Converted(model, arithmetic)
-
-
-def _traced(network: nn.Module, example: Inputs) -> Any:
     root = logging.getLogger()
     level, filters, handlers = root.level, root.filters[:], root.handlers[:]
     try:
@@ -81,27 +67,69 @@ def _traced(network: nn.Module, example: Inputs) -> Any:
         root.filters[:], root.handlers[:] = filters, handlers
 
 
-def _key(network: nn.Module, example: Inputs) -> str:
-    """Digest of all that a conversion depends on."""
+class Store:
+    """Where a conversion is kept, or only how little it would gain: a folder `openvino-<digest>` in the cache."""
+
+    def __init__(self, cache: Path | None, network: nn.Module, example: Inputs, arithmetic: Arithmetic) -> None:
+        """The digest is of all that a conversion and its speed depend on, the processor too. No cache keeps nothing."""
+        self._folder = cache / f"{_PREFIX}{_digest(network, example, arithmetic)}" if cache else None
+        self.gain = self._read_gain()
+        """Times PyTorch's speed, as measured when it was made; 0 where there is none."""
+
+    def read(self) -> Any | None:
+        """The conversion, if it is kept."""
+        if self._folder is None or not (self._folder / _MODEL).is_file():
+            return None
+        return openvino.Core().read_model(self._folder / _MODEL)
+
+    def keep(self, gain: float, model: Any | None) -> None:
+        """Write under a temporary name and rename, so that there is a whole conversion or none; older ones go.
+
+        Where the cache cannot be written to, the log says so, and each process converts for itself.
+        """
+        if self._folder is None or self.gain:
+            return
+        temporary = self._folder.with_name(f".{self._folder.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            temporary.mkdir()
+            (temporary / _VERDICT).write_text(json.dumps({"gain": gain}))
+            if model is not None:
+                openvino.save_model(model, temporary / _MODEL, compress_to_fp16=False)
+            for stale in self._folder.parent.glob(f"{_PREFIX}*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            temporary.rename(self._folder)
+        except (OSError, RuntimeError) as error:  # read-only, full, or another process was faster
+            log.info("the conversion is not kept in %s: %s", self._folder, error)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Forget what is kept: it may be damaged."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read_gain(self) -> float:
+        if self._folder is None or not (self._folder / _VERDICT).is_file():
+            return 0.0
+        return float(json.loads((self._folder / _VERDICT).read_text())["gain"])
+
+
+def _digest(network: nn.Module, example: Inputs, arithmetic: Arithmetic) -> str:
     digest = hashlib.blake2b(digest_size=8)
     shapes = [(tuple(tensor.shape), str(tensor.dtype)) for tensor in example]
-    digest.update(repr([type(network).__name__, shapes, openvino.__version__, torch.__version__]).encode())
+    versions = openvino.__version__, torch.__version__
+    machine = _processor(), torch.get_num_threads(), arithmetic
+    digest.update(repr([type(network).__name__, shapes, versions, machine]).encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
         digest.update(memoryview(tensor.detach().contiguous().flatten().view(torch.uint8).numpy()))
     return digest.hexdigest()
 
 
-def _keep(model: Any, folder: Path) -> None:
-    """Write a conversion under a temporary name and rename it, so that there is a whole one or none."""
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+def _processor() -> str:
+    """Its name and what it can do, as far as the system tells."""
     try:
-        temporary.mkdir()
-        openvino.save_model(model, temporary / _FILE, compress_to_fp16=False)
-        for stale in folder.parent.glob(f"{_PREFIX}*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        temporary.rename(folder)
-    except (OSError, RuntimeError) as error:  # read-only, full, or another process was faster
-        log.info("the conversion is not kept in %s: %s", folder, error)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return "".join(next((line for line in lines if line.startswith(key)), "") for key in ("model name", "flags"))

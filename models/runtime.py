@@ -1,13 +1,14 @@
-"""What runs a trained network: PyTorch, or on a CPU OpenVINO, which is two to three times as fast (decision 15).
+"""What runs a trained network: PyTorch, or on a CPU OpenVINO where it is faster and agrees (decision 15).
 
-The one place that chooses. A converted network is compared with the original each time it is loaded, and refused where
-they differ; whatever goes wrong, PyTorch runs the network and the log says why.
+The one place that chooses. A conversion is compared with the original each time it is loaded, and timed beside it the
+first time; whatever speaks against it, PyTorch runs the network and the log says why.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from time import process_time
 from typing import Final, Literal
 
 import torch  # noqa: TID253
@@ -30,8 +31,11 @@ Distance = Callable[[Outputs, Outputs], float]
 LEAST_PARAMETERS: Final = 10_000_000
 """Of a network that is converted unasked. Below, converting costs more than it saves: the demo's detector would win a
 few seconds in a run of half an hour, its classifier and encoder lose some."""
+LEAST_GAIN: Final = 1.1
+"""Times PyTorch's speed, from which a conversion is used: it depends on the processor."""
 TOLERANCE: Final[Mapping[Arithmetic, float]] = {"float32": 1e-3, "bfloat16": 5e-2}
 """Largest distance of a converted network from the original in float32."""
+_TIMES: Final = 2  # that a batch is timed, of which the faster counts
 
 
 def compile_for(
@@ -53,37 +57,59 @@ def compile_for(
         device: where it runs; nothing is converted but for a CPU.
         distance: of two networks' outputs.
         precision: of the arithmetic; bfloat16 is emulated, and slower, where a CPU has none.
-        engine: `auto` converts networks of at least `LEAST_PARAMETERS`, `openvino` any, `torch` none.
-        cache: folder in which a conversion is kept for the next time, such as the checkpoint's; None: in memory only.
+        engine: `auto` converts networks of at least `LEAST_PARAMETERS` and uses what is faster; `openvino` converts any
+            and uses it if it agrees; `torch` converts none.
+        cache: folder in which a conversion, or what spoke against it, is kept for the next time, such as the
+            checkpoint's; None: in memory only.
     """
     size = sum(parameter.numel() for parameter in network.parameters())
     if device.type != "cpu" or engine == "torch" or (engine == "auto" and size < LEAST_PARAMETERS):
         return network
     name = type(network).__name__
     if find_spec("openvino") is None:
-        log.info(
-            "%s runs in PyTorch: OpenVINO, faster on CPUs, is not installed (pip install 'fashion-pairs[cpu]')", name
-        )
+        log.info("%s runs in PyTorch: OpenVINO, faster on many CPUs, is not installed ('fashion-pairs[cpu]')", name)
         return network
-    from models.converted import convert
+    from models.converted import Converted, Store, trace
 
     arithmetic: Arithmetic = "bfloat16" if computes_in_bfloat16(device, precision) else "float32"
+    store = Store(cache, network, probes[0], arithmetic)
+    if engine == "auto" and 0 < store.gain < LEAST_GAIN:
+        log.info("%s runs in PyTorch: when last tried here, OpenVINO was %.2g times as fast", name, store.gain)
+        return network
     try:
-        converted = convert(network, probes[0], arithmetic, cache)
+        model = store.read() or trace(network, probes[0])
+        converted = Converted(model, arithmetic)
         worst = max(_distance(network, converted, probe, distance) for probe in probes)
     except Exception:  # of many kinds, by architecture; PyTorch runs what OpenVINO cannot
         log.warning("%s runs in PyTorch: OpenVINO cannot convert it", name, exc_info=True)
+        store.discard()
         return network
     if not worst <= TOLERANCE[arithmetic]:  # nor is NaN
         log.warning("%s runs in PyTorch: in OpenVINO it is %.2g off, more than %g", name, worst, TOLERANCE[arithmetic])
+        store.discard()
         return network
-    log.info("%s runs in OpenVINO, %s, %.2g off PyTorch", name, arithmetic, worst)
-    return converted
+    gain = store.gain or _seconds(network, probes[0]) / _seconds(converted, probes[0])
+    store.keep(gain, None if gain < LEAST_GAIN else model)
+    used = engine == "openvino" or gain >= LEAST_GAIN
+    said = "%s runs in %s: OpenVINO is %.2g times as fast, and %.2g off"
+    log.info(said, name, "OpenVINO" if used else "PyTorch", gain, worst)
+    return converted if used else network
 
 
 def _distance(network: nn.Module, converted: Run, probe: Inputs, distance: Distance) -> float:
     with torch.inference_mode():
         return distance(_tuple(network(*probe)), _tuple(converted(*probe)))
+
+
+def _seconds(run: Run, batch: Inputs) -> float:
+    """Of the processor for a pass: what else it is busy with does not count."""
+    best = float("inf")
+    for _ in range(_TIMES):
+        start = process_time()
+        with torch.inference_mode():
+            run(*batch)
+        best = min(best, process_time() - start)
+    return best
 
 
 def _tuple(outputs: Outputs | Tensor) -> Outputs:

@@ -40,6 +40,16 @@ class Untraceable(Net):
         return self.layers(images)
 
 
+@pytest.fixture
+def timed(monkeypatch):
+    """Conversions are so many times as fast, however busy the machine is."""
+
+    def set_gain(gain):
+        monkeypatch.setattr(runtime, "_seconds", lambda run, _: gain if isinstance(run, nn.Module) else 1.0)
+
+    return set_gain
+
+
 def largest(original, converted):
     return float((original[0] - converted[0]).abs().max())
 
@@ -83,18 +93,48 @@ def test_compile_for__not_a_number_is_refused():
 
 
 @needs_openvino
-def test_compile_for__keeps_the_conversion(tmp_path, monkeypatch):
+def test_compile_for__keeps_the_conversion(tmp_path, timed, monkeypatch):
+    timed(gain=2.0)
     network = Net()
     compiled(network, cache=tmp_path)
     (kept,) = tmp_path.iterdir()
-    assert {path.name for path in kept.iterdir()} == {"model.xml", "model.bin"}
+    assert {path.name for path in kept.iterdir()} == {"model.xml", "model.bin", "verdict.json"}
     monkeypatch.setattr("openvino.convert_model", lambda *_, **__: pytest.fail("converted again"))
+    monkeypatch.setattr(runtime, "_seconds", lambda *_: pytest.fail("timed again"))
     (found,) = compiled(network, cache=tmp_path)(*PROBES[0])
     torch.testing.assert_close(found, network(*PROBES[0]), atol=1e-4, rtol=0)
 
 
 @needs_openvino
-def test_compile_for__other_weights_replace_what_is_kept(tmp_path):
+def test_compile_for__what_is_kept_must_agree_too(tmp_path, timed, caplog):
+    timed(gain=2.0)
+    network = Net()
+    compiled(network, cache=tmp_path)
+    (weights,) = tmp_path.glob("*/model.bin")
+    damaged = bytearray(weights.read_bytes())
+    damaged[: len(damaged) // 2] = bytes(len(damaged) // 2)
+    weights.write_bytes(damaged)
+    assert compiled(network, cache=tmp_path) is network
+    assert "Net runs in PyTorch" in caplog.text
+    assert compiled(network, cache=tmp_path) is not network  # converted anew
+
+
+@needs_openvino
+def test_compile_for__what_is_slower_is_not_used_nor_tried_again(tmp_path, timed, monkeypatch, caplog):
+    monkeypatch.setattr(runtime, "LEAST_PARAMETERS", 100)
+    timed(gain=0.5)
+    network = Net()
+    assert compiled(network, engine="auto", cache=tmp_path) is network
+    assert [path.name for path in tmp_path.glob("*/*")] == ["verdict.json"]
+    monkeypatch.setattr("openvino.convert_model", lambda *_, **__: pytest.fail("converted again"))
+    with caplog.at_level(logging.INFO):
+        assert compiled(network, engine="auto", cache=tmp_path) is network
+    assert "when last tried here, OpenVINO was 0.5 times as fast" in caplog.text
+
+
+@needs_openvino
+def test_compile_for__other_weights_replace_what_is_kept(tmp_path, timed):
+    timed(gain=2.0)
     compiled(Net(), cache=tmp_path)
     before = list(tmp_path.iterdir())
     network = Net()
@@ -127,7 +167,7 @@ def test_compile_for__without_openvino(monkeypatch, caplog):
     network = Net()
     with caplog.at_level(logging.INFO):
         assert compiled(network) is network
-    assert "OpenVINO, faster on CPUs, is not installed" in caplog.text
+    assert "OpenVINO, faster on many CPUs, is not installed" in caplog.text
 
 
 @pytest.mark.parametrize("options", [{"engine": "torch"}, {"engine": "auto"}, {"device": torch.device("cuda", 0)}])
@@ -139,7 +179,8 @@ def test_compile_for__stays_in_torch(options, monkeypatch):
 
 
 @needs_openvino
-def test_compile_for__large_networks_are_converted_unasked(monkeypatch):
+def test_compile_for__large_networks_are_converted_unasked(monkeypatch, timed):
     monkeypatch.setattr(runtime, "LEAST_PARAMETERS", 100)
+    timed(gain=2.0)
     network = Net()
     assert compiled(network, engine="auto") is not network
