@@ -1,11 +1,11 @@
 """A trained network at work: pictures loaded ahead, copies that overlap, batches halved where memory ends."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import torch  # noqa: TID253
-from torch import Tensor  # noqa: TID253
 
 from models.device import Precision, autocast, loaders
 from models.feeding import ahead
@@ -46,14 +46,13 @@ class Forward:
             tag, batches = prepare(group)
             return tag, [self._stage(batch) for batch in batches]
 
-        begun: tuple[Tag, list[Outputs]] | None = None
+        begun: deque[tuple[Tag, list[Outputs]]] = deque()
+        following = 1 if self._device.type == "cuda" else 0
         for tag, batches in ahead(groups, staged, loaders(self._device)):
-            following = tag, [self._begin(batch) for batch in batches]
-            if begun is not None:
-                yield begun[0], [_fetch(outputs) for outputs in begun[1]]
-            begun = following
-        if begun is not None:
-            yield begun[0], [_fetch(outputs) for outputs in begun[1]]
+            begun.append((tag, [self._begin(batch) for batch in batches]))
+            if len(begun) > following:
+                yield _fetched(*begun.popleft())
+        yield from (_fetched(*group) for group in begun)
 
     def _stage(self, batch: Inputs) -> Inputs:
         """In page-locked memory, from which a copy to a GPU does not hold up whoever asks for it."""
@@ -93,9 +92,6 @@ class Forward:
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def _fetch(outputs: Outputs) -> Outputs:
-    return tuple(_plain(tensor) for tensor in outputs)
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    return tensor.float().cpu()
+def _fetched(tag: Tag, batches: Sequence[Outputs]) -> tuple[Tag, list[Outputs]]:
+    """With outputs in float32 on the CPU, whatever they were computed in and where."""
+    return tag, [tuple(tensor.float().cpu() for tensor in outputs) for outputs in batches]

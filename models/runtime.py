@@ -69,28 +69,45 @@ def compile_for(
     if find_spec("openvino") is None:
         log.info("%s runs in PyTorch: OpenVINO, faster on many CPUs, is not installed ('fashion-pairs[cpu]')", name)
         return network
+    arithmetic: Arithmetic = "bfloat16" if computes_in_bfloat16(device, precision) else "float32"
+    try:
+        return _better(network, probes, distance, arithmetic, cache, only_if_faster=engine == "auto")
+    except Exception:  # of many kinds, by architecture; PyTorch runs what OpenVINO cannot
+        log.warning("%s runs in PyTorch: OpenVINO cannot convert it", name, exc_info=True)
+        return network
+
+
+def _better(
+    network: nn.Module,
+    probes: Sequence[Inputs],
+    distance: Distance,
+    arithmetic: Arithmetic,
+    cache: Path | None,
+    *,
+    only_if_faster: bool,
+) -> Run:
+    """A conversion, unless it is known to be slower or turns out to be, or is too far off."""
     from models.converted import Converted, Store, trace
 
-    arithmetic: Arithmetic = "bfloat16" if computes_in_bfloat16(device, precision) else "float32"
+    name, most = type(network).__name__, TOLERANCE[arithmetic]
     store = Store(cache, network, probes[0], arithmetic)
-    if engine == "auto" and 0 < store.gain < LEAST_GAIN:
+    if only_if_faster and 0 < store.gain < LEAST_GAIN:
         log.info("%s runs in PyTorch: when last tried here, OpenVINO was %.2g times as fast", name, store.gain)
         return network
     try:
         model = store.read() or trace(network, probes[0])
         converted = Converted(model, arithmetic)
         worst = max(_distance(network, converted, probe, distance) for probe in probes)
-    except Exception:  # of many kinds, by architecture; PyTorch runs what OpenVINO cannot
-        log.warning("%s runs in PyTorch: OpenVINO cannot convert it", name, exc_info=True)
-        store.discard()
-        return network
-    if not worst <= TOLERANCE[arithmetic]:  # nor is NaN
-        log.warning("%s runs in PyTorch: in OpenVINO it is %.2g off, more than %g", name, worst, TOLERANCE[arithmetic])
+    except Exception:
+        store.discard()  # it may be damaged
+        raise
+    if not worst <= most:  # nor is NaN
+        log.warning("%s runs in PyTorch: in OpenVINO it is %.2g off, more than %g", name, worst, most)
         store.discard()
         return network
     gain = store.gain or _seconds(network, probes[0]) / _seconds(converted, probes[0])
     store.keep(gain, None if gain < LEAST_GAIN else model)
-    used = engine == "openvino" or gain >= LEAST_GAIN
+    used = gain >= LEAST_GAIN or not only_if_faster
     said = "%s runs in %s: OpenVINO is %.2g times as fast, and %.2g off"
     log.info(said, name, "OpenVINO" if used else "PyTorch", gain, worst)
     return converted if used else network
