@@ -87,7 +87,7 @@ def _ours(config: IndexConfig, *, products: bool = False) -> Way:
         _timer.start()  # a shop has the table already
         build_index(table, root, "made-up", config=config)
         _timer.stop()
-        shutil.rmtree(table.root)
+        shutil.rmtree(folder / "embeddings")
         index = Index.open(root)
         if products:
             return lambda query, category: [

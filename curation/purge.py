@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curation.card import write_card
 from curation.dataset import MANIFEST, describe, read_manifest
@@ -72,7 +71,7 @@ def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
         shards = [shard for shard in ShardedTable(folder).shards if shard.name in cleaned or touches(shard, removal)]
         for shard in shards:
             if shard.name not in cleaned:
-                cleaned[shard.name] = _clean_pairs(shard, removal)
+                cleaned[shard.name] = _clean_pairs(folder, shard, removal)
             elif (made := cleaned[shard.name]) is not None:
                 share(made, folder)
             shard.path.unlink()
@@ -118,7 +117,7 @@ def _shard(path: Path) -> Shard | None:
 
 def _rewrite(shard: Shard, name: str, rows: Iterator[pa.Table], removal: Removal) -> Shard:
     gone = sorted(removal.posts | removal.products | removal.pictures)
-    schema = pq.read_schema(shard.path)
+    schema = shard.schema
     schema = schema.with_metadata({key: text for key, text in (schema.metadata or {}).items() if key != b"fashion"})
     key = fingerprint([shard.fingerprint, "take-down", gone])
     return write_shard(shard.path.parent, name, schema, rows, fingerprint=key, counts=shard.counts)
@@ -138,14 +137,15 @@ def _excluded(shard: Shard, removal: Removal) -> Iterator[pa.Table]:
         )
 
 
-def _clean_pairs(shard: Shard, removal: Removal) -> Path | None:
+def _clean_pairs(folder: Path, shard: Shard, removal: Removal) -> Path | None:
     """Write what is left of a shard under the name of its new content; None when nothing is."""
     left = removal.without(read_facts(shard))
     if not len(left):
         return None
     split, number, _ = shard.name.split("-")
     digest = fingerprint(row_digests(left))
-    return _rewrite(shard, f"{split}-{number}-{digest[:8]}", _left(shard, removal), removal).path
+    made = _rewrite(shard, f"{split}-{number}-{digest[:8]}", _left(shard, removal), removal)
+    return folder / f"{made.name}.parquet"
 
 
 def _redescribe(versions: Versions, folder: Path) -> int:
