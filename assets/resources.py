@@ -13,7 +13,7 @@ import dagster as dg
 from assets.once import once
 from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.engine import MapReport, Workers, here, map_shards
-from curation.places import place
+from curation.places import keep_tables_at, place
 from curation.ray_engine import THIS_MACHINE, RayWorkers
 from curation.sources import Source
 from curation.tables import ShardedTable, mirror
@@ -47,6 +47,7 @@ class DataFolder(dg.ConfigurableResource[Any]):
 
     def publish(self, name: str, prefix: str = "") -> ShardedTable:
         """A crawled table where the stages that follow find it: what is new of it is sent there."""
+        keep_tables_at(self.path, self.tables)
         table = self.table(f"crawl/{name}", prefix)
         return mirror(self.crawled(name, prefix), table.root) if self.tables else table
 

@@ -5,6 +5,7 @@ rename, but shows an object only when all of it has arrived: the file is written
 are found by one listing of everything below a folder, never by asking for each.
 """
 
+import json
 import os
 import tempfile
 import time
@@ -21,6 +22,7 @@ from upath import UPath
 
 Place = Path | UPath
 
+_NOTE: Final = "tables.json"
 _ABANDONED: Final = 3600.0  # s: a file that is being written changes more often
 
 
@@ -38,6 +40,22 @@ def place(at: str | os.PathLike[str]) -> Place:
     """A folder by its path, or by a URL. Raises `ValueError` for a protocol that fsspec does not know."""
     # Without a cache of listings: what others wrote since must not be missed.
     return UPath(str(at), use_listings_cache=False) if "://" in str(at) else Path(at)
+
+
+def tables_of(data: Path) -> Place:
+    """Where the tables of a data folder lie: in the folder itself, unless a note in it names another place."""
+    note = data / _NOTE
+    return place(json.loads(note.read_text())["tables"]) if note.exists() else data
+
+
+def keep_tables_at(data: Path, at: str) -> None:
+    """Leave that note for all who know the data folder only. An empty place is the folder itself."""
+    note = data / _NOTE
+    if at:
+        with publishing(note) as temporary:
+            temporary.write_text(json.dumps({"tables": at}))
+    else:
+        note.unlink(missing_ok=True)
 
 
 def parquet_files(root: Place, prefix: str = "") -> list[Found]:

@@ -41,7 +41,8 @@ class Slow:
             yield batch
             counts["kept"] += len(batch)
             if shards[0].name.endswith("000002"):
-                print("in the middle", flush=True)
+                sys.stdout.write("in the middle\n")
+                sys.stdout.flush()
                 time.sleep(self._seconds)
 
 

@@ -21,7 +21,6 @@ from curation.tables import Shard, ShardedTable, write_shard
 from tests.curation.builders import picture, picture_row
 from tests.curation.data_folder import write_table
 
-
 NUMBERS = pa.schema([pa.field("n", pa.int64(), nullable=False)])
 WORKERS = RayWorkers("auto", workers=2)
 
@@ -177,6 +176,7 @@ def test_ray_workers__models_travel_and_threads_are_those_reserved(tmp_path: Pat
 def test_ray_workers__other_version_of_the_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = _numbers(tmp_path / "in", [1])
     monkeypatch.setattr(Double, "version", "2")
+    monkeypatch.setattr("curation.ray_engine._DEATHS", 2)
     with pytest.raises(StepError, match="version 1 is installed here, 2 is asked for"):
         map_shards(f"{__name__}:Double", [table], tmp_path / "out", workers=WORKERS, note=str(tmp_path))
 
