@@ -13,8 +13,8 @@ from pipelines.environments import OTHERS, Settings, masked, variable
 _KINDS = {int: "whole number", float: "number", bool: "`true` or `false`", Path: "folder", str: "text"}
 _HEAD = """# Settings
 
-Made by `python -m pipelines settings --markdown`; a test holds it to the code. An empty variable counts as unset. A value
-that breaks its rule, and a `FASHION_` name that is not here, is refused by name before any work starts.
+Made by `python -m pipelines settings --markdown`; a test holds it to the code. An empty variable counts as unset.
+A value that breaks its rule, and a `FASHION_` name that is not here, is refused by name before any work starts.
 
 `python -m pipelines settings` prints what holds now, and which values are set; passwords are masked.
 `python -m pipelines doctor` tells whether this machine has what they need.
@@ -56,7 +56,7 @@ def default(field: FieldInfo) -> str:
 def markdown() -> str:
     """The whole of `docs/SETTINGS.md`."""
     rows = [
-        f"| `{variable(name)}` | {rule(field)} | {f'`{default(field)}`' if default(field) else ''} | {field.description} |\n"
+        f"| `{variable(name)}` | {rule(field)} | {default(field)} | {field.description} |\n"
         for name, field in Settings.model_fields.items()
     ]
     others = [f"| `{name}` | {meaning} |\n" for name, meaning in OTHERS.items()]
