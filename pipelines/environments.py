@@ -65,7 +65,7 @@ class Settings(BaseModel):
     )
     commercial_only: bool = Field(
         False,
-        description="leave out annotations that may not be used commercially (all but Fashionpedia) and sites not cleared",
+        description="leave out what may not be used commercially: annotations but Fashionpedia, sites not cleared",
     )
     cleared: str = Field(
         "", description="sites whose terms you know to allow commercial use, such as `kream,onthelook`"
