@@ -53,7 +53,7 @@ def test_world__differs_by_what_is_crawled(tmp_path: Path) -> None:
 def test_read_settings__a_wrong_name_gets_the_nearest() -> None:
     with pytest.raises(SettingsError, match=r"FASHION_SEDE: there is no such setting; did you mean FASHION_SEED\?"):
         read_settings({"FASHION_SEDE": "4"})
-    with pytest.raises(SettingsError, match="FASHION_XYZZY: there is no such setting$"):
+    with pytest.raises(SettingsError, match=r"FASHION_XYZZY: there is no such setting$"):
         read_settings({"FASHION_XYZZY": "4"})
 
 
