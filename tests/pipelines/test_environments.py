@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.environments import Settings, SettingsError, read_settings
+from pipelines.environments import OTHERS, Settings, SettingsError, read_settings
 
 
 def test_read_settings__defaults() -> None:
@@ -63,3 +63,20 @@ def test_world__differs_by_what_is_crawled(tmp_path: Path) -> None:
         Settings(profile="full").world,
     }
     assert len(worlds) == 5
+
+
+def test_read_settings__a_wrong_name_gets_the_nearest() -> None:
+    with pytest.raises(SettingsError, match=r"FASHION_SEDE: there is no such setting; did you mean FASHION_SEED\?"):
+        read_settings({"FASHION_SEDE": "4"})
+    with pytest.raises(SettingsError, match=r"FASHION_XYZZY: there is no such setting$"):
+        read_settings({"FASHION_XYZZY": "4"})
+
+
+def test_read_settings__a_wrong_value_shows_no_password() -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({"FASHION_SANDBOX_PORT": "http://user:hush@host"})
+    assert "hush" not in str(refused.value)
+
+
+def test_read_settings__leaves_alone_what_is_read_elsewhere() -> None:
+    assert read_settings(dict.fromkeys(OTHERS, "/x")) == Settings()
