@@ -1,4 +1,4 @@
-"""Commands on the pair dataset: its versions, review, audits, and pushing it to the hub."""
+"""Commands on the pair dataset: its versions, review, audits, another set's pairs, and pushing it to the hub."""
 
 import argparse
 from collections.abc import Iterator
@@ -47,7 +47,10 @@ def add_commands(commands: Any) -> None:
     push.add_argument("--public", action="store_true", help="a repository that has to be created is public")
     push.add_argument("--squash", action="store_true", help="drop the repository's history, as after a take-down")
     push.set_defaults(run=_push)
-    for command in (audit, versions, publish, doubts, export, imported, push):
+    pairs = commands.add_parser("import-pairs", help="publish Kaggle's fashion-anchor-cloth-pairs as a pair dataset")
+    pairs.add_argument("folder", type=Path, help="of the unpacked archive")
+    pairs.set_defaults(run=_import_pairs)
+    for command in (audit, versions, publish, doubts, export, imported, push, pairs):
         command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default: data)")
 
 
@@ -110,6 +113,12 @@ def _review_import(options: argparse.Namespace) -> Answers:
     VerdictLog(folder).append(verdicts)
     manifest = republish(options.data)
     yield {"new_verdicts": len(verdicts), "version": manifest["version"], "review": manifest["review"]}
+
+
+def _import_pairs(options: argparse.Namespace) -> Answers:
+    from curation.anchor_cloth import import_anchor_cloth
+
+    yield import_anchor_cloth(options.folder, options.data)
 
 
 def _push(options: argparse.Namespace) -> Answers:
