@@ -82,7 +82,7 @@ def _all(
     with tempfile.TemporaryDirectory() as root:
         for name in names:
             expected = max((size / known * old.least for (of, known), old in before.items() if of == name), default=0)
-            if expected > patience:
+            if expected > patience and name not in (THIS, PRODUCTS):
                 print(f"{name:<26}{size:>10,}   left out: it would take about {expected:.0f} s", flush=True)
                 continue
             folder = Path(root) / (THIS if name == PRODUCTS else name)
