@@ -156,5 +156,9 @@ def fetched(at: Place, cache: Path = CACHE) -> Path:
                 path = Path(temporary) / folder.name / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 at.fs.get_file((at / name).path, str(path))
-            (Path(temporary) / folder.name).rename(folder)
+            try:
+                (Path(temporary) / folder.name).rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first
+                    raise
     return folder

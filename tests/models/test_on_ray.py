@@ -22,7 +22,10 @@ def test_main__two_workers_train_as_one_process_does(pairs, tmp_path):
     train("encoder", values(), pairs, tmp_path / "alone")
     losses = [read_progress(tmp_path / name / "progress.jsonl", "step")[0]["loss"] for name in ("together", "alone")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    assert open_checkpoint(out, "encoder")[1].metrics.keys() == open_checkpoint(tmp_path / "alone")[1].metrics.keys()
+    assert (
+        open_checkpoint(out, "encoder")[1].metrics.keys()
+        == open_checkpoint(tmp_path / "alone", "encoder")[1].metrics.keys()
+    )
     assert read_progress(out / "progress.jsonl", "start")[0]["processes"] == 2
 
 
