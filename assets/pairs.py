@@ -209,6 +209,7 @@ def pair_dataset(
     manifest = write_pair_dataset(candidate_pairs, link, rules, photo_ties(image_hashes, duplicate_clusters))
     versions = Versions(link)
     out = versions.folder / manifest["version"]
+    data.share(out)
     expired = versions.expire(config.keep_versions) if config.keep_versions else []
     rows = ShardedTable(out).table([*LEAK_COLUMNS, "split"])
     leaks = crossing_keys(leak_keys(rows), rows["split"].to_pylist())

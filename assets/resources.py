@@ -13,7 +13,7 @@ import dagster as dg
 from assets.once import once
 from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.engine import MapReport, Workers, here, map_shards
-from curation.places import keep_tables_at, place
+from curation.places import keep_tables_at, place, send
 from curation.ray_engine import THIS_MACHINE, RayWorkers
 from curation.sources import Source
 from curation.tables import ShardedTable, mirror
@@ -50,6 +50,12 @@ class DataFolder(dg.ConfigurableResource[Any]):
         keep_tables_at(self.path, self.tables)
         table = self.table(f"crawl/{name}", prefix)
         return mirror(self.crawled(name, prefix), table.root) if self.tables else table
+
+    def share(self, version: Path) -> None:
+        """Send a dataset version to where the tables are, if that is a URL, for trainings on other machines."""
+        at = place(self.tables)
+        if not isinstance(at, Path):
+            send(version, at / version.relative_to(self.path).as_posix())
 
 
 class ProductIndexes(dg.ConfigurableResource[Any]):

@@ -2,17 +2,19 @@
 
 A file appears whole or not at all. On this machine it is written beside its name and renamed. An object store cannot
 rename, but shows an object only when all of it has arrived: the file is written on this machine and then sent. Files
-are found by one listing of everything below a folder, never by asking for each.
+are found by one listing of everything below a folder, never by asking for each. A directory of several files (a dataset
+version) is complete when its manifest is there, which is sent last.
 """
 
 import json
 import os
+import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -22,6 +24,8 @@ from upath import UPath
 
 Place = Path | UPath
 
+MANIFEST: Final = "manifest.json"
+CACHE: Final = Path.home() / ".cache" / "fashion-pairs"
 _NOTE: Final = "tables.json"
 _ABANDONED: Final = 3600.0  # s: a file that is being written changes more often
 
@@ -62,15 +66,17 @@ def parquet_files(root: Place, prefix: str = "") -> list[Found]:
     """All Parquet files below `root/prefix`, in order of their names; none when there is no such folder."""
     if isinstance(root, Path):
         return [found_at(root, path) for path in sorted((root / prefix).rglob("*.parquet"))]
+    files = files_at(root, prefix)
+    names = sorted((name for name in files if name.endswith(".parquet")), key=PurePosixPath)
+    return [replace(files[name], name=name.removesuffix(".parquet")) for name in names]
+
+
+def files_at(root: UPath, prefix: str = "") -> dict[str, Found]:
+    """All files below a URL, by their names with suffix, from one listing."""
     folder = root / prefix if prefix else root
-    listed = root.fs.find(folder.path, detail=True).values()
     start = len(root.fs._strip_protocol(root.path)) + 1
-    files = [info for info in listed if info["name"].endswith(".parquet")]
-    names = {info["name"][start:]: info for info in files}
-    return [
-        Found(name.removesuffix(".parquet"), root / name, names[name]["size"], tokenize(names[name]))
-        for name in sorted(names, key=PurePosixPath)
-    ]
+    found = {info["name"][start:]: info for info in root.fs.find(folder.path, detail=True).values()}
+    return {name: Found(name, root / name, info["size"], tokenize(info)) for name, info in found.items()}
 
 
 def found_at(root: Place, path: Place) -> Found:
@@ -117,3 +123,42 @@ def open_parquet(path: Place, size: int) -> Iterator[pq.ParquetFile]:
             # Arrow asks for whole column chunks at once: a cache that reads on would fetch pictures nobody wants.
             source = stack.enter_context(path.fs.open(path.path, "rb", size=size, cache_type="none"))
         yield stack.enter_context(pq.ParquetFile(source, pre_buffer=not isinstance(path, Path)))
+
+
+def send(folder: Path, at: UPath) -> None:
+    """Make a directory at a URL equal to a complete one here; its manifest goes last, and nothing when it is there.
+
+    Shards of a dataset are named after their rows, so one that is there already is not sent again.
+    """
+    manifest = at / MANIFEST
+    if manifest.exists() and manifest.read_bytes() == (folder / MANIFEST).read_bytes():
+        return
+    there = files_at(at)
+    own = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(own, key=lambda name: (name == MANIFEST, name)):
+        known = there.get(name) if name.endswith(".parquet") else None
+        if known is None or known.size != own[name].stat().st_size:
+            with publishing(at / name) as temporary:
+                shutil.copyfile(own[name], temporary)
+    for name in there.keys() - own.keys():
+        there[name].path.unlink()
+
+
+def fetched(at: Place, cache: Path = CACHE) -> Path:
+    """A directory with a manifest as a folder of this machine: itself, or a copy of that manifest, kept in `cache`."""
+    if isinstance(at, Path):
+        return at
+    folder: Path = cache / tokenize(str(at), (at / MANIFEST).read_bytes())
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as temporary:
+            for name in files_at(at):
+                path = Path(temporary) / folder.name / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                at.fs.get_file((at / name).path, str(path))
+            try:
+                (Path(temporary) / folder.name).rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first
+                    raise
+    return folder

@@ -45,14 +45,15 @@ class Purged:
 def purge_tables(data: Path, removal: Removal) -> list[Purged]:
     """Rewrite every shard of a data folder that holds something of it; the ledger keeps the ids, as excluded.
 
-    Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`.
+    Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`. Copies of versions
+    beside tables that lie elsewhere are.
     """
     versions = Versions(data / "pair_dataset").folder.name
     done: dict[str, int] = {}
     for root in dict.fromkeys([data, tables_of(data)]):
         for file in parquet_files(root):
             folder = PurePosixPath(file.name).parent
-            shard = None if folder.is_relative_to(versions) else _shard(file)
+            shard = None if root == data and folder.is_relative_to(versions) else _shard(file)
             ledger = folder.is_relative_to(LEDGER)
             if shard is None or not (_asks_for(shard, removal) if ledger else touches(shard, removal)):
                 continue

@@ -63,18 +63,26 @@ class RayWorkers:
             pool.end()
 
 
-def connect(address: str, workers: int = 1) -> None:
+def connect(address: str, workers: int = 1, *, show: bool = False) -> None:
     """Join a cluster, or start one on this machine; nothing when this process is in one already.
 
-    Who may join is Ray's affair: `RAY_AUTH_MODE` and `RAY_AUTH_TOKEN` of the environment.
+    Who may join is Ray's affair: `RAY_AUTH_MODE` and `RAY_AUTH_TOKEN` of the environment. With `show`, what the workers
+    print is printed here.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     if not ray.is_initialized():
         own = {"num_cpus": max(workers, len(os.sched_getaffinity(0))), "include_dashboard": False}
-        quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
+        quiet = {"log_to_driver": show, "logging_level": logging.WARNING}
         ray.init(address, **(own if address == THIS_MACHINE else {}), **quiet)
+
+
+def node() -> str:
+    """Ray's name of this machine."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 @dataclass(frozen=True)
@@ -88,11 +96,11 @@ class Parcel:
     def of(cls, arguments: Mapping[str, Any]) -> "Parcel":
         """All directories that a step's arguments name."""
         named = {key: value for key, value in arguments.items() if isinstance(value, str) and value.startswith("/")}
-        return cls(_node(), {key: packed(Path(value)) for key, value in named.items() if Path(value).is_dir()})
+        return cls(node(), {key: packed(Path(value)) for key, value in named.items() if Path(value).is_dir()})
 
     def unpack(self, arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """The arguments with directories of this machine."""
-        if self.node == _node():
+        if self.node == node():
             return dict(arguments)
         moved = dict(arguments)
         for number, (key, data) in enumerate(self.folders.items()):
@@ -209,12 +217,6 @@ class _Pool:
         if self._deaths >= _DEATHS:
             raise StepError(f"{_DEATHS} workers died in a row; the last one: {error}") from error
         self._call(self._start())
-
-
-def _node() -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
 
 
 def _movable(task: Task) -> Task:

@@ -17,7 +17,7 @@ from curation import tables
 from curation.dedup import DuplicateIndex
 from curation.engine import map_shards
 from curation.errors import SchemaError
-from curation.places import Place, parquet_files, place, remove_abandoned
+from curation.places import Place, fetched, parquet_files, place, remove_abandoned, send
 from curation.tables import Shard, ShardedTable, mirror, read_shard, write_shard
 from tests.curation.builders import picture, picture_row
 from tests.curation.data_folder import write_table
@@ -186,6 +186,33 @@ def test_mirror__sends_what_differs_and_removes_what_went(root: Place, tmp_path:
     assert after.keys() == {"kream/b", "other/c"}
     assert after["other/c"] == before["other/c"]
     assert after["kream/b"] != before["kream/b"]
+
+
+def test_send__manifest_last_and_only_what_is_new(root: Place, tmp_path: Path) -> None:
+    version = tmp_path / "0001"
+    _write(version, "train-00000-aaaa", [1])
+    (version / "previews").mkdir()
+    (version / "previews" / "a.jpg").write_bytes(b"picture")
+    (version / "manifest.json").write_text("{}")
+    send(version, root)
+    copy = fetched(root, tmp_path / "cache")
+    assert {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()} == {
+        "train-00000-aaaa.parquet", "previews/a.jpg", "manifest.json"
+    }  # fmt: skip
+    assert ShardedTable(copy).fingerprint == ShardedTable(version).fingerprint
+    stamp = parquet_files(root)[0].stamp
+    (version / "previews" / "a.jpg").write_bytes(b"another")
+    _write(version, "train-00001-bbbb", [2])
+    send(version, root)
+    assert len(parquet_files(root)) == 1  # the manifest says that this version is there
+    (version / "manifest.json").write_text('{"rows": 2}')
+    send(version, root)
+    assert parquet_files(root)[0].stamp == stamp
+    newer = fetched(root, tmp_path / "cache")
+    assert newer != copy
+    assert (newer / "previews" / "a.jpg").read_bytes() == b"another"
+    assert fetched(root, tmp_path / "cache") == newer
+    assert fetched(version, tmp_path / "cache") == version
 
 
 def test_duplicate_index__works_at_a_url(root: Place, tmp_path: Path) -> None:

@@ -66,22 +66,6 @@ class Model:
         yield pa.RecordBatch.from_pylist([{"text": self._text, "path": self._path, "threads": threads}], self.schema)
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two nodes with a CPU each, this process on the first."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        started.add_node(num_cpus=1)
-        ray.init(started.address, log_to_driver=False)
-        yield started
-        ray.shutdown()
-        started.shutdown()
-
-
 def _numbers(root: Path, values: list[int]) -> ShardedTable:
     for value in values:
         batch = pa.RecordBatch.from_pydict({"n": [value]}, schema=NUMBERS)
@@ -107,10 +91,10 @@ def test_parcel__elsewhere_models_are_unpacked_and_here_they_are_used(
     (tmp_path / "0001" / "weights.txt").write_text("learned")
     (tmp_path / "encoder").symlink_to("0001")
     arguments = {"encoder": str(tmp_path / "encoder"), "mode": "exact", "least": 0.5, "names": ["a"]}
-    monkeypatch.setattr("curation.ray_engine._node", lambda: "here")
+    monkeypatch.setattr("curation.ray_engine.node", lambda: "here")
     parcel = Parcel.of(arguments)
     assert parcel.unpack(arguments, tmp_path / "unused") == arguments
-    monkeypatch.setattr("curation.ray_engine._node", lambda: "there")
+    monkeypatch.setattr("curation.ray_engine.node", lambda: "there")
     moved = parcel.unpack(arguments, tmp_path / "there")
     assert {name: moved[name] for name in ("mode", "least", "names")} == {"mode": "exact", "least": 0.5, "names": ["a"]}
     assert moved["encoder"] != arguments["encoder"]
