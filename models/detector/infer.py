@@ -101,7 +101,7 @@ class Detector:
     ) -> Iterator[tuple[Tag, list[list[Detection]]]]:
         """`detect` for groups of pictures; the next ones are loaded meanwhile.
 
-        Pictures of a group that have one size share passes, whatever their places, so that little is padded.
+        Within a group, pictures of like proportions share a pass, so that little is padded.
 
         Args:
             groups: whatever `load` takes.
