@@ -4,8 +4,10 @@ An asset body is a plain function that returns an `Outcome`; `stage` turns it in
 """
 
 import inspect
+import multiprocessing
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,8 +17,16 @@ import dagster as dg
 
 from assets.memory import MemoryPeak
 from assets.resources import DataFolder
+from crawlers.process import die_with_parent
 from curation.engine import FAILED, KEPT, MapReport
 from curation.tables import write_json
+
+OWNERS = ["team:data"]
+GPU_TAG = {"gpu": "true"}
+"""Of steps that fill a GPU: the full profile runs one of them at a time."""
+WHEN_INPUTS_CHANGE = (
+    dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+).with_label("when its inputs changed and passed their checks")
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,9 @@ def stage(
     pool: str | None = None,
     after: Sequence[str] = (),
     first: bool = False,
+    gpu: bool = False,
+    automatic: bool = False,
+    retries: dg.RetryPolicy | None = None,
 ) -> Callable[[Callable[..., Outcome]], dg.AssetsDefinition]:
     """Make an asset of a body. Its name, inputs and description are the function's own.
 
@@ -67,6 +80,9 @@ def stage(
         pool: concurrency pool, for what a machine has one of.
         after: assets that must be there first although the body does not take them.
         first: start it before other stages that are ready, since most of the graph waits for it.
+        gpu: it trains, or embeds with a full-size model.
+        automatic: made by the sensor `middle_stages` when what it is made from has changed; for cheap stages.
+        retries: of a step that another try may help, such as a crawl.
     """
 
     def decorate(body: Callable[..., Outcome]) -> dg.AssetsDefinition:
@@ -75,6 +91,7 @@ def stage(
 
         def run(context: dg.AssetExecutionContext, data: DataFolder, **inputs: Any) -> dg.MaterializeResult[Any]:
             given = {"context": context, "data": data, **inputs}
+            _end_with_run()
             start, worked = time.monotonic(), _processor_seconds()
             with MemoryPeak() as memory:
                 outcome = body(**{key: value for key, value in given.items() if key in parameters})
@@ -90,7 +107,12 @@ def stage(
             kinds=kinds,
             pool=pool,
             deps=after,
-            op_tags={"dagster/priority": str(int(first))},
+            op_tags={"dagster/priority": str(int(first)), **(GPU_TAG if gpu else {})},
+            tags={"cost": "gpu" if gpu else "cpu", "trigger": "automatic" if automatic else "run"},
+            owners=OWNERS,
+            metadata=_where_written(body),
+            automation_condition=WHEN_INPUTS_CHANGE if automatic else None,
+            retry_policy=retries,
             check_specs=[
                 dg.AssetCheckSpec(key, asset=name, description=text, blocking=True) for key, text in checks.items()
             ],
@@ -125,6 +147,14 @@ def no_failed_shard(report: MapReport) -> Check:
     return Check(not report.failed, f"{len(report.failed)} shards failed: {dict(report.failed)}")
 
 
+def _where_written(body: Callable[..., Outcome]) -> dict[str, Any]:
+    """The link from the UI to the body: Dagster's own would lead to `run`, the same for all."""
+    with warnings.catch_warnings():  # it says of each reference that it is in beta
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        place = dg.LocalFileCodeReference(file_path=body.__code__.co_filename, line_number=body.__code__.co_firstlineno)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[place])}
+
+
 def _adopt_signature(run: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> None:
     """Show Dagster the body's inputs as `run`'s own, with the context and the data folder that every stage gets."""
     inputs = [parameter for name, parameter in parameters.items() if name not in ("context", "data")]
@@ -132,6 +162,15 @@ def _adopt_signature(run: Callable[..., Any], parameters: Mapping[str, inspect.P
     signature = inspect.Signature([*own, *inputs])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+
+
+def _end_with_run() -> None:
+    """Let Linux end this step, and so its crawl or training, when the process that runs the steps is killed.
+
+    A step that runs inside its run, or in a test, has nobody to outlive.
+    """
+    if multiprocessing.parent_process() is not None:
+        die_with_parent()
 
 
 def _processor_seconds() -> float:

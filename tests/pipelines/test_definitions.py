@@ -31,6 +31,7 @@ def _graph(definitions: dg.Definitions) -> dict[str, Any]:
         "assets": dict(sorted(assets.items())),
         "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
         "schedules": {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs},
+        "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
     }
 
 
@@ -50,8 +51,28 @@ def test_graph__every_asset_explains_itself_and_has_a_blocking_check() -> None:
     for asset in build(Settings()).resolve_all_asset_specs():
         assert asset.description
         assert asset.kinds
+        assert asset.owners
+        assert "dagster/code_references" in asset.metadata
     for check in build(Settings()).resolve_asset_graph().asset_check_keys:
         assert build(Settings()).resolve_asset_graph().get(check).blocking
+
+
+def test_automation__is_off_and_explains_itself() -> None:
+    repository = build(Settings()).get_repository_def()
+    for schedule in repository.schedule_defs:
+        assert schedule.description
+        assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    for sensor in repository.sensor_defs:
+        assert sensor.description
+        assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+    assert [job.name for job in repository.get_all_jobs() if not (job.description or job.name.startswith("__"))] == []
+
+
+def test_automation__never_trains() -> None:
+    specs = {spec.key.to_user_string(): spec for spec in build(Settings()).resolve_all_asset_specs()}
+    automatic = {name for name, spec in specs.items() if spec.automation_condition}
+    assert {name for name in automatic if specs[name].tags["cost"] == "gpu"} == set()
+    assert {"image_hashes", "pair_dataset"} <= automatic
 
 
 @pytest.mark.slow
