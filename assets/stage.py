@@ -4,7 +4,6 @@ An asset body is a plain function that returns an `Outcome`; `stage` turns it in
 """
 
 import inspect
-import multiprocessing
 import os
 import time
 import warnings
@@ -16,8 +15,8 @@ from typing import Any
 import dagster as dg
 
 from assets.memory import MemoryPeak
+from assets.orphans import end_with_run
 from assets.resources import DataFolder
-from crawlers.process import die_with_parent
 from curation.engine import FAILED, KEPT, MapReport
 from curation.tables import write_json
 
@@ -91,7 +90,7 @@ def stage(
 
         def run(context: dg.AssetExecutionContext, data: DataFolder, **inputs: Any) -> dg.MaterializeResult[Any]:
             given = {"context": context, "data": data, **inputs}
-            _end_with_run()
+            end_with_run()
             start, worked = time.monotonic(), _processor_seconds()
             with MemoryPeak() as memory:
                 outcome = body(**{key: value for key, value in given.items() if key in parameters})
@@ -162,15 +161,6 @@ def _adopt_signature(run: Callable[..., Any], parameters: Mapping[str, inspect.P
     signature = inspect.Signature([*own, *inputs])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-
-
-def _end_with_run() -> None:
-    """Let Linux end this step, and so its crawl or training, when the process that runs the steps is killed.
-
-    A step that runs inside its run, or in a test, has nobody to outlive.
-    """
-    if multiprocessing.parent_process() is not None:
-        die_with_parent()
 
 
 def _processor_seconds() -> float:

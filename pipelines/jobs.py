@@ -42,4 +42,5 @@ after_takedown = dg.define_asset_job(
     description="What a take-down leaves out of date: clusters, pairs, dataset, index, drawn pictures. Trains nothing.",
 )
 
-JOBS = (everything, recrawl, *recrawl_of.values(), retrain, republish, after_takedown, rollback, upkeep)
+_CHAINS = (everything, recrawl, *recrawl_of.values(), retrain, republish, after_takedown)
+JOBS = [*_CHAINS, rollback, upkeep]

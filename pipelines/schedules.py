@@ -6,7 +6,8 @@ import dagster as dg
 
 from assets.resources import DataFolder
 from pipelines.decisions import why_no_training
-from pipelines.jobs import recrawl_of, retrain, upkeep
+from pipelines.jobs import recrawl_of, retrain
+from pipelines.upkeep import upkeep
 
 LEAST_NEW_PAIRS: Final = 500  # for which a training is worth its hours
 NIGHT_MINUTES: Final = 240.0  # after which a site is left alone until the next night, which goes on there

@@ -75,6 +75,29 @@ def test_automation__never_trains() -> None:
     assert {"image_hashes", "pair_dataset"} <= automatic
 
 
+def test_automation__a_new_crawl_asks_for_hashes_and_no_training() -> None:
+    definitions = build(Settings())
+    graph = definitions.resolve_asset_graph()
+    made = [key for key in graph.get_all_asset_keys() if key.to_user_string() != "pair_dataset"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key in (key for keys in graph.toposorted_asset_keys_by_level for key in keys if key in made):
+            instance.report_runless_asset_event(dg.AssetMaterialization(key))
+            for check in graph.get(key).check_keys:
+                evaluation = dg.AssetCheckEvaluation(check_name=check.name, asset_key=key, passed=True, metadata={})
+                instance.report_runless_asset_event(evaluation)
+        first = dg.evaluate_automation_conditions(definitions, instance)
+        instance.report_runless_asset_event(dg.AssetMaterialization("kream_posts"))
+        for check in graph.get(dg.AssetKey("kream_posts")).check_keys:
+            evaluation = dg.AssetCheckEvaluation(
+                check_name=check.name, asset_key=check.asset_key, passed=True, metadata={}
+            )
+            instance.report_runless_asset_event(evaluation)
+        then = dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor)
+    asked = {key.to_user_string() for key in graph.get_all_asset_keys() if then.get_num_requested(key)}
+    assert "image_hashes" in asked
+    assert asked.isdisjoint({"detector", "category_classifier", "pair_verifier", "encoder", "category_encoders"})
+
+
 @pytest.mark.slow
 def test_loading__imports_nothing_heavy() -> None:
     code = f"import sys, pipelines.definitions; print([m for m in {HEAVY} if m in sys.modules])"
