@@ -1,5 +1,7 @@
 """Jobs: what is run together. When they run is in `schedules.py` and `sensors.py`."""
 
+from typing import Any
+
 import dagster as dg
 
 from pipelines.rollback import rollback
@@ -43,4 +45,4 @@ after_takedown = dg.define_asset_job(
 )
 
 _CHAINS = (everything, recrawl, *recrawl_of.values(), retrain, republish, after_takedown)
-JOBS = [*_CHAINS, rollback, upkeep]
+JOBS: list[Any] = [*_CHAINS, rollback, upkeep]
