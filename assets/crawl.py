@@ -13,7 +13,7 @@ from pydantic import Field
 from assets.pictures import sheet_metadata
 from assets.resources import DataFolder, Sites
 from assets.stage import Check, Outcome, Rows, reasons_table, stage
-from assets.world import claim
+from assets.world import WorldError, claim
 from curation.tables import ShardedTable
 
 MOST_FAILED = 0.2
@@ -115,7 +115,10 @@ def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, co
 def _crawl(
     context: dg.AssetExecutionContext, data: DataFolder, sites: Sites, children: Any, spider: str, options: list[str]
 ) -> dict[str, Any]:
-    claim(data.path, sites.name)
+    try:
+        claim(data.path, sites.name)
+    except WorldError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     out = data.path / "crawl"
     stats = out / f"stats-{spider}.json"
     with sites.crawler_options(spider.partition("-")[0]) as target:
