@@ -30,7 +30,7 @@ class Hashing(dg.Config):
     )
 
 
-@stage("dedup", kinds={"parquet", "numpy"}, checks={"no_failed_shard": "Every shard was hashed."})
+@stage("dedup", kinds={"parquet", "numpy"}, checks={"no_failed_shard": "Every shard was hashed."}, automatic=True)
 def image_hashes(
     context: dg.AssetExecutionContext,
     config: Hashing,
@@ -57,6 +57,7 @@ def image_hashes(
     "dedup",
     kinds={"parquet", "numpy"},
     checks={"clusters_do_not_chain": f"No cluster holds more than {LARGEST_CLUSTER_SHARE:.0%} of the pictures."},
+    automatic=True,
 )
 def duplicate_clusters(data: DataFolder, image_hashes: ShardedTable) -> Outcome:
     """Near-duplicate clusters of photos and of thumbnails over everything crawled so far."""

@@ -54,6 +54,7 @@ def detection_dataset(data: DataFolder, sources: DetectionSources) -> Outcome:
     kinds={"pytorch", "transformers"},
     checks={"finds_garments": "AP50 on pictures that it did not see is above the floor."},
     first=True,
+    gpu=True,
 )
 def detector(
     context: dg.AssetExecutionContext,
@@ -72,6 +73,7 @@ def detector(
     "label",
     kinds={"pytorch", "transformers"},
     checks={"knows_categories": "Accuracy on products that it did not see is above the floor."},
+    gpu=True,
 )
 def category_classifier(
     context: dg.AssetExecutionContext,
@@ -95,7 +97,7 @@ def category_classifier(
     return model_outcome(checkpoint, "accuracy", recipes.floor("classifier"), "knows_categories", **facts)
 
 
-@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS)
+@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS, automatic=True)
 def post_crops(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -120,7 +122,7 @@ class Thumbnails(dg.Config):
     least_probability: float | None = None  # by default the recipe's
 
 
-@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS)
+@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS, automatic=True)
 def thumbnail_categories(
     context: dg.AssetExecutionContext,
     data: DataFolder,

@@ -62,6 +62,7 @@ class Verification(dg.Config):
     "pairs",
     kinds={"parquet"},
     checks={"no_failed_shard": "Every shard was matched.", "not_empty": "At least one tag was matched."},
+    automatic=True,
 )
 def pair_matches(
     context: dg.AssetExecutionContext,
@@ -91,6 +92,7 @@ def pair_matches(
     kinds={"pytorch", "transformers"},
     checks={"tells_apart": "Each of the two encoders finds products of its own half, above the floor."},
     first=True,
+    gpu=True,
 )
 def pair_verifier(
     context: dg.AssetExecutionContext,
@@ -125,6 +127,7 @@ def pair_verifier(
     "pairs",
     kinds={"parquet", "pytorch"},
     checks={"no_failed_shard": "Every shard was verified.", "not_empty": "At least one pair was kept."},
+    automatic=True,
 )
 def candidate_pairs(
     context: dg.AssetExecutionContext,
@@ -191,6 +194,7 @@ def _shard_checks(report: MapReport, done: str) -> dict[str, Check]:
         "no_leak": "No post, product or near-duplicate cluster is in two splits.",
         "every_split": "Train, validation and test all have pairs.",
     },
+    automatic=True,
 )
 def pair_dataset(
     data: DataFolder,

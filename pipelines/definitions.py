@@ -16,7 +16,9 @@ from assets.resources import (
 )
 from curation.verification import LEAST
 from pipelines.environments import Settings, read_settings
-from pipelines.jobs import JOBS, SCHEDULES
+from pipelines.jobs import JOBS
+from pipelines.schedules import SCHEDULES
+from pipelines.sensors import sensors
 
 _SANDBOX_DETECTION_IMAGES = 1400
 _ANNOTATION_SEED_SHIFT = 1_000_003
@@ -36,6 +38,7 @@ def build(settings: Settings) -> dg.Definitions:
         assets=dg.load_assets_from_modules(modules),
         jobs=JOBS,
         schedules=SCHEDULES,
+        sensors=sensors(settings.webhook),
         executor=_executor(settings),
         resources=_resources(settings),
     )
@@ -108,6 +111,10 @@ def _executor(settings: Settings) -> dg.ExecutorDefinition:
     return dg.multiprocess_executor.configured(
         {
             "max_concurrent": settings.concurrency,
+            # one training at a time on a GPU; on processors two small ones fill what one leaves idle
+            "tag_concurrency_limits": [{"key": "gpu", "value": "true", "limit": 1}]
+            if settings.profile == "full"
+            else [],
             "start_method": {"forkserver": {"preload_modules": ["dagster", "pyarrow", "pandas"]}},
         },
         name="processes",

@@ -76,6 +76,7 @@ class Settings(BaseModel):
     gates: Literal["on", "off"] = Field(
         "on", description="off: models pass whatever they reach, as for a few real photos"
     )
+    webhook: str = Field("", description="http(s) address that the sensor failures tells of failed runs")
     concurrency: int = Field(2, ge=1, le=64, description="steps that run at once")
     tables: str = Field("", description="URL or folder that Ray's machines share, of all tables that stages make")
     engine: Literal["local", "ray"] = Field("local", description="ray: shards are made side by side by a Ray cluster")
