@@ -171,7 +171,8 @@ class Installation:
 
 
 def _hashed(password: str) -> str:
-    made = subprocess.run(["openssl", "passwd", "-apr1", password], check=True, capture_output=True, text=True)
+    command = ["openssl", "passwd", "-apr1", password]
+    made = subprocess.run(command, check=True, capture_output=True, text=True)
     return made.stdout.strip()
 
 

@@ -123,7 +123,8 @@ def test_kubernetes__every_reference_is_there() -> None:
 
 def test_kubernetes__no_secret_is_written_down() -> None:
     assert not [document for document in MANIFESTS if document["kind"] == "Secret"]
-    assert [document for document in MANIFESTS if document["kind"] == "NetworkPolicy"][0]["spec"]["podSelector"] == {}
+    policy = next(document for document in MANIFESTS if document["kind"] == "NetworkPolicy")
+    assert policy["spec"]["podSelector"] == {}
 
 
 def test_dockerfile__images_run_as_nobody_and_are_watched() -> None:
