@@ -129,6 +129,9 @@ class Installation:
     def dagster(self) -> None:
         """Code server, daemon, and both web servers."""
         code = ["--host", "127.0.0.1", "--port", str(self.ports["code"]), "--module-name", "pipelines.definitions"]
+        # Several servers that make the tables at once trip over each other: one makes them first.
+        made = [_tool("dagster"), "instance", "migrate"]
+        subprocess.run(made, check=True, capture_output=True, env=self.environment, cwd=self.folder)
         self.start("code", [sys.executable, "-m", "dagster", "code-server", "start", *code], self.listens("code"))
         workspace = ["--workspace", str(self.folder / "home" / "workspace.yaml")]
         for name, more in (("view", ["--read-only"]), ("operate", [])):
