@@ -76,7 +76,7 @@ def kream_catalog(
 ) -> Outcome:
     """The shop's thumbnails by its own category: labels of the classifier, and what people search in."""
     stats = _crawl(context, data, sites, children, "kream-catalog", ["--refresh"] if config.refresh else [])
-    table = data.table("crawl/catalog", "kream")
+    table = data.publish("catalog", "kream")
     columns = table.table(["category", "error"])
     errors = Counter(error for error in columns["error"].to_pylist() if error)
     rows = Rows(len(columns), len(columns) - errors.total(), 0, errors.total())
@@ -92,8 +92,8 @@ def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, co
     options += ["--max-seconds", str(60 * config.max_minutes)] if config.max_minutes else []
     options += ["--retry-failed"] if config.retry_failed else []
     stats = _crawl(context, data, sites, children, site, options)
-    table = data.table("crawl/posts", site)
-    ledger = data.table("crawl/ledger", site).table(["state", "reason"]).to_pylist()
+    table = data.publish("posts", site)
+    ledger = data.crawled("ledger", site).table(["state", "reason"]).to_pylist()
     states = Counter(row["state"] for row in ledger)
     reasons = Counter(f"{row['state']}: {row['reason']}" for row in ledger if row["state"] != "done")
     rows = Rows(len(ledger), states["done"], len(ledger) - states["done"] - states["failed"], states["failed"])

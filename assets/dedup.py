@@ -42,10 +42,9 @@ def image_hashes(
 ) -> Outcome:
     """Perceptual hash, colour layout, sharpness and blank flag of every picture that was crawled."""
     posts = all_posts(data, onthelook_posts, kream_posts)
-    output = data.path / "dedup" / "image_hashes"
     step = "curation.hashing:HashImages"
-    engine.map(context, step, [kream_catalog], output / "catalog", mode=config.mode)
-    report = engine.map(context, step, [posts], output / "posts", mode=config.mode)
+    engine.map(context, step, [kream_catalog], data.table("dedup/image_hashes/catalog"), mode=config.mode)
+    report = engine.map(context, step, [posts], data.table("dedup/image_hashes/posts"), mode=config.mode)
     hashes = data.table("dedup/image_hashes")
     outcome = mapped(report, posts.rows + kream_catalog.rows, no_failed_shard=no_failed_shard(report))
     blank = sum(pc.sum(batch["blank"]).as_py() or 0 for batch in hashes.batches(["blank"]))
@@ -62,7 +61,7 @@ def image_hashes(
 def duplicate_clusters(data: DataFolder, image_hashes: ShardedTable) -> Outcome:
     """Near-duplicate clusters of photos and of thumbnails over everything crawled so far."""
     del image_hashes  # lies in the folder
-    index = DuplicateIndex(data.path / "dedup")
+    index = DuplicateIndex(data.table("dedup").root)
     done = index.update()
     counts = dict(done.counts)
     largest = counts.pop("largest_cluster")

@@ -82,7 +82,7 @@ def category_classifier(
     kream_catalog: ShardedTable,
 ) -> Outcome:
     """Names the category of a thumbnail, or rejects it (`etc`). Learns from the shop's own categories."""
-    catalog, fingerprint = kream_catalog.root, kream_catalog.fingerprint
+    catalog, fingerprint = data.path / "crawl" / "catalog", kream_catalog.fingerprint
     checkpoint = train(context, data, recipes, children, "classifier", catalog, fingerprint, also=recipes.thumbnails)
     metrics = manifest_of(checkpoint)["metrics"]
     write_card(checkpoint, {site: asdict(source) for site, source in terms.sources.items()})
@@ -106,7 +106,7 @@ def post_crops(
 ) -> Outcome:
     """Garments found in every photo of every post, and their crops."""
     posts = all_posts(data, onthelook_posts, kream_posts)
-    output = data.path / "label" / "post_crops"
+    output = data.table("label/post_crops")
     report = engine.map(
         context, "models.detector.step:CropPosts", [posts], output, **step_arguments("detector", detector)
     )
@@ -133,7 +133,7 @@ def thumbnail_categories(
 ) -> Outcome:
     """Category and confidence of every tagged product's thumbnail."""
     posts = all_posts(data, onthelook_posts, kream_posts)
-    output = data.path / "label" / "thumbnail_categories"
+    output = data.table("label/thumbnail_categories")
     least = recipes.least_probability if config.least_probability is None else config.least_probability
     arguments = step_arguments("classifier", category_classifier)
     step = "models.classifier.step:ClassifyThumbnails"

@@ -80,7 +80,7 @@ def pair_matches(
         context,
         "curation.matching:MatchTags",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, thumbnail_categories, of_posts],
-        data.path / "pairs" / "pair_matches",
+        data.table("pairs/pair_matches"),
         **config.model_dump(),
     )
     return mapped(report, report.table.rows, None, **_shard_checks(report, "matched"))
@@ -145,7 +145,7 @@ def candidate_pairs(
         context,
         "models.encoder.verify:VerifyPairs",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches],
-        data.path / "pairs" / "candidate_pairs",
+        data.table("pairs/candidate_pairs"),
         verifier=str(pair_verifier) if halves else "",
         verifier_version="/".join(made["version"] for made in halves),
         least_verification=least,

@@ -4,7 +4,7 @@ Dagster starts it as a child, so that its memory goes when it ends. Progress goe
 `OUT/progress.jsonl`; the checkpoint replaces OUT when it is complete. Exit status 2 means a wrong argument or
 configuration, 1 a training that failed.
 
-`python -m models {versions|promote|rollback|push}`: what people do with trained models, see `models.commands`.
+`python -m models {versions|promote|rollback|push|lookbench}`: what people do with trained ones, see `models.commands`.
 """
 
 import argparse

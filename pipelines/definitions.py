@@ -43,7 +43,7 @@ def build(settings: Settings) -> dg.Definitions:
 
 def _resources(settings: Settings) -> dict[str, object]:
     sandbox = settings.profile == "sandbox"
-    data = DataFolder(root=str(settings.data.resolve()))
+    data = DataFolder(root=str(settings.data.resolve()), tables=settings.tables_at)
     photos = str(settings.photos.resolve()) if settings.photos else ""
     drawn = SandboxSites(
         name=settings.world,
@@ -55,7 +55,13 @@ def _resources(settings: Settings) -> dict[str, object]:
     )
     return {
         "data": data,
-        "engine": Engine(),
+        "engine": Engine(
+            on_ray=settings.engine == "ray",
+            address=settings.ray_address,
+            workers=settings.ray_workers,
+            cpus=settings.ray_cpus,
+            gpus=settings.ray_gpus,
+        ),
         "indexes": ProductIndexes(milvus=settings.milvus),
         "sites": drawn if sandbox else RealSites(name=settings.world),
         "sources": DetectionSources(

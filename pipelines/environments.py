@@ -77,12 +77,23 @@ class Settings(BaseModel):
         "on", description="off: models pass whatever they reach, as for a few real photos"
     )
     concurrency: int = Field(2, ge=1, le=64, description="steps that run at once")
+    tables: str = Field("", description="URL or folder that Ray's machines share, of all tables that stages make")
+    engine: Literal["local", "ray"] = Field("local", description="ray: shards are made side by side by a Ray cluster")
+    ray_address: str = Field("local", description="auto, host:port, or local: a cluster on this machine for each step")
+    ray_workers: int = Field(2, ge=1, le=10_000, description="actors of a step at most")
+    ray_cpus: float = Field(1, gt=0, le=1024, description="processors, and threads, of each")
+    ray_gpus: float = Field(0, ge=0, le=16, description="GPUs of each where a step computes on one; 0.5: two share one")
 
     @property
     def annotated(self) -> dict[str, Path]:
         """Folders of annotated pictures by their maker's name."""
         folders = {name: getattr(self, name) for name in _ANNOTATED}
         return {name: folder.resolve() for name, folder in folders.items() if folder is not None}
+
+    @property
+    def tables_at(self) -> str:
+        """URL or absolute path of the tables; empty is the data folder."""
+        return self.tables if "://" in self.tables or not self.tables else str(Path(self.tables).resolve())
 
     @property
     def cleared_sites(self) -> list[str]:
@@ -116,6 +127,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(_problem(item) for item in error.errors())) from None
+    if "@" in settings.tables:
+        raise SettingsError(f"{PREFIX}TABLES: credentials belong into the object store's own variables, not into a URL")
     for name in ("photos", *_ANNOTATED, "coco", "thumbnails"):
         folder = getattr(settings, name)
         if folder is not None and not folder.is_dir():

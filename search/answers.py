@@ -1,6 +1,6 @@
 """The JSON that the service answers with, and how it is made from what the library returns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from search.alike import Copies
 from search.index import Hit, Product
-from search.query import Answer, Garment
+from search.query import Answer, Garment, Similar
 
 _LINKS: Final = ("http://", "https://")
 _DIGITS: Final = 4  # of scores and seconds: more is noise
@@ -93,47 +93,59 @@ class ErrorOut(BaseModel):
     error: ErrorBody
 
 
-def answer_out(answer: Answer) -> AnswerOut:
+Address = Callable[[str], str]
+"""From a product's id to the path of its thumbnail, as a browser asks for it."""
+
+
+def thumbnail_address(root_path: str, version: str) -> Address:
+    """Addresses of one version's thumbnails, which may be cached for good, below the prefix of a proxy."""
+    return lambda id: f"{root_path}/api/products/{quote(id, safe='')}/thumbnail?v={version}"  # noqa: A006
+
+
+def answer_out(answer: Answer, root_path: str = "") -> AnswerOut:
     """JSON of a whole answer."""
+    address = thumbnail_address(root_path, answer.index_version)
     return AnswerOut(
         width=answer.width,
         height=answer.height,
         index_version=answer.index_version,
-        garments=[_garment_out(garment, answer.index_version) for garment in answer.garments],
+        garments=[_garment_out(garment, address) for garment in answer.garments],
         seconds={step: round(value, _DIGITS) for step, value in answer.seconds.items()},
     )
 
 
-def similar_out(product: Product, hits: Sequence[Hit], copies: Copies, version: str) -> SimilarOut:
+def similar_out(found: Similar, root_path: str = "") -> SimilarOut:
     """JSON of a product's neighbours."""
-    return SimilarOut(product=ProductOut(**_product_fields(product, version)), hits=_found_out(hits, copies, version))
+    address = thumbnail_address(root_path, found.index_version)
+    product = ProductOut(**_product_fields(found.product, address))
+    return SimilarOut(product=product, hits=_found_out(found.hits, found.copies, address))
 
 
-def _garment_out(garment: Garment, version: str) -> GarmentOut:
+def _garment_out(garment: Garment, address: Address) -> GarmentOut:
     x0, y0, x1, y1 = (round(value, 1) for value in garment.box)
     return GarmentOut(
         box=(x0, y0, x1, y1),
         category=garment.category,
         score=None if garment.score is None else round(garment.score, _DIGITS),
-        hits=_found_out(garment.hits, garment.copies, version),
+        hits=_found_out(garment.hits, garment.copies, address),
     )
 
 
-def _found_out(hits: Sequence[Hit], copies: Copies, version: str) -> list[FoundOut]:
+def _found_out(hits: Sequence[Hit], copies: Copies, address: Address) -> list[FoundOut]:
     return [
         FoundOut(
-            **_hit_fields(hit, version),
-            copies=[HitOut(**_hit_fields(copy, version)) for copy in copies.get(hit.product.id, ())],
+            **_hit_fields(hit, address),
+            copies=[HitOut(**_hit_fields(copy, address)) for copy in copies.get(hit.product.id, ())],
         )
         for hit in hits
     ]
 
 
-def _hit_fields(hit: Hit, version: str) -> dict[str, Any]:
-    return {"score": round(hit.score, _DIGITS), **_product_fields(hit.product, version)}
+def _hit_fields(hit: Hit, address: Address) -> dict[str, Any]:
+    return {"score": round(hit.score, _DIGITS), **_product_fields(hit.product, address)}
 
 
-def _product_fields(product: Product, version: str) -> dict[str, Any]:
+def _product_fields(product: Product, address: Address) -> dict[str, Any]:
     """A link that is not http(s) is left out: it came from a crawled page and will be clicked."""
     return {
         "site": product.site,
@@ -143,5 +155,5 @@ def _product_fields(product: Product, version: str) -> dict[str, Any]:
         "price": product.price,
         "url": product.url if product.url and product.url.startswith(_LINKS) else None,
         "category": product.category,
-        "thumbnail": f"/api/products/{quote(product.id, safe='')}/thumbnail?v={version}",
+        "thumbnail": address(product.id),
     }

@@ -1,5 +1,8 @@
 // Every word of the page in Korean and English, and how numbers are written in each.
 
+import { make } from "./dom.js";
+
+const NAMES = { ko: "한국어", en: "English" };
 const WORDS = {
   en: {
     title: "Find the look",
@@ -143,6 +146,18 @@ export function addWords(more) {
   for (const [name, texts] of Object.entries(more)) Object.assign(WORDS[name], texts);
 }
 
+/** Buttons for the languages in a group; `onChange()` is called after a choice. */
+export function offerLanguages(group, onChange) {
+  const choose = (name) => () => {
+    setLanguage(name);
+    onChange();
+  };
+  const buttons = Object.entries(NAMES).map(([name, text]) =>
+    make("button", { type: "button", "data-language": name, lang: name, onclick: choose(name) }, text),
+  );
+  group.replaceChildren(...buttons);
+}
+
 export const words = () => WORDS[language];
 export const categoryName = (category) => words().categories[category] ?? words().any;
 export const score = (value) => value.toFixed(2);
@@ -150,7 +165,7 @@ export const integer = (value) => new Intl.NumberFormat(language).format(value);
 export const percent = (value) => new Intl.NumberFormat(language, { style: "percent" }).format(value);
 export const won = (value) => (language === "ko" ? `${integer(value)}원` : `₩${integer(value)}`);
 
-export function setLanguage(name) {
+function setLanguage(name) {
   language = name;
   try {
     localStorage.setItem(KEY, name);

@@ -13,7 +13,7 @@ from pipelines.definitions import build
 from pipelines.environments import Settings
 
 SNAPSHOT = Path(__file__).with_name("graph.json")
-HEAVY = ("torch", "transformers", "scrapy", "playwright", "faiss", "datasets")
+HEAVY = ("torch", "transformers", "scrapy", "playwright", "faiss", "datasets", "ray", "s3fs")
 
 
 def _graph(definitions: dg.Definitions) -> dict[str, Any]:

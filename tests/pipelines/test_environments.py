@@ -27,11 +27,26 @@ def test_read_settings__empty_is_unset(tmp_path: Path) -> None:
         ("FASHION_PHOTOS", "/no/such/folder"),
         ("FASHION_STREET", "/no/such/folder"),
         ("FASHION_POST", "100"),
+        ("FASHION_ENGINE", "spark"),
+        ("FASHION_RAY_WORKERS", "0"),
+        ("FASHION_RAY_GPUS", "-1"),
     ],
 )
 def test_read_settings__wrong_value_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name}: "):
         read_settings({name: value})
+
+
+def test_read_settings__tables_with_credentials_are_refused_and_not_shown() -> None:
+    with pytest.raises(SettingsError, match="FASHION_TABLES: ") as refused:
+        read_settings({"FASHION_TABLES": "s3://key:verysecret@bucket/shop"})
+    assert "verysecret" not in str(refused.value)
+
+
+def test_tables_at__url_or_absolute_path() -> None:
+    assert Settings().tables_at == ""
+    assert Settings(tables="s3://shop/all").tables_at == "s3://shop/all"
+    assert Settings(tables="elsewhere").tables_at == str(Path.cwd() / "elsewhere")
 
 
 def test_read_settings__names_every_wrong_variable_at_once() -> None:
