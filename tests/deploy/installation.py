@@ -92,7 +92,12 @@ class Installation:
 
     def listens(self, name: str) -> Callable[[], bool]:
         """Whether somebody answers on the port of that name."""
-        return lambda: socket.socket().connect_ex(("127.0.0.1", self.ports[name])) == 0
+
+        def answers() -> bool:
+            with socket.socket() as client:
+                return client.connect_ex(("127.0.0.1", self.ports[name])) == 0
+
+        return answers
 
     def postgres(self) -> None:
         """A cluster of its own; Postgres refuses to run as root."""

