@@ -7,13 +7,14 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from assets.memory import MemoryPeak
+from assets.remembered import identity, kept_at, recall, remember
 from assets.resources import DataFolder
 from curation.engine import FAILED, KEPT, MapReport
 from curation.tables import write_json
@@ -57,6 +58,7 @@ def stage(
     pool: str | None = None,
     after: Sequence[str] = (),
     first: bool = False,
+    remembered: str = "",
 ) -> Callable[[Callable[..., Outcome]], dg.AssetsDefinition]:
     """Make an asset of a body. Its name, inputs and description are the function's own.
 
@@ -67,6 +69,8 @@ def stage(
         pool: concurrency pool, for what a machine has one of.
         after: assets that must be there first although the body does not take them.
         first: start it before other stages that are ready, since most of the graph waits for it.
+        remembered: the outcome follows from the inputs and resources that the body names, and from this version of the
+            body: with the same ones it is not made a second time. Raise it when the body gives another outcome.
     """
 
     def decorate(body: Callable[..., Outcome]) -> dg.AssetsDefinition:
@@ -75,9 +79,13 @@ def stage(
 
         def run(context: dg.AssetExecutionContext, data: DataFolder, **inputs: Any) -> dg.MaterializeResult[Any]:
             given = {"context": context, "data": data, **inputs}
+
+            def make() -> Outcome:
+                return body(**{key: value for key, value in given.items() if key in parameters})
+
             start, worked = time.monotonic(), _processor_seconds()
             with MemoryPeak() as memory:
-                outcome = body(**{key: value for key, value in given.items() if key in parameters})
+                outcome = _once(data, name, remembered, inputs, make) if remembered else make()
             seconds, worked = time.monotonic() - start, _processor_seconds() - worked
             _record(data, group, name, seconds, worked, memory.gib, outcome.rows)
             return _result(outcome, checks, seconds)
@@ -97,6 +105,19 @@ def stage(
         )(run)
 
     return decorate
+
+
+def _once(data: DataFolder, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], Outcome]) -> Outcome:
+    """The outcome that was made from the same version of a stage and the same inputs before, else a new one."""
+    request = {"version": version, **{key: identity(value) for key, value in inputs.items()}}
+    path = kept_at(data.path, name)
+    if (known := recall(path, request)) is not None:
+        checks = {key: Check(**told) for key, told in known["checks"].items()}
+        return Outcome(known["value"], Rows(**known["rows"]), known["metadata"], checks)
+    outcome = make()
+    rest = {"rows": asdict(outcome.rows), "checks": {key: asdict(check) for key, check in outcome.checks.items()}}
+    remember(path, request, outcome.value, outcome.metadata, rest)
+    return outcome
 
 
 def mapped(report: MapReport, entered: int, metadata: Mapping[str, Any] | None = None, **checks: Check) -> Outcome:

@@ -27,7 +27,7 @@ _VERDICT = ("role", "sha256", "cluster_id", "is_representative", "phash")
 class MatchTags:
     """Step: POSTS, CROPS, THUMBNAILS and CLUSTERS shards → TAG_MATCHES shard. Args: see `PairingRules`."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = TAG_MATCHES
 
     def __init__(
@@ -101,6 +101,7 @@ class MatchTags:
             "product_position": thumbnail["position"],
             "box": crop and crop["box"],
             "detector_score": crop and crop["score"],
+            "box_agreement": crop and crop["agreement"],
             "classifier_probability": thumbnail["probability"],
             "colour_agreement": None,
             "encoder_similarity": None,

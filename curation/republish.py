@@ -27,7 +27,6 @@ def republish(data: Path) -> dict[str, Any]:
         read_selection(data, frozenset(manifest["excluded_sources"])),
         {site: Source(**terms) for site, terms in manifest["sources"].items()},
     )
-    ties = photo_ties(
-        ShardedTable(data / "dedup" / "image_hashes"), ShardedTable(data / "dedup" / "duplicate_clusters")
-    )
-    return write_pair_dataset(ShardedTable(data / "pairs" / "candidate_pairs"), link, rules, ties)
+    hashes, clusters = (ShardedTable(data / "dedup" / name) for name in ("image_hashes", "duplicate_clusters"))
+    candidates = ShardedTable(data / "pairs" / "candidate_pairs")
+    return write_pair_dataset(candidates, link, rules, lambda: photo_ties(hashes, clusters))

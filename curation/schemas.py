@@ -157,6 +157,9 @@ CROPS: Final = pa.schema(
         _field("category", pa.string(), "one of the seven; empty when nothing was detected"),
         _field("score", pa.float32(), "detector score, 0-1"),
         _field("box", BOX, "xyxy, px"),
+        _optional(
+            "agreement", pa.float32(), "of all boxes for the same thing, mirror image included, 0-1; null: no box"
+        ),
         _field("kept", pa.bool_(), "usable for pairing"),
         _optional("reason", pa.string(), "curation.reasons.CropDrop when not kept"),
         _optional("bytes", pa.large_binary(), "JPEG of the crop; null when not kept"),
@@ -196,6 +199,7 @@ _PROVENANCE = [
     _field("product_position", pa.int16(), "place among the tagged products"),
     _optional("box", BOX, "xyxy, px of the photo"),
     _optional("detector_score", pa.float32(), "0-1"),
+    _optional("box_agreement", pa.float32(), "of the detector's boxes for the same thing, 0-1: see CROPS"),
     _optional("classifier_probability", pa.float32(), "0-1"),
     _optional("colour_agreement", pa.float32(), "curation.colours: of crop and thumbnail, 0-1"),
     _optional("encoder_similarity", pa.float32(), "cosine by an encoder that never saw the post; null without one"),

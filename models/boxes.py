@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from PIL import Image
 
 Box = tuple[float, float, float, float]
 """xyxy, px of the upright picture."""
+_SAME_THING: Final = 0.2  # IoU above which two boxes of a class are opinions on one garment
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Detection:
     category: str  # one of the seven
     score: float  # 0-1
     box: Box
+    agreement: float | None = None  # 0-1, of other looks at the same thing; see `box_agreement`. None: not looked again
 
 
 def overlap(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]:
@@ -55,6 +58,23 @@ def without_doubles(detections: Sequence[Detection], iou: float) -> list[Detecti
         same = [item for item in detections if item.category == category]
         alive.update(item for item, keep in zip(same, suppress(same, iou), strict=True) if keep)
     return [item for item in detections if item in alive]
+
+
+def box_agreement(item: Detection, looks: Sequence[Detection]) -> float:
+    """How far everything that was found near a detection agrees with its box: the mean overlap, 0-1.
+
+    A detector that cannot decide where a garment ends has several boxes for it, and is sure of each. (The weighted
+    boxes of Solovyev, Wang and Gabruseva 2021, asked for their spread instead of their mean.)
+
+    Args:
+        item: the detection.
+        looks: all that the detector found, whatever its score, the detection and its doubles included; also in further
+            looks at the picture, such as its mirror image. Each counts by the square of its score.
+    """
+    same = [other for other in looks if other.category == item.category]
+    shared = overlap([item.box], [other.box for other in same])[0]
+    weights = np.array([other.score for other in same]) ** 2 * (shared > _SAME_THING)
+    return float(weights @ shared / weights.sum())
 
 
 def clip_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:

@@ -32,7 +32,7 @@ class CropPosts:
         min_side: smallest side of a crop, px.
     """
 
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     schema: ClassVar[pa.Schema] = CROPS
 
     def __init__(
@@ -67,7 +67,8 @@ class CropPosts:
 
     def _rows(self, photos: Sequence[dict[str, Any]], counts: Counter[str]) -> list[dict[str, Any]]:
         images = [_decode(photo) for photo in photos]
-        found = iter(self._detector.detect([image for image in images if image is not None], self._record_threshold))
+        usable = [image for image in images if image is not None]
+        found = iter(self._detector.detect(usable, self._record_threshold, look_again=True))
         rows = []
         for photo, image in zip(photos, images, strict=True):
             if image is None:
@@ -109,6 +110,7 @@ class CropPosts:
             "category": item.category if item else "",
             "score": item.score if item else 0.0,
             "box": item.box if item else _NO_BOX,
+            "agreement": item.agreement if item else None,
             "kept": reason is None,
             "reason": reason,
             "bytes": crop,

@@ -26,7 +26,7 @@ from curation.verification import verification_scores
 
 HALVES: Final = 2
 _POSTS_AT_ONCE: Final = 32  # whose pictures are held in memory
-_SHARES: Final = ("detector_score", "classifier_probability", "colour_agreement")
+_SHARES: Final = ("detector_score", "box_agreement", "classifier_probability", "colour_agreement")
 _HELD_OUT: Final = 20  # one post in so many is for validation
 
 Row = dict[str, Any]
@@ -94,7 +94,7 @@ class VerifyPairs:
         least_verification: least probability of a pair that is kept, 0-1.
     """
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = CANDIDATES
 
     def __init__(self, verifier: str, verifier_version: str, least_verification: float, threads: int = 1) -> None:
@@ -122,8 +122,8 @@ class VerifyPairs:
         if not rows:
             return
         similarities = self._similarities(rows) if self._encoders else None
-        detector, classifier, colours = ([row[name] for row in rows] for name in _SHARES)
-        scores = verification_scores(detector, classifier, colours, similarities)
+        detector, box, classifier, colours = ([row[name] for row in rows] for name in _SHARES)
+        scores = verification_scores(detector, box, classifier, colours, similarities)
         for number, (row, score) in enumerate(zip(rows, scores, strict=True)):
             row["encoder_similarity"] = None if similarities is None else float(similarities[number])
             row["verification_score"] = float(score)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.boxes import Detection, clip_box, cut, overlap, suppress, without_doubles
+from models.boxes import Detection, box_agreement, clip_box, cut, overlap, suppress, without_doubles
 
 
 def test_overlap__hand_made():
@@ -31,6 +31,19 @@ def test_suppress__a_suppressed_box_suppresses_nothing():
 def test_suppress__overlap_at_the_limit_stays():
     pair = [Detection("top", 0.9, (0, 0, 10, 10)), Detection("top", 0.8, (0, 0, 10, 5))]
     assert suppress(pair, 0.5) == [True, True]
+
+
+def test_box_agreement__is_the_mean_overlap_weighted_by_squared_scores():
+    boot, foot = Detection("shoes", 0.8, (0, 0, 10, 20)), Detection("shoes", 0.4, (0, 10, 10, 20))
+    assert box_agreement(boot, [boot]) == 1
+    assert box_agreement(boot, [boot, foot]) == pytest.approx((0.64 + 0.16 * 0.5) / 0.8)
+    assert box_agreement(foot, [boot, foot]) == pytest.approx((0.64 * 0.5 + 0.16) / 0.8)
+
+
+def test_box_agreement__of_the_same_thing_only():
+    shoe = Detection("shoes", 0.8, (0, 0, 10, 10))
+    others = [Detection("shoes", 0.9, (9, 0, 19, 10)), Detection("bottom", 0.9, (0, 0, 10, 15))]
+    assert box_agreement(shoe, [shoe, *others]) == 1
 
 
 corner = st.floats(0, 50)

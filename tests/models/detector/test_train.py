@@ -1,6 +1,7 @@
 """The detector trained on toy people, its published usage and its step."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,6 +96,16 @@ def test_detector__whatever_the_batch_and_sizes(trained, threshold):
     assert detector.detect([], threshold) == []
 
 
+def test_detector__looks_again_at_the_mirror_image(trained, threshold):
+    detector = Detector.load(trained[0])
+    images = [toys.person(seed)[0] for seed in range(4)]
+    once, twice = detector.detect(images, threshold), detector.detect(images, threshold, look_again=True)
+    assert [[replace(item, agreement=None) for item in found] for found in twice] == once
+    agreements = [item.agreement for found in twice for item in found]
+    assert all(0 < value <= 1 for value in agreements)
+    assert len(set(agreements)) > 1
+
+
 def test_train_detector__continues_from_a_checkpoint_directory(trained, dataset, tmp_path):
     values = preset("detector", "tiny", **{**TINY, "steps": 1, "batch": 4, "learning_rate": 1e-7})
     values = {**values, "architecture": {}, "pretrained": str(trained[0])}
@@ -154,6 +165,7 @@ def test_crop_posts__each_photo_and_each_box_has_its_row(trained, threshold, tmp
             crop = decode(row["bytes"])
             assert crop.width == pytest.approx(row["box"][2] - row["box"][0], abs=2)
             assert row["score"] >= threshold
+            assert 0 < row["agreement"] <= 1
 
 
 def test_crop_posts__nothing_found(trained, tmp_path):

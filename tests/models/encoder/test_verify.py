@@ -60,6 +60,7 @@ def _match(key: dict[str, Any], product: str, *, kept: bool) -> dict[str, Any]:
         "product_position": 0,
         "box": BOX if kept else None,
         "detector_score": 0.9 if kept else None,
+        "box_agreement": 0.9 if kept else None,
         "classifier_probability": 0.99,
         "colour_agreement": 0.9 if kept else None,
         "positive_sha256": f"thumbnail {product}",
