@@ -1,8 +1,8 @@
 """What a new block of pictures costs when many are known already: the index of near-duplicates as it grows.
 
-Blocks of synthetic hashes, each with copies of pictures of all blocks; posts come in the order of their times, as a crawl
-meets them, so that of two copies the one of the earlier block is kept. Measured: everything at once, nothing new, one new
-block, how many shards of verdicts it changed, and one picture looked up. Times are the processor's.
+Blocks of synthetic hashes, each with copies of pictures of all blocks; posts come in the order of their times, as a
+crawl meets them, so that of two copies the one of the earlier block is kept. Measured: everything at once, nothing new,
+one new block and how many shards of verdicts it changed, and one picture looked up. Times are the processor's.
 """
 
 import argparse
