@@ -40,9 +40,7 @@ def augment(pixels: Tensor, config: PictureConfig, draw: torch.Generator, size: 
     return erase(images, config, draw) if config.erase else images
 
 
-def recolour(
-    first: Tensor, second: Tensor, chance: float, draw: torch.Generator, hue: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def recolour(first: Tensor, second: Tensor, chance: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """Let the colour channels of some pairs change places, in both pictures alike: a colourway that was never sold.
 
     A few hundred products teach a model those products; their permutations teach it to compare colours.
@@ -51,31 +49,13 @@ def recolour(
         first, second: (n, height, width, 3).
         chance: of a pair.
         draw: source of randomness, on their device.
-        hue: largest turn of those pairs' colours around grey besides, degrees.
     """
     n = len(first)
     order = torch.rand(n, 3, device=first.device, generator=draw).argsort(1)
     chosen = torch.rand(n, 1, device=first.device, generator=draw) < chance
     order = torch.where(chosen, order, torch.arange(3, device=first.device))
-    if hue:
-        turns = _turns(n, hue, first, draw)
-        turns = torch.where(chosen[:, :, None], turns, torch.eye(3, device=first.device))
-        maps = turns @ torch.eye(3, device=first.device)[order]
-        result = [
-            (side.flatten(1, 2).float() @ maps.transpose(1, 2)).round().clamp(0, 255).to(side.dtype).view_as(side)
-            for side in (first, second)
-        ]
-        return result[0], result[1]
     result = [side.gather(3, order[:, None, None, :].expand(side.shape)) for side in (first, second)]
     return result[0], result[1]
-
-
-def _turns(n: int, reach: float, like: Tensor, draw: torch.Generator) -> Tensor:
-    """Rotations of colours around the axis of greys by up to `reach` degrees, (n, 3, 3) (Rodrigues' formula)."""
-    angle = _uniform((n, 1, 1), math.radians(reach), torch.empty(0, device=like.device), draw)
-    around = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=like.device) / math.sqrt(3)
-    one, grey = torch.eye(3, device=like.device), torch.full((3, 3), 1 / 3, device=like.device)
-    return torch.cos(angle) * one + (1 - torch.cos(angle)) * grey + torch.sin(angle) * around
 
 
 def splice(first: Tensor, second: Tensor, chance: float, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

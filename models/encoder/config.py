@@ -16,7 +16,6 @@ class EncoderConfig(PictureConfig):
     )
     both_directions: bool = Field(True, description="let thumbnails look for their crops too")
     mask_same_product: bool = Field(True, description="a row of the same product is no negative")
-    same_side_negatives: bool = Field(False, description="crops are negatives of crops too, thumbnails of thumbnails")
     margin: float = Field(0.2, ge=0, lt=1, description="of triplets: cosine distance; of classification: radians")
     matryoshka: list[int] = Field(
         default_factory=list, description="shorter lengths at which the beginning of an embedding must work too"
@@ -30,7 +29,6 @@ class EncoderConfig(PictureConfig):
     recolour: float = Field(
         0.5, ge=0, le=1, description="chance that a pair's colour channels change places, in both pictures alike"
     )
-    hue: float = Field(0.0, ge=0, le=180, description="largest turn of all colours around grey, degrees, of such pairs")
     splice: float = Field(
         0.0, ge=0, le=1, description="chance that a pair goes on as another one below or beside a cut, in both pictures"
     )

@@ -20,7 +20,6 @@ def info_nce(
     *,
     both_directions: bool = True,
     mask: bool = True,
-    same_side: bool = False,
 ) -> Tensor:
     """InfoNCE with a mask (van den Oord et al. 2018; both directions as in CLIP).
 
@@ -34,24 +33,18 @@ def info_nce(
         temperature: divides the similarities, > 0.
         both_directions: let positives look for their anchors too.
         mask: leave out rows of the same product.
-        same_side: other anchors are negatives of an anchor too, and other positives of a positive (as in SimCLR, Chen
-            et al. 2020): what all crops have in common must not bring them together.
 
     Returns:
         Mean over rows and directions, a scalar.
     """
-    own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    same = labels[:, None] == labels[None, :] if mask else own
+    logits = anchors @ positives.T / temperature
+    if mask:
+        same = labels[:, None] == labels[None, :]
+        own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        logits = logits.masked_fill(same & ~own, -math.inf)
     target = torch.arange(len(labels), device=labels.device)
-
-    def one_way(queries: Tensor, others: Tensor) -> Tensor:
-        logits = (queries @ others.T).masked_fill(same & ~own, -math.inf)
-        if same_side:
-            logits = torch.cat([logits, (queries @ queries.T).masked_fill(same | own, -math.inf)], 1)
-        return F.cross_entropy(logits / temperature, target)
-
-    forth = one_way(anchors, positives)
-    return (forth + one_way(positives, anchors)) / 2 if both_directions else forth
+    forth = F.cross_entropy(logits, target)
+    return (forth + F.cross_entropy(logits.T, target)) / 2 if both_directions else forth
 
 
 def triplet(anchors: Tensor, positives: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -107,7 +100,6 @@ class PairLoss(nn.Module):
             self.temperature,
             both_directions=config.both_directions,
             mask=config.mask_same_product,
-            same_side=config.same_side_negatives,
         )
 
     def _classify(self, vectors: Tensor, labels: Tensor, prototypes: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ def _batch_loss(
 
     def loss(batch: list[Tensor], step: Step) -> Tensor:
         anchors, positives, labels = (tensor.to(device) for tensor in batch)
-        anchors, positives = recolour(anchors, positives, config.recolour, step.draw, config.hue)
+        anchors, positives = recolour(anchors, positives, config.recolour, step.draw)
         anchors, positives, new = splice(anchors, positives, config.splice, step.draw)
         own = ranks.number * len(labels) + torch.arange(len(labels), device=device)
         labels = torch.where(new, -1 - own, labels)

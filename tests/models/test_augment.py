@@ -91,17 +91,6 @@ def test_recolour__never():
     assert torch.equal(second, pictures())
 
 
-def test_recolour__a_turn_keeps_greys_and_treats_both_pictures_alike():
-    grey = torch.full((50, 4, 4, 3), 90, dtype=torch.uint8)
-    assert torch.equal(recolour(grey, grey, 1.0, draw(), 180.0)[0], grey)
-    coloured = torch.tensor([120, 100, 80], dtype=torch.uint8).expand(50, 4, 4, 3)
-    first, second = recolour(coloured, coloured.flip(1), 0.5, draw(), 60.0)
-    assert torch.equal(first, second)
-    kept = (first == coloured).all(3).all(2).all(1)
-    assert 10 < kept.sum() < 40
-    assert len(first[:, 0, 0].unique(dim=0)) > 15  # more than the six orders of three channels
-
-
 def test_splice__both_pictures_are_sewn_at_the_same_place():
     number = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 16, 16, 3)
     first, second, new = splice(number, number, 0.5, draw())

@@ -65,22 +65,6 @@ def test_info_nce__both_directions_count():
     assert info_nce(anchors, positives, labels, 0.2).item() != pytest.approx(one_way.item(), abs=1e-3)
 
 
-def test_info_nce__same_side_adds_the_other_crops_to_each_crop():
-    anchors, positives = at(0, 30), at(90, 120)
-    labels = torch.tensor([0, 1])
-    a, p = anchors @ positives.T, anchors @ anchors.T
-    rows = [torch.stack([a[i, i], a[i, 1 - i], p[i, 1 - i]]) for i in range(2)]
-    wanted = torch.stack([row.logsumexp(0) - row[0] for row in rows]).mean()
-    found = info_nce(anchors, positives, labels, 1.0, both_directions=False, same_side=True)
-    assert found.item() == pytest.approx(wanted.item())
-
-
-def test_info_nce__same_side_leaves_the_same_product_out():
-    vectors, labels = at(0, 30, 60), torch.tensor([0, 0, 1])
-    masked, plain = (info_nce(vectors, vectors, labels, 1.0, same_side=True, mask=mask) for mask in (True, False))
-    assert masked < plain
-
-
 def test_info_nce__order_of_rows_does_not_matter():
     labels, order = torch.tensor([0, 0, 1, 2]), torch.tensor([3, 1, 0, 2])
     anchors, positives = at(0, 30, 90, 200), at(10, 20, 80, 190)
