@@ -62,6 +62,7 @@ class Verification(dg.Config):
     "pairs",
     kinds={"parquet"},
     checks={"no_failed_shard": "Every shard was matched.", "not_empty": "At least one tag was matched."},
+    automatic=True,
 )
 def pair_matches(
     context: dg.AssetExecutionContext,
@@ -80,7 +81,7 @@ def pair_matches(
         context,
         "curation.matching:MatchTags",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, thumbnail_categories, of_posts],
-        data.path / "pairs" / "pair_matches",
+        data.table("pairs/pair_matches"),
         **config.model_dump(),
     )
     return mapped(report, report.table.rows, None, **_shard_checks(report, "matched"))
@@ -91,6 +92,7 @@ def pair_matches(
     kinds={"pytorch", "transformers"},
     checks={"tells_apart": "Each of the two encoders finds products of its own half, above the floor."},
     first=True,
+    gpu=True,
 )
 def pair_verifier(
     context: dg.AssetExecutionContext,
@@ -125,6 +127,7 @@ def pair_verifier(
     "pairs",
     kinds={"parquet", "pytorch"},
     checks={"no_failed_shard": "Every shard was verified.", "not_empty": "At least one pair was kept."},
+    automatic=True,
 )
 def candidate_pairs(
     context: dg.AssetExecutionContext,
@@ -145,7 +148,7 @@ def candidate_pairs(
         context,
         "models.encoder.verify:VerifyPairs",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches],
-        data.path / "pairs" / "candidate_pairs",
+        data.table("pairs/candidate_pairs"),
         verifier=str(pair_verifier) if halves else "",
         verifier_version="/".join(made["version"] for made in halves),
         least_verification=least,
@@ -191,6 +194,7 @@ def _shard_checks(report: MapReport, done: str) -> dict[str, Check]:
         "no_leak": "No post, product or near-duplicate cluster is in two splits.",
         "every_split": "Train, validation and test all have pairs.",
     },
+    automatic=True,
 )
 def pair_dataset(
     data: DataFolder,
@@ -209,6 +213,7 @@ def pair_dataset(
     manifest = write_pair_dataset(candidate_pairs, link, rules, photo_ties(image_hashes, duplicate_clusters))
     versions = Versions(link)
     out = versions.folder / manifest["version"]
+    data.share(out)
     expired = versions.expire(config.keep_versions) if config.keep_versions else []
     rows = ShardedTable(out).table([*LEAK_COLUMNS, "split"])
     leaks = crossing_keys(leak_keys(rows), rows["split"].to_pylist())

@@ -20,7 +20,7 @@ def catalog_embeddings(
     context: dg.AssetExecutionContext, data: DataFolder, engine: Engine, encoder: Path, kream_catalog: ShardedTable
 ) -> Outcome:
     """The catalog as vectors, each stamped with the version of the encoder that made it."""
-    output = data.path / "search" / "catalog_embeddings"
+    output = data.table("search/catalog_embeddings")
     arguments = step_arguments("encoder", encoder)
     report = engine.map(context, "models.encoder.step:EmbedCatalog", [kream_catalog], output, **arguments)
     return mapped(report, kream_catalog.rows, no_failed_shard=no_failed_shard(report))

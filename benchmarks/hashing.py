@@ -54,8 +54,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=60, help="of each set")
     parser.add_argument("--photos", type=Path, help="folder of JPEGs to hash too")
     options = parser.parse_args()
-    drawn = list(_drawn(options.pictures))
-    sets = {"drawn 384×512": drawn, "drawn 1080×1350": [_enlarged(data) for data in drawn]}
+    drawn = list(drawn_photos(options.pictures))
+    sets = {"drawn 384×512": drawn, "drawn 1080×1350": [enlarged(data) for data in drawn]}
     if options.photos:
         files = sorted(options.photos.rglob("*.jpg"))
         sets[options.photos.name] = [file.read_bytes() for file in files[:: max(1, len(files) // options.pictures)]]
@@ -97,7 +97,8 @@ def _measure(ways: dict[str, Way], pictures: list[bytes]) -> tuple[dict[str, flo
     return seconds, {name: np.bitwise_count(np.array(found, np.uint64) ^ right) for name, found in hashes.items()}
 
 
-def _drawn(count: int) -> Iterable[bytes]:
+def drawn_photos(count: int) -> Iterable[bytes]:
+    """Photos of the drawn world as they are served, 384×512 px."""
     world = World(_SEED, 2 * count)
     posts = (post for posts in world.posts.values() for post in posts.values() if not post.gone)
     usable = (post for post in posts if post.photos[0].fault is None and post.photos[0].orientation == 1)
@@ -105,7 +106,8 @@ def _drawn(count: int) -> Iterable[bytes]:
         yield world.photo(post.site, post.post_id, 0)
 
 
-def _enlarged(data: bytes) -> bytes:
+def enlarged(data: bytes) -> bytes:
+    """A photo as phones upload it, 1080×1350 px."""
     return encode_jpeg(decode(data).resize(_PHONE, Image.Resampling.BICUBIC), quality=88)
 
 

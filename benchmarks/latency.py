@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 from PIL import Image
 
 from models.boxes import Detection
 from models.device import Precision
+from models.runtime import Engine
 from search.protocols import Detector, Encoder
 from search.query import SearchService
 
@@ -51,44 +51,29 @@ def main() -> None:
     photos = [path.read_bytes() for path in sorted((options.data / "examples").glob("*.jpg"))][:_PHOTOS]
     tiny = SearchService.open(options.data)
     rows = {"tiny, float32": _measure(tiny, photos, 5 * options.rounds)}
-    for precision in ("float32", "bfloat16"):
-        service = SearchService(*_full(options.data, tiny, precision), tiny.index)
-        rows[f"full, {precision}"] = _measure(service, photos, options.rounds)
+    ways: list[tuple[Precision, Engine]] = [("float32", "torch"), ("bfloat16", "torch"), ("float32", "openvino")]
+    for precision, engine in ways:
+        service = SearchService(*_full(options.data, tiny, precision, engine), tiny.index)
+        rows[f"{engine}, {precision}"] = _measure(service, photos, options.rounds)
     print(f"{len(photos)} photos, torch on {options.threads} thread(s); median milliseconds of a query")
-    print(f"{'':<16}" + "".join(f"{name:>9}" for name in (*_STEPS, "whole", "p95")))
+    print(f"{'':<19}" + "".join(f"{name:>9}" for name in (*_STEPS, "whole", "p95")))
     for name, row in rows.items():
-        print(f"{name:<16}" + "".join(f"{row[step]:>9.1f}" for step in (*_STEPS, "whole", "p95")))
+        print(f"{name:<19}" + "".join(f"{row[step]:>9.1f}" for step in (*_STEPS, "whole", "p95")))
     print(json.dumps(rows))
 
 
-def _full(data: Path, tiny: SearchService, precision: Precision) -> tuple[Detector, Encoder]:
+def _full(data: Path, tiny: SearchService, precision: Precision, engine: Engine) -> tuple[Detector, Encoder]:
     """The full profile's architectures with random weights, under the index's version."""
     import torch
-    from transformers import (
-        ConditionalDetrConfig,
-        ConditionalDetrForObjectDetection,
-        ConditionalDetrImageProcessor,
-        ResNetConfig,
-        SwinConfig,
-        SwinModel,
-        ViTImageProcessor,
-    )
 
-    from curation.taxonomy import CATEGORIES
+    from benchmarks.networks import conditional_detr, swin_base
     from models.detector.infer import Detector as TrainedDetector
     from models.encoder.infer import Encoder as TrainedEncoder
-    from models.encoder.model import ImageEncoder
 
     device = torch.device("cpu")
-    resnet = ResNetConfig(out_features=["stage4"])
-    detr = ConditionalDetrConfig(use_timm_backbone=False, backbone=None, backbone_config=resnet)
-    detr.id2label = dict(enumerate(CATEGORIES))
-    looks: Any = ConditionalDetrImageProcessor()
-    detector = TrainedDetector(ConditionalDetrForObjectDetection(detr), looks, "random", device, precision)
-    swin = SwinConfig(embed_dim=128, depths=[2, 2, 18, 2], num_heads=[4, 8, 16, 32])
-    network = ImageEncoder(SwinModel(swin), tiny.index.manifest.dim)
-    version = tiny.index.manifest.encoder_version
-    encoder = TrainedEncoder(network, ViTImageProcessor(), version, device, precision)
+    detector = TrainedDetector(*conditional_detr(), "random", device, precision, engine)
+    manifest = tiny.index.manifest
+    encoder = TrainedEncoder(*swin_base(manifest.dim), manifest.encoder_version, device, precision, engine)
     return _Stand(detector, TrainedDetector.load(data / "models" / "detector")), encoder
 
 

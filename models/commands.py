@@ -1,4 +1,4 @@
-"""What people do with trained models: list versions, promote one, roll back, push to the hub.
+"""What people do with trained models: list versions, promote one, roll back, push to the hub, try on LookBench.
 
 Answers are JSON lines. Exit status 2 means that the input will not do.
 """
@@ -35,8 +35,12 @@ def main(arguments: Sequence[str]) -> int:
     push.add_argument("repo", help="owner/name; the token is the one of `hf auth login`")
     push.add_argument("--endpoint", help="another hub than huggingface.co")
     push.add_argument("--public", action="store_true", help="a repository that has to be created is public")
-    for name, command in zip(NAMES, (versions, promote, rollback, push), strict=True):
+    for command in (versions, promote, rollback, push):
         command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default: data)")
+    lookbench = commands.add_parser("lookbench", help="measure an encoder on LookBench's queries and galleries")
+    lookbench.add_argument("--data", type=Path, required=True, help="folder of the benchmark, with `noise`")
+    lookbench.add_argument("--encoder", default="data/models/encoder", help="checkpoint directory or hub name")
+    for name, command in zip(NAMES, (versions, promote, rollback, push, lookbench), strict=True):
         command.set_defaults(run=NAMES[name])
     options = parser.parse_args(arguments)
     try:
@@ -73,6 +77,14 @@ def _push(options: argparse.Namespace) -> Answers:
     yield asdict(push_to_hub(checkpoint, options.kind, options.repo, api, private=not options.public))
 
 
+def _lookbench(options: argparse.Namespace) -> Answers:
+    from models.encoder.infer import Encoder
+    from models.encoder.lookbench import evaluate_lookbench
+
+    encoder = Encoder.load(options.encoder)
+    yield {"encoder": encoder.version, **evaluate_lookbench(encoder, options.data)}
+
+
 def _of(options: argparse.Namespace) -> ModelVersions:
     return ModelVersions(options.data / "models" / "encoder")
 
@@ -87,5 +99,6 @@ NAMES: Final[Mapping[str, Callable[[argparse.Namespace], Answers]]] = {
     "promote": _promote,
     "rollback": _rollback,
     "push": _push,
+    "lookbench": _lookbench,
 }
 """The commands by name."""

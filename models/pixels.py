@@ -8,6 +8,7 @@ import torch  # noqa: TID253
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor  # noqa: TID253
+from torch.nn import functional  # noqa: TID253
 
 from curation.images import foreground
 from models.augment import CACHE_SCALE
@@ -80,3 +81,12 @@ def model_input(images: Sequence[Image.Image], processor: Any) -> Tensor:
     height, width = input_size(processor)
     pixels = np.stack([resize(prepare(image, processor), height, width) for image in images])
     return normalise(to_unit(pixels), processor)
+
+
+def random_input(rows: int, height: int, width: int) -> Tensor:
+    """Normalised input on which two networks can be compared: shows nothing, but is smooth as pictures are.
+
+    float32, (rows, 3, height, width); the same for the same arguments.
+    """
+    coarse = torch.randn(rows, 3, 8, 8, generator=torch.Generator().manual_seed(rows))
+    return functional.interpolate(coarse, (height, width), mode="bilinear")

@@ -10,6 +10,7 @@ from crawlers.exclusions import exclude
 from crawlers.pages.base import original
 from crawlers.removal import forget_staged
 from curation.dedup import DuplicateIndex
+from curation.places import tables_of
 from curation.proof import search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.tables import ShardedTable
@@ -50,7 +51,7 @@ def take_down(
     purged = purge_tables(data, removal)
     purged += purge_versions(Versions(data / "pair_dataset"), removal)
     purged += purge_notes(data, removal)
-    DuplicateIndex(data / "dedup").update()  # of pictures that were first seen there, and are elsewhere too
+    DuplicateIndex(tables_of(data) / "dedup").update()  # of pictures that were first seen there, and are elsewhere too
     return {
         kind: named,
         "never_crawled": unknown,
@@ -92,7 +93,7 @@ def _purge_index(data: Path, removal: Removal, milvus: str) -> dict[str, int]:
     from search.index.stores import open_store
 
     products = {key.replace("/", "-", 1) for key in removal.products}
-    embeddings = ShardedTable(data / "search" / "catalog_embeddings")
+    embeddings = ShardedTable(tables_of(data) / "search" / "catalog_embeddings")
     return open_store(data / "index", milvus).remove(embeddings, products, removal.pictures)
 
 

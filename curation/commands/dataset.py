@@ -1,4 +1,4 @@
-"""Commands on the pair dataset: its versions, review, audits, and pushing it to the hub."""
+"""Commands on the pair dataset: its versions, review, audits, another set's pairs, and pushing it to the hub."""
 
 import argparse
 from collections.abc import Iterator
@@ -29,6 +29,8 @@ def add_commands(commands: Any) -> None:
     versions.set_defaults(run=_versions)
     publish = commands.add_parser("publish", help="publish what verdicts and audits changed")
     publish.set_defaults(run=_publish)
+    doubts = commands.add_parser("doubts", help="look at new pairs, so that a review begins with the most doubtful")
+    doubts.set_defaults(run=_doubts)
     export = commands.add_parser("review-export", help="write doubtful pairs as tasks for Label Studio")
     export.add_argument("out", type=Path, help="folder for tasks.json and interface.xml")
     export.add_argument("--doubtful", type=int, default=200, metavar="N", help="of the most doubtful (default 200)")
@@ -45,7 +47,10 @@ def add_commands(commands: Any) -> None:
     push.add_argument("--public", action="store_true", help="a repository that has to be created is public")
     push.add_argument("--squash", action="store_true", help="drop the repository's history, as after a take-down")
     push.set_defaults(run=_push)
-    for command in (audit, versions, publish, export, imported, push):
+    pairs = commands.add_parser("import-pairs", help="publish Kaggle's fashion-anchor-cloth-pairs as a pair dataset")
+    pairs.add_argument("folder", type=Path, help="of the unpacked archive")
+    pairs.set_defaults(run=_import_pairs)
+    for command in (audit, versions, publish, doubts, export, imported, push, pairs):
         command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default: data)")
 
 
@@ -82,6 +87,15 @@ def _publish(options: argparse.Namespace) -> Answers:
     yield republish(options.data)
 
 
+def _doubts(options: argparse.Namespace) -> Answers:
+    from curation.doubts import make_doubts
+
+    used = Versions(options.data / "pair_dataset").current
+    if used is None:
+        raise CurationError(f"{options.data}/pair_dataset: there is no version to look at")
+    yield {"version": used.name, "pairs": len(make_doubts(options.data, used))}
+
+
 def _review_export(options: argparse.Namespace) -> Answers:
     from curation.label_studio import write_tasks
 
@@ -99,6 +113,12 @@ def _review_import(options: argparse.Namespace) -> Answers:
     VerdictLog(folder).append(verdicts)
     manifest = republish(options.data)
     yield {"new_verdicts": len(verdicts), "version": manifest["version"], "review": manifest["review"]}
+
+
+def _import_pairs(options: argparse.Namespace) -> Answers:
+    from curation.anchor_cloth import import_anchor_cloth
+
+    yield import_anchor_cloth(options.folder, options.data)
 
 
 def _push(options: argparse.Namespace) -> Answers:

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from PIL import Image
 
 from curation.engine import KEPT
@@ -16,7 +18,11 @@ from curation.tables import Shard, rows_to_batch
 from curation.taxonomy import ETC, LABELS
 
 _COLUMNS: Final = ("site", "post_id", "role", "position", "product_id", "bytes", "sha256")
-_ROWS_PER_BATCH: Final = 64  # decoded thumbnails held at once
+_ROWS_PER_BATCH: Final = 64  # decoded thumbnails handed on at once; about three times as many are held
+
+Row = dict[str, Any]
+_Thumbnail = tuple[Row, Image.Image | None]
+"""A row and its picture, unless that is broken."""
 
 
 class ClassifyThumbnails:
@@ -29,6 +35,7 @@ class ClassifyThumbnails:
         min_probability: smallest probability of the named label; by default the classifier's own threshold.
     """
 
+    on_gpu: ClassVar[bool] = True
     version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = THUMBNAILS
 
@@ -54,16 +61,15 @@ class ClassifyThumbnails:
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """One batch of rows for each few tagged products."""
-        for batch in shards[0].batches(_COLUMNS, rows=_ROWS_PER_BATCH):
-            tagged = [row for row in batch.to_pylist() if row["role"] == "product"]
-            if tagged:
-                yield rows_to_batch(self._rows(tagged, counts), THUMBNAILS)
+        batches = shards[0].batches(_COLUMNS, rows=_ROWS_PER_BATCH)
+        tagged = ([row for row in batch.to_pylist() if row["role"] == "product"] for batch in batches)
+        for decoded, probabilities in self._classifier.probabilities_each(filter(None, tagged), _decoded):
+            yield rows_to_batch(self._rows(decoded, probabilities, counts), THUMBNAILS)
 
-    def _rows(self, tagged: Sequence[dict[str, Any]], counts: Counter[str]) -> list[dict[str, Any]]:
-        images = [_decode(row["bytes"]) for row in tagged]
-        named = iter(self._classifier.probabilities([image for image in images if image is not None]))
+    def _rows(self, tagged: Sequence[_Thumbnail], found: NDArray[np.float64], counts: Counter[str]) -> list[Row]:
+        named = iter(found)
         rows = []
-        for row, image in zip(tagged, images, strict=True):
+        for row, image in tagged:
             probabilities = None if image is None else next(named)
             label = None if probabilities is None else LABELS[int(probabilities.argmax())]
             probability = None if probabilities is None else float(probabilities.max())
@@ -90,6 +96,11 @@ class ClassifyThumbnails:
         if label == ETC:
             return ThumbnailDrop.REJECTED
         return ThumbnailDrop.LOW_PROBABILITY if probability < self._min_probability else None
+
+
+def _decoded(rows: Sequence[Row]) -> tuple[list[_Thumbnail], list[Image.Image]]:
+    thumbnails = [(row, _decode(row["bytes"])) for row in rows]
+    return thumbnails, [image for _, image in thumbnails if image is not None]
 
 
 def _decode(data: bytes | None) -> Image.Image | None:

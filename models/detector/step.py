@@ -1,7 +1,7 @@
 """Posts → crops: the detector applied to every photo of a shard, with a row for whatever was not used and why."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 import pyarrow as pa
@@ -16,8 +16,12 @@ from curation.tables import Shard, rows_to_batch
 from models.boxes import Detection, clip_box, cut, suppress
 
 _COLUMNS: Final = ("site", "post_id", "role", "position", "bytes", "sha256")
-_PHOTOS_PER_BATCH: Final = 16  # decoded photos held at once
+_PHOTOS_PER_BATCH: Final = 32  # decoded photos handed on at once; about three times as many are held
 _NO_BOX: Final = (0.0, 0.0, 0.0, 0.0)
+
+Row = dict[str, Any]
+_Photo = tuple[Row, Image.Image | None]
+"""A row and its picture, unless that is broken."""
 
 
 class CropPosts:
@@ -32,6 +36,7 @@ class CropPosts:
         min_side: smallest side of a crop, px.
     """
 
+    on_gpu: ClassVar[bool] = True
     version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = CROPS
 
@@ -60,20 +65,19 @@ class CropPosts:
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """One batch of crop rows for each few photos."""
-        for batch in shards[0].batches(_COLUMNS, rows=_PHOTOS_PER_BATCH):
-            photos = [row for row in batch.to_pylist() if row["role"] == "photo"]
-            if photos:
-                yield rows_to_batch(self._rows(photos, counts), CROPS)
+        batches = shards[0].batches(_COLUMNS, rows=_PHOTOS_PER_BATCH)
+        photos = ([row for row in batch.to_pylist() if row["role"] == "photo"] for batch in batches)
+        for decoded, found in self._detector.detect_each(filter(None, photos), _decoded, self._record_threshold):
+            yield rows_to_batch(self._rows(decoded, found, counts), CROPS)
 
-    def _rows(self, photos: Sequence[dict[str, Any]], counts: Counter[str]) -> list[dict[str, Any]]:
-        images = [_decode(photo) for photo in photos]
-        found = iter(self._detector.detect([image for image in images if image is not None], self._record_threshold))
+    def _rows(self, photos: Sequence[_Photo], found: Iterable[Sequence[Detection]], counts: Counter[str]) -> list[Row]:
         rows = []
-        for photo, image in zip(photos, images, strict=True):
+        results = iter(found)
+        for photo, image in photos:
             if image is None:
                 rows.append(self._row(photo, None, CropDrop.BAD_IMAGE, None))
                 continue
-            detections = next(found)
+            detections = next(results)
             if not detections:
                 rows.append(self._row(photo, None, CropDrop.NO_DETECTION, None))
             rows += self._photo_rows(photo, image, detections)
@@ -81,9 +85,7 @@ class CropPosts:
             counts[KEPT if row["kept"] else row["reason"]] += 1
         return rows
 
-    def _photo_rows(
-        self, photo: dict[str, Any], image: Image.Image, detections: Sequence[Detection]
-    ) -> Iterator[dict[str, Any]]:
+    def _photo_rows(self, photo: Row, image: Image.Image, detections: Sequence[Detection]) -> Iterator[Row]:
         sure = [item for item in detections if item.score >= self._crop_threshold]
         alive = dict(zip(sure, suppress(sure, self._nms), strict=True))
         for item in detections:
@@ -98,9 +100,7 @@ class CropPosts:
         x0, y0, x1, y1 = clip_box(item.box, image.width, image.height)
         return CropDrop.TOO_SMALL if min(x1 - x0, y1 - y0) < self._min_side else None
 
-    def _row(
-        self, photo: dict[str, Any], item: Detection | None, reason: CropDrop | None, crop: bytes | None
-    ) -> dict[str, Any]:
+    def _row(self, photo: Row, item: Detection | None, reason: CropDrop | None, crop: bytes | None) -> Row:
         return {
             "site": photo["site"],
             "post_id": photo["post_id"],
@@ -116,7 +116,12 @@ class CropPosts:
         }
 
 
-def _decode(photo: dict[str, Any]) -> Image.Image | None:
+def _decoded(rows: Sequence[Row]) -> tuple[list[_Photo], list[Image.Image]]:
+    photos = [(row, _decode(row)) for row in rows]
+    return photos, [image for _, image in photos if image is not None]
+
+
+def _decode(photo: Row) -> Image.Image | None:
     if photo["bytes"] is None:
         return None
     try:

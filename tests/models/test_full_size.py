@@ -44,7 +44,7 @@ def test_train_encoder__swin_b(tmp_path):
     manifest = train("encoder", preset("encoder", "full", **changes), data, tmp_path / "out")
     assert manifest.metrics["r@1"] == 1.0  # among one product
     assert 86e6 < parameters(tmp_path / "out") < 90e6
-    vectors = Encoder.load(tmp_path / "out").embed([toys.thumbnail("top", 1)])
+    vectors = Encoder.load(tmp_path / "out", engine="torch").embed([toys.thumbnail("top", 1)])
     assert vectors.shape == (1, 128)
     np.testing.assert_allclose(np.linalg.norm(vectors), 1, atol=1e-5)
 
@@ -55,4 +55,4 @@ def test_train_classifier__vit_b(tmp_path):
     manifest = train("classifier", preset("classifier", "full", **changes), catalog, tmp_path / "out")
     assert 0 <= manifest.metrics["accuracy"] <= 1
     assert 85e6 < parameters(tmp_path / "out") < 88e6
-    assert Classifier.load(tmp_path / "out").probabilities([toys.thumbnail("hat", 1)]).shape == (1, 8)
+    assert Classifier.load(tmp_path / "out", engine="torch").probabilities([toys.thumbnail("hat", 1)]).shape == (1, 8)
