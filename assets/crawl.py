@@ -2,7 +2,9 @@
 
 import json
 import sys
+import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,7 +13,7 @@ from pydantic import Field
 from assets.pictures import sheet_metadata
 from assets.resources import DataFolder, Sites
 from assets.stage import Check, Outcome, Rows, reasons_table, stage
-from assets.world import claim
+from assets.world import WorldError, claim
 from curation.tables import ShardedTable
 
 MOST_FAILED = 0.2
@@ -21,6 +23,10 @@ _CHECKS = {
     "few_failures": f"At most {MOST_FAILED:.0%} of what was asked for failed.",
     "no_drift": "Pages yield every field as often as in the crawls before: the site's markup is as we know it.",
 }
+
+
+RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+"""An outage of minutes is waited for; what a crawl has read is not asked for again."""
 
 
 class PostCrawl(dg.Config):
@@ -38,7 +44,7 @@ class CatalogCrawl(dg.Config):
     refresh: bool = Field(False, description="list again what was listed before")
 
 
-@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS)
+@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, retries=RETRIES)
 def kream_posts(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -54,7 +60,7 @@ def kream_posts(
     return _crawl_posts(context, data, sites, children, config, "kream")
 
 
-@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, pool="chromium")
+@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, pool="chromium", retries=RETRIES)
 def onthelook_posts(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -66,7 +72,7 @@ def onthelook_posts(
     return _crawl_posts(context, data, sites, children, config, "onthelook")
 
 
-@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, pool="chromium")
+@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, pool="chromium", retries=RETRIES)
 def kream_catalog(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -76,7 +82,7 @@ def kream_catalog(
 ) -> Outcome:
     """The shop's thumbnails by its own category: labels of the classifier, and what people search in."""
     stats = _crawl(context, data, sites, children, "kream-catalog", ["--refresh"] if config.refresh else [])
-    table = data.table("crawl/catalog", "kream")
+    table = data.publish("catalog", "kream")
     columns = table.table(["category", "error"])
     errors = Counter(error for error in columns["error"].to_pylist() if error)
     rows = Rows(len(columns), len(columns) - errors.total(), 0, errors.total())
@@ -92,8 +98,8 @@ def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, co
     options += ["--max-seconds", str(60 * config.max_minutes)] if config.max_minutes else []
     options += ["--retry-failed"] if config.retry_failed else []
     stats = _crawl(context, data, sites, children, site, options)
-    table = data.table("crawl/posts", site)
-    ledger = data.table("crawl/ledger", site).table(["state", "reason"]).to_pylist()
+    table = data.publish("posts", site)
+    ledger = data.crawled("ledger", site).table(["state", "reason"]).to_pylist()
     states = Counter(row["state"] for row in ledger)
     reasons = Counter(f"{row['state']}: {row['reason']}" for row in ledger if row["state"] != "done")
     rows = Rows(len(ledger), states["done"], len(ledger) - states["done"] - states["failed"], states["failed"])
@@ -109,13 +115,30 @@ def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, co
 def _crawl(
     context: dg.AssetExecutionContext, data: DataFolder, sites: Sites, children: Any, spider: str, options: list[str]
 ) -> dict[str, Any]:
-    claim(data.path, sites.name)
+    try:
+        claim(data.path, sites.name)
+    except WorldError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     out = data.path / "crawl"
+    stats = out / f"stats-{spider}.json"
     with sites.crawler_options(spider.partition("-")[0]) as target:
         # A crawl mostly waits for its site: what computes meanwhile goes first.
         crawler = ["nice", sys.executable, "-m", "assets.child", "crawlers", spider]
-        children.run(context=context, command=[*crawler, "--out", str(out), *target, *options])
-    return dict(json.loads((out / f"stats-{spider}.json").read_text()))
+        begun = time.time()
+        try:
+            children.run(context=context, command=[*crawler, "--out", str(out), *target, *options])
+        except Exception as error:  # of a kind that Dagster does not export
+            if _ran_out_of_time(stats, begun):
+                text = "stopped after max_minutes, as it was told; the next run goes on here"
+                raise dg.Failure(text, allow_retries=False) from error
+            raise
+    return dict(json.loads(stats.read_text()))
+
+
+def _ran_out_of_time(stats: Path, begun: float) -> bool:
+    """Whether the crawl that wrote its stats after `begun` had its time: trying again would take as much again."""
+    written = stats.is_file() and stats.stat().st_mtime >= begun
+    return written and json.loads(stats.read_text())["finish_reason"] == "max_seconds"
 
 
 def _checks(rows: Rows, stats: dict[str, Any]) -> dict[str, Check]:

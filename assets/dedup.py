@@ -30,7 +30,7 @@ class Hashing(dg.Config):
     )
 
 
-@stage("dedup", kinds={"parquet", "numpy"}, checks={"no_failed_shard": "Every shard was hashed."})
+@stage("dedup", kinds={"parquet", "numpy"}, checks={"no_failed_shard": "Every shard was hashed."}, automatic=True)
 def image_hashes(
     context: dg.AssetExecutionContext,
     config: Hashing,
@@ -42,10 +42,9 @@ def image_hashes(
 ) -> Outcome:
     """Perceptual hash, colour layout, sharpness and blank flag of every picture that was crawled."""
     posts = all_posts(data, onthelook_posts, kream_posts)
-    output = data.path / "dedup" / "image_hashes"
     step = "curation.hashing:HashImages"
-    engine.map(context, step, [kream_catalog], output / "catalog", mode=config.mode)
-    report = engine.map(context, step, [posts], output / "posts", mode=config.mode)
+    engine.map(context, step, [kream_catalog], data.table("dedup/image_hashes/catalog"), mode=config.mode)
+    report = engine.map(context, step, [posts], data.table("dedup/image_hashes/posts"), mode=config.mode)
     hashes = data.table("dedup/image_hashes")
     outcome = mapped(report, posts.rows + kream_catalog.rows, no_failed_shard=no_failed_shard(report))
     blank = sum(pc.sum(batch["blank"]).as_py() or 0 for batch in hashes.batches(["blank"]))
@@ -58,11 +57,12 @@ def image_hashes(
     "dedup",
     kinds={"parquet", "numpy"},
     checks={"clusters_do_not_chain": f"No cluster holds more than {LARGEST_CLUSTER_SHARE:.0%} of the pictures."},
+    automatic=True,
 )
 def duplicate_clusters(data: DataFolder, image_hashes: ShardedTable) -> Outcome:
     """Near-duplicate clusters of photos and of thumbnails over everything crawled so far."""
     del image_hashes  # lies in the folder
-    index = DuplicateIndex(data.path / "dedup")
+    index = DuplicateIndex(data.table("dedup").root)
     done = index.update()
     counts = dict(done.counts)
     largest = counts.pop("largest_cluster")

@@ -7,6 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.resources import DataFolder
+from curation.places import place
 from curation.tables import ShardedTable, write_json
 
 _PREVIEW_ROWS: Final = 5
@@ -39,7 +40,7 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
         """Read the reference."""
         reference = json.loads(_path(self.data.path, context.asset_key).read_text())
         if "table" in reference:
-            return ShardedTable(Path(reference["table"]), reference["prefix"])
+            return ShardedTable(place(reference["table"]), reference["prefix"])
         return Path(reference["directory"])
 
 
@@ -55,7 +56,7 @@ def _path(data: Path, key: dg.AssetKey) -> Path:
 def _table_metadata(table: ShardedTable) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": table.rows,
-        "path": dg.MetadataValue.path(table.root / table.prefix),
+        "path": dg.MetadataValue.path(str(table.root / table.prefix)),
         "shards": len(table.shards),
         "size_mib": round(table.size / 2**20, 2),
         "fingerprint": table.fingerprint,

@@ -54,6 +54,7 @@ def detection_dataset(data: DataFolder, sources: DetectionSources) -> Outcome:
     kinds={"pytorch", "transformers"},
     checks={"finds_garments": "AP50 on pictures that it did not see is above the floor."},
     first=True,
+    gpu=True,
 )
 def detector(
     context: dg.AssetExecutionContext,
@@ -72,6 +73,7 @@ def detector(
     "label",
     kinds={"pytorch", "transformers"},
     checks={"knows_categories": "Accuracy on products that it did not see is above the floor."},
+    gpu=True,
 )
 def category_classifier(
     context: dg.AssetExecutionContext,
@@ -82,7 +84,7 @@ def category_classifier(
     kream_catalog: ShardedTable,
 ) -> Outcome:
     """Names the category of a thumbnail, or rejects it (`etc`). Learns from the shop's own categories."""
-    catalog, fingerprint = kream_catalog.root, kream_catalog.fingerprint
+    catalog, fingerprint = data.path / "crawl" / "catalog", kream_catalog.fingerprint
     checkpoint = train(context, data, recipes, children, "classifier", catalog, fingerprint, also=recipes.thumbnails)
     metrics = manifest_of(checkpoint)["metrics"]
     write_card(checkpoint, {site: asdict(source) for site, source in terms.sources.items()})
@@ -95,7 +97,7 @@ def category_classifier(
     return model_outcome(checkpoint, "accuracy", recipes.floor("classifier"), "knows_categories", **facts)
 
 
-@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS)
+@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS, automatic=True)
 def post_crops(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -106,7 +108,7 @@ def post_crops(
 ) -> Outcome:
     """Garments found in every photo of every post, and their crops."""
     posts = all_posts(data, onthelook_posts, kream_posts)
-    output = data.path / "label" / "post_crops"
+    output = data.table("label/post_crops")
     report = engine.map(
         context, "models.detector.step:CropPosts", [posts], output, **step_arguments("detector", detector)
     )
@@ -120,7 +122,7 @@ class Thumbnails(dg.Config):
     least_probability: float | None = None  # by default the recipe's
 
 
-@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS)
+@stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS, automatic=True)
 def thumbnail_categories(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -133,7 +135,7 @@ def thumbnail_categories(
 ) -> Outcome:
     """Category and confidence of every tagged product's thumbnail."""
     posts = all_posts(data, onthelook_posts, kream_posts)
-    output = data.path / "label" / "thumbnail_categories"
+    output = data.table("label/thumbnail_categories")
     least = recipes.least_probability if config.least_probability is None else config.least_probability
     arguments = step_arguments("classifier", category_classifier)
     step = "models.classifier.step:ClassifyThumbnails"

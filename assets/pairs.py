@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class Verification(dg.Config):
     "pairs",
     kinds={"parquet"},
     checks={"no_failed_shard": "Every shard was matched.", "not_empty": "At least one tag was matched."},
+    automatic=True,
 )
 def pair_matches(
     context: dg.AssetExecutionContext,
@@ -80,7 +82,7 @@ def pair_matches(
         context,
         "curation.matching:MatchTags",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, thumbnail_categories, of_posts],
-        data.path / "pairs" / "pair_matches",
+        data.table("pairs/pair_matches"),
         **config.model_dump(),
     )
     return mapped(report, report.table.rows, None, **_shard_checks(report, "matched"))
@@ -91,6 +93,7 @@ def pair_matches(
     kinds={"pytorch", "transformers"},
     checks={"tells_apart": "Each of the two encoders finds products of its own half, above the floor."},
     first=True,
+    gpu=True,
 )
 def pair_verifier(
     context: dg.AssetExecutionContext,
@@ -125,6 +128,7 @@ def pair_verifier(
     "pairs",
     kinds={"parquet", "pytorch"},
     checks={"no_failed_shard": "Every shard was verified.", "not_empty": "At least one pair was kept."},
+    automatic=True,
 )
 def candidate_pairs(
     context: dg.AssetExecutionContext,
@@ -145,7 +149,7 @@ def candidate_pairs(
         context,
         "models.encoder.verify:VerifyPairs",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches],
-        data.path / "pairs" / "candidate_pairs",
+        data.table("pairs/candidate_pairs"),
         verifier=str(pair_verifier) if halves else "",
         verifier_version="/".join(made["version"] for made in halves),
         least_verification=least,
@@ -191,6 +195,7 @@ def _shard_checks(report: MapReport, done: str) -> dict[str, Check]:
         "no_leak": "No post, product or near-duplicate cluster is in two splits.",
         "every_split": "Train, validation and test all have pairs.",
     },
+    automatic=True,
 )
 def pair_dataset(
     data: DataFolder,
@@ -206,9 +211,10 @@ def pair_dataset(
     left_out = excluded_sources(terms.sources, sites, terms.commercial_only) | set(config.exclude_sources)
     shares = SplitShares(config.validation, config.test)
     rules = DatasetRules(shares, read_selection(data.path, left_out), terms.sources)
-    manifest = write_pair_dataset(candidate_pairs, link, rules, photo_ties(image_hashes, duplicate_clusters))
+    manifest = write_pair_dataset(candidate_pairs, link, rules, lambda: photo_ties(image_hashes, duplicate_clusters))
     versions = Versions(link)
     out = versions.folder / manifest["version"]
+    data.share(out)
     expired = versions.expire(config.keep_versions) if config.keep_versions else []
     rows = ShardedTable(out).table([*LEAK_COLUMNS, "split"])
     leaks = crossing_keys(leak_keys(rows), rows["split"].to_pylist())
@@ -239,10 +245,9 @@ def _card(version: Path) -> dg.MarkdownMetadataValue:
 
 def _pairs_sheet(table: ShardedTable, anchor: str, positive: str) -> dg.MarkdownMetadataValue:
     """Some of the kept pairs: anchor, positive, anchor, positive, …"""
+    batches = table.batches([anchor, positive, "category", "verification_score"])
+    kept = (row for batch in batches for row in batch.to_pylist() if row[anchor] is not None)
     tiles: list[tuple[bytes, str]] = []
-    for batch in table.batches([anchor, positive, "category", "verification_score"]):
-        for row in batch.to_pylist():
-            if row[anchor] is not None and len(tiles) < 2 * _SHEET_PAIRS:
-                tiles.append((row[anchor], f"{row['category']} {row['verification_score']:.2f}"))
-                tiles.append((row[positive], "tagged"))
+    for row in islice(kept, _SHEET_PAIRS):
+        tiles += [(row[anchor], f"{row['category']} {row['verification_score']:.2f}"), (row[positive], "tagged")]
     return picture_metadata(sheet(tiles, columns=12, side=80), "anchors beside their positives")

@@ -1,5 +1,6 @@
 """Resource classes that assets annotate. Which instance they get is decided in `pipelines.definitions`."""
 
+import json
 import subprocess
 import sys
 from abc import abstractmethod
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.once import once
+from assets.once import listing, once
 from assets.sandbox_server import SandboxAddress, ensure_serving
-from curation.engine import MapReport, map_shards
+from curation.engine import MapReport, Workers, here, map_shards
+from curation.places import keep_tables_at, place, send
+from curation.ray_engine import THIS_MACHINE, RayWorkers
 from curation.sources import Source
-from curation.tables import ShardedTable
+from curation.tables import ShardedTable, mirror
 from curation.verification import LEAST
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class DataFolder(dg.ConfigurableResource[Any]):
     """Where everything lies. One place for each thing."""
 
     root: str
+    tables: str = ""  # URL or folder of the tables that stages make; empty is the data folder itself
 
     @property
     def path(self) -> Path:
@@ -36,7 +40,23 @@ class DataFolder(dg.ConfigurableResource[Any]):
 
     def table(self, name: str, prefix: str = "") -> ShardedTable:
         """A table by its folder, e.g. `crawl/posts` with prefix `kream`."""
-        return ShardedTable(self.path / name, prefix)
+        return ShardedTable(place(self.tables or self.root) / name, prefix)
+
+    def crawled(self, name: str, prefix: str = "") -> ShardedTable:
+        """A table that a crawl wrote, always in the data folder."""
+        return ShardedTable(self.path / "crawl" / name, prefix)
+
+    def publish(self, name: str, prefix: str = "") -> ShardedTable:
+        """A crawled table where the stages that follow find it: what is new of it is sent there."""
+        keep_tables_at(self.path, self.tables)
+        table = self.table(f"crawl/{name}", prefix)
+        return mirror(self.crawled(name, prefix), table.root) if self.tables else table
+
+    def share(self, version: Path) -> None:
+        """Send a dataset version to where the tables are, if that is a URL, for trainings on other machines."""
+        at = place(self.tables)
+        if not isinstance(at, Path):
+            send(version, at / version.relative_to(self.path).as_posix())
 
 
 class ProductIndexes(dg.ConfigurableResource[Any]):
@@ -52,18 +72,29 @@ class ProductIndexes(dg.ConfigurableResource[Any]):
 
 
 class Engine(dg.ConfigurableResource[Any]):
-    """Maps shards to shards on this machine, one after the other."""
+    """Maps shards to shards: on this machine one after the other, or on a Ray cluster."""
+
+    on_ray: bool = False
+    address: str = THIS_MACHINE
+    workers: int = 2
+    cpus: float = 1
+    gpus: float = 0
+
+    @property
+    def pool(self) -> Workers:
+        """Who makes the shards."""
+        return RayWorkers(self.address, self.workers, self.cpus, self.gpus) if self.on_ray else here
 
     def map(
         self,
         context: dg.AssetExecutionContext,
         step: str,
         inputs: Sequence[ShardedTable],
-        output: Path,
+        output: ShardedTable,
         **arguments: Any,
     ) -> MapReport:
         """`curation.engine.map_shards`, with one log line per shard in the run."""
-        return map_shards(step, inputs, output, progress=context.log.info, **arguments)
+        return map_shards(step, inputs, output.root, context.log.info, self.pool, **arguments)
 
 
 class Sites(dg.ConfigurableResource[Any]):
@@ -125,7 +156,7 @@ class DetectionSources(dg.ConfigurableResource[Any]):
     def build(self, out: Path) -> dict[str, Any]:
         """Write the dataset to `out` and return its summary. Raises `models.errors.DataError`."""
         from models.detector.categories import CLASSES
-        from models.detector.dataset import build_detection_dataset
+        from models.detector.dataset import DATASET_FILE, VERSION, build_detection_dataset
         from models.detector.sources import configured, source
 
         folders = {name: Path(folder) for name, folder in self.folders.items()}
@@ -133,12 +164,17 @@ class DetectionSources(dg.ConfigurableResource[Any]):
             drawn = out.with_name("drawn_annotations")
             self._draw(drawn)
             folders = {name: drawn / name for name in ("modanet", "fashionpedia")}
-        sources = [source(name, folder) for name, folder in folders.items()]
-        if self.coco:
-            sources += configured(Path(self.coco))
-        return build_detection_dataset(
-            sources, out, allow_non_commercial=not self.commercial_only, classes=CLASSES[: self.classes]
-        )
+        coco = [Path(self.coco)] if self.coco else []
+
+        def build() -> None:
+            sources = [source(name, folder) for name, folder in folders.items()]
+            sources += [one for folder in coco for one in configured(folder)]
+            allowed = not self.commercial_only
+            build_detection_dataset(sources, out, allow_non_commercial=allowed, classes=CLASSES[: self.classes])
+
+        listed = {str(folder): listing(folder) for folder in [*folders.values(), *coco]}
+        once(out, [VERSION, self.commercial_only, self.classes, listed], build)
+        return dict(json.loads((out / DATASET_FILE).read_text()))
 
     def _draw(self, out: Path) -> None:
         options = ["--seed", str(self.seed), "--images", str(self.drawn), "--out", str(out)]

@@ -37,13 +37,14 @@ def judge_of(truth: Path) -> Judge:
 def detector_scores(
     sites: SandboxSites, truth: Path, detector: Path, crops: ShardedTable, posts: ShardedTable
 ) -> dict[str, float]:
-    """AP50 of the detector, and of the mean box of each class, over every photo that could be decoded.
+    """AP (COCO's, IoU 0.50:0.95) and AP50 of the detector, and AP50 of the mean box of each class, over every photo.
 
-    A folder of real photos has no true boxes: there it is the AP50 on the detector's own validation set, and no
+    A folder of real photos has no true boxes: there they are those on the detector's own validation set, and no
     mean-box baseline exists.
     """
     if sites.photos:
-        return {"detector_ap50": float(manifest_of(detector)["metrics"]["ap50"])}
+        metrics = manifest_of(detector)["metrics"]
+        return {"detector_ap50": float(metrics["ap50"]), "detector_ap": float(metrics["map"])}
     from models.detector.evaluate import MeanBox, coco_metrics
 
     judge = judge_of(truth)
@@ -60,8 +61,10 @@ def detector_scores(
     photos = [photo for photo in sizes if judge.boxes(photo)]
     boxes = [[(row["category"], tuple(row["box"])) for row in judge.boxes(photo)] for photo in photos]
     shapes = [sizes[photo] for photo in photos]
+    measured = coco_metrics(boxes, [found[photo] for photo in photos])
     return {
-        "detector_ap50": coco_metrics(boxes, [found[photo] for photo in photos])["ap50"],
+        "detector_ap50": measured["ap50"],
+        "detector_ap": measured["map"],
         "mean_box_ap50": coco_metrics(boxes, MeanBox(boxes, shapes).detect(shapes))["ap50"],
     }
 

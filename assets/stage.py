@@ -6,17 +6,27 @@ An asset body is a plain function that returns an `Outcome`; `stage` turns it in
 import inspect
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from assets.memory import MemoryPeak
+from assets.orphans import end_with_run
+from assets.remembered import identity, kept_at, recall, remember
 from assets.resources import DataFolder
 from curation.engine import FAILED, KEPT, MapReport
 from curation.tables import write_json
+
+OWNERS = ["team:data"]
+GPU_TAG = {"gpu": "true"}
+"""Of steps that fill a GPU: the full profile runs one of them at a time."""
+WHEN_INPUTS_CHANGE = (
+    dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+).with_label("when its inputs changed and passed their checks")
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,10 @@ def stage(
     pool: str | None = None,
     after: Sequence[str] = (),
     first: bool = False,
+    gpu: bool = False,
+    automatic: bool = False,
+    retries: dg.RetryPolicy | None = None,
+    remembered: str = "",
 ) -> Callable[[Callable[..., Outcome]], dg.AssetsDefinition]:
     """Make an asset of a body. Its name, inputs and description are the function's own.
 
@@ -67,6 +81,11 @@ def stage(
         pool: concurrency pool, for what a machine has one of.
         after: assets that must be there first although the body does not take them.
         first: start it before other stages that are ready, since most of the graph waits for it.
+        gpu: it trains, or embeds with a full-size model.
+        automatic: made by the sensor `middle_stages` when what it is made from has changed; for cheap stages.
+        retries: of a step that another try may help, such as a crawl.
+        remembered: the outcome follows from the inputs and resources that the body names, and from this version of the
+            body: with the same ones it is not made a second time. Raise it when the body gives another outcome.
     """
 
     def decorate(body: Callable[..., Outcome]) -> dg.AssetsDefinition:
@@ -75,9 +94,14 @@ def stage(
 
         def run(context: dg.AssetExecutionContext, data: DataFolder, **inputs: Any) -> dg.MaterializeResult[Any]:
             given = {"context": context, "data": data, **inputs}
+            end_with_run()
+
+            def make() -> Outcome:
+                return body(**{key: value for key, value in given.items() if key in parameters})
+
             start, worked = time.monotonic(), _processor_seconds()
             with MemoryPeak() as memory:
-                outcome = body(**{key: value for key, value in given.items() if key in parameters})
+                outcome = _once(data, name, remembered, inputs, make) if remembered else make()
             seconds, worked = time.monotonic() - start, _processor_seconds() - worked
             _record(data, group, name, seconds, worked, memory.gib, outcome.rows)
             return _result(outcome, checks, seconds)
@@ -90,13 +114,31 @@ def stage(
             kinds=kinds,
             pool=pool,
             deps=after,
-            op_tags={"dagster/priority": str(int(first))},
+            op_tags={"dagster/priority": str(int(first)), **(GPU_TAG if gpu else {})},
+            tags={"cost": "gpu" if gpu else "cpu", "trigger": "automatic" if automatic else "run"},
+            owners=OWNERS,
+            metadata=_where_written(body),
+            automation_condition=WHEN_INPUTS_CHANGE if automatic else None,
+            retry_policy=retries,
             check_specs=[
                 dg.AssetCheckSpec(key, asset=name, description=text, blocking=True) for key, text in checks.items()
             ],
         )(run)
 
     return decorate
+
+
+def _once(data: DataFolder, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], Outcome]) -> Outcome:
+    """The outcome that was made from the same version of a stage and the same inputs before, else a new one."""
+    request = {"version": version, **{key: identity(value) for key, value in inputs.items()}}
+    path = kept_at(data.path, name)
+    if (known := recall(path, request)) is not None:
+        checks = {key: Check(**told) for key, told in known["checks"].items()}
+        return Outcome(known["value"], Rows(**known["rows"]), known["metadata"], checks)
+    outcome = make()
+    rest = {"rows": asdict(outcome.rows), "checks": {key: asdict(check) for key, check in outcome.checks.items()}}
+    remember(path, request, outcome.value, outcome.metadata, rest)
+    return outcome
 
 
 def mapped(report: MapReport, entered: int, metadata: Mapping[str, Any] | None = None, **checks: Check) -> Outcome:
@@ -123,6 +165,14 @@ def reasons_table(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
 def no_failed_shard(report: MapReport) -> Check:
     """The check that every incremental table carries: a failed shard is missing from all that follows."""
     return Check(not report.failed, f"{len(report.failed)} shards failed: {dict(report.failed)}")
+
+
+def _where_written(body: Callable[..., Outcome]) -> dict[str, Any]:
+    """The link from the UI to the body: Dagster's own would lead to `run`, the same for all."""
+    with warnings.catch_warnings():  # it says of each reference that it is in beta
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        place = dg.LocalFileCodeReference(file_path=body.__code__.co_filename, line_number=body.__code__.co_firstlineno)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[place])}
 
 
 def _adopt_signature(run: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]) -> None:

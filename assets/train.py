@@ -31,6 +31,7 @@ class Promotion(dg.Config):
         "learned": "R@1 on the validation split is above the floor.",
         "promoted": "It finds test products no worse than the encoder in use; the first, better than the baselines.",
     },
+    gpu=True,
 )
 def encoder(
     context: dg.AssetExecutionContext,
@@ -74,6 +75,7 @@ def encoder(
     kinds={"pytorch", "transformers"},
     checks={"all_trained": "Every category with enough pairs has its encoder, and there is such a category."},
     first=True,
+    gpu=True,
 )
 def category_encoders(
     context: dg.AssetExecutionContext,
@@ -119,6 +121,7 @@ def category_encoders(
     "train",
     kinds={"numpy"},
     checks={"beats_baselines": "Finds test products more often than a colour histogram and a perceptual hash do."},
+    remembered="1",
 )
 def encoder_report(
     data: DataFolder,

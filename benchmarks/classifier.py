@@ -61,7 +61,8 @@ def main() -> None:
 
 def _draw(seed: int, posts: int, out: Path) -> Path:
     world = World(seed, posts)
-    return write_catalog(world, usable_thumbnails(world), out).root
+    write_catalog(world, usable_thumbnails(world), out)
+    return out
 
 
 def _misfile(catalog: ShardedTable, share: float, out: Path) -> Path:

@@ -2,11 +2,12 @@
 
 All recipes get the same network, steps, batch and seeds, and search the whole catalog with the category filter for
 crops of products they never saw. `--pairs` and `--catalog` name what a run of the graph left; without them a world is
-drawn.
+drawn. `--pairs shop` takes the studio photos of `FASHION_REAL_DATA/shop` in folds, and the mean over them.
 """
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.pairs import draw_pairs
+from benchmarks.pairs import draw_pairs, shop_folds
 from curation.tables import ShardedTable
 from curation.taxonomy import CATEGORIES
 from models.encoder.infer import Encoder
@@ -58,31 +59,47 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
 def main() -> None:
     """Train every recipe with every seed; print R@1 and errors beside the prior recipe's, and the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recipe", description=__doc__)
-    parser.add_argument("--pairs", type=Path, help="pair dataset")
+    parser.add_argument("--pairs", help="pair dataset, or `shop`")
     parser.add_argument("--catalog", type=Path, help="catalog table")
     parser.add_argument("--world", type=int, default=401, help="seed of the drawn world")
     parser.add_argument("--posts", type=int, default=1000, help="of the drawn world")
+    parser.add_argument("--folds", type=int, default=3, help="of the studio photos")
     parser.add_argument("--steps", type=int, default=preset("encoder", "tiny")["steps"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of training")
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="fashion-recipe-") as folder:
-        if options.pairs:
-            pairs, catalog = options.pairs, ShardedTable(options.catalog, "kream")
-        else:
-            pairs, catalog = draw_pairs(options.world, options.posts, Path(folder) / "data")
-        errors: dict[str, list[float]] = {name: [] for name in [*options.recipes, "per category"]}
-        for seed in options.seeds:
-            for name in options.recipes:
-                out = Path(folder) / f"{name}-{seed}"
-                _train(out, pairs, {**RECIPES[name], "steps": options.steps, "seed": seed})
-                errors[name].append(1 - _recall(Encoder.load(out), {}, pairs, catalog))
-                print(f"seed {seed}  {name:<28} R@1 {1 - errors[name][-1]:.3f}", flush=True)
-            if "ours" in options.recipes:
-                ours = Path(folder) / f"ours-{seed}"
-                own = _specialists(ours, pairs)
-                errors["per category"].append(1 - _recall(Encoder.load(ours), own, pairs, catalog))
+    with tempfile.TemporaryDirectory(prefix="fashion-recipe-") as name:
+        folder = Path(name)
+        errors: dict[str, list[float]] = {recipe: [] for recipe in [*options.recipes, "per category"]}
+        for part, (pairs, catalog) in enumerate(_data(options, folder / "data")):
+            for seed in options.seeds:
+                measured = _compare(options, seed, pairs, catalog, folder / f"{part}-{seed}")
+                for recipe, error in measured.items():
+                    errors[recipe].append(error)
     _report(errors)
+
+
+def _data(options: argparse.Namespace, out: Path) -> list[tuple[Path, ShardedTable]]:
+    if options.pairs == "shop":
+        return shop_folds(Path(os.environ["FASHION_REAL_DATA"]) / "shop", options.folds, out)
+    if options.pairs:
+        return [(Path(options.pairs), ShardedTable(options.catalog, "kream"))]
+    return [draw_pairs(options.world, options.posts, out)]
+
+
+def _compare(
+    options: argparse.Namespace, seed: int, pairs: Path, catalog: ShardedTable, folder: Path
+) -> dict[str, float]:
+    """The error in R@1 of each recipe, and of one encoder per category if `ours` is among them."""
+    errors = {}
+    for name in options.recipes:
+        _train(folder / name, pairs, {**RECIPES[name], "steps": options.steps, "seed": seed})
+        errors[name] = 1 - _recall(Encoder.load(folder / name), {}, pairs, catalog)
+        print(f"{folder.name:<8}{name:<28} R@1 {1 - errors[name]:.3f}", flush=True)
+    if "ours" in options.recipes:
+        own = _specialists(folder / "ours", pairs)
+        errors["per category"] = 1 - _recall(Encoder.load(folder / "ours"), own, pairs, catalog)
+    return errors
 
 
 def _train(out: Path, pairs: Path, changes: Mapping[str, Any]) -> None:

@@ -46,20 +46,22 @@ def served(data: Path, batch: int) -> Iterator[Served]:
 
 
 def _serve(data: Path, port: int, batch: int) -> None:
+    from search.memory import keep_memory_flat
+
+    keep_memory_flat()
     import torch
-    import uvicorn
 
     from search.app import create_app
-    from search.connection import PatientProtocol
     from search.query import SearchService
     from search.review import ReviewQueue
+    from search.server import Draining, serve
     from search.worker import Worker
 
     torch.set_num_threads(1)
     service = SearchService.open(data)
     worker = Worker(service.answer_many, batch=batch)
     app = create_app(service, data / "examples", worker, review=(ReviewQueue(data), TOKEN))
-    uvicorn.run(app, port=port, http=PatientProtocol, ws="none", log_level="critical")
+    serve(app, Draining(), "127.0.0.1", port)
 
 
 def _wait(address: str, alive: Callable[[], bool]) -> None:

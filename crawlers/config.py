@@ -12,9 +12,9 @@ from crawlers.pages.base import Rendering
 from crawlers.sites import CATALOG_SITES, CATALOG_SUFFIX, KINDS, POST_SITES
 
 AUTO: Final = "auto"
-_BROWSERS: Final = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
+BROWSERS: Final = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
 """Where Debian puts Chromium. The first has no windows, and renders a page with half the work of the second."""
-BROWSER: Final = next((path for path in _BROWSERS if path.is_file()), _BROWSERS[-1])
+BROWSER: Final = next((path for path in BROWSERS if path.is_file()), BROWSERS[-1])
 """The one that is installed here."""
 
 

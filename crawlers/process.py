@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from crawlers.blocks import claim_block_size
@@ -96,7 +97,7 @@ def _conclude(config: CrawlConfig, crawler: Any, progress: Progress) -> dict[str
         config.out / f"stats-{config.kind}.json",
         finish_reason=reason,
         kept=kept,
-        drift=record(_table(config).root / config.site, progress.found, progress.read),
+        drift=record(_folder(config) / config.site, progress.found, progress.read),
         pid=os.getpid(),
     )
     if spider is not None and spider.error is not None:
@@ -113,7 +114,11 @@ def _conclude(config: CrawlConfig, crawler: Any, progress: Progress) -> dict[str
 
 def _table(config: CrawlConfig) -> ShardedTable:
     """The table whose shards say what was kept."""
-    return ShardedTable(config.out / ("catalog" if config.is_catalog else "ledger"), config.site)
+    return ShardedTable(_folder(config), config.site)
+
+
+def _folder(config: CrawlConfig) -> Path:
+    return config.out / ("catalog" if config.is_catalog else "ledger")
 
 
 def _kept(config: CrawlConfig) -> int:

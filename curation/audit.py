@@ -25,6 +25,7 @@ from curation.hamming import hamming_pairs
 from curation.hashing import describe
 from curation.images import decode
 from curation.pair_rows import FACTS
+from curation.places import tables_of
 from curation.schemas import HASHES
 from curation.tables import Shard, ShardedTable, rows_to_batch, write_json
 
@@ -143,7 +144,7 @@ def _benchmark(folder: Path, faults: Counter[str]) -> _Pictures:
 
 def _ours(data: Path, anchors: ShardedTable, facts: pa.Table) -> dict[str, _Pictures]:
     """Hashes of the dataset's pictures by role, each picture once."""
-    hashes = ShardedTable(data / "dedup" / "image_hashes")
+    hashes = ShardedTable(tables_of(data) / "dedup" / "image_hashes")
     return {
         "photo": _of_role(hashes, "photo", facts["anchor_sha256"]),
         "product": _of_role(hashes, "product", facts["positive_sha256"]),

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Collection as Keys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -23,6 +22,7 @@ from curation.duplicates import RULES, DuplicateRule, Indices, Matches, candidat
 from curation.hashing import HashImages, Mode
 from curation.leaders import Evidence
 from curation.pictures import Collection, pictures_of
+from curation.places import Place
 from curation.schemas import CLUSTERS, MATCHES, PICTURES
 from curation.tables import Shard, ShardedTable, fingerprint, write_shard
 from curation.verdicts import Verdicts, crowded, matches_of, matches_table
@@ -33,7 +33,7 @@ MOST_ALIKE: Final = 1000
 """A perceptual hash that more different pictures share says nothing about them: a placeholder, a plain tile."""
 _JOINED: Final = ["sha256", "role", "mode", "evidence"]
 _BLOCK: Final = 1 << 16  # new pictures whose colour layouts are in memory at once, with those of what is like them
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 _UNFINISHED: Final = "unfinished"
 
 
@@ -57,7 +57,7 @@ class DuplicateIndex:
         most_alike: see `MOST_ALIKE`.
     """
 
-    def __init__(self, folder: Path, rules: Mapping[str, DuplicateRule] = RULES, most_alike: int = MOST_ALIKE) -> None:
+    def __init__(self, folder: Place, rules: Mapping[str, DuplicateRule] = RULES, most_alike: int = MOST_ALIKE) -> None:
         self._folder = folder
         self.rules = rules
         self._most_alike = most_alike

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from PIL import Image
 
+from curation.doubts import make_doubts, pair_key
 from curation.errors import CurationError
 from curation.images import encode_jpeg
-from curation.noise import noise_scores, read_colours
 from curation.pair_rows import Pair, read_pairs
 from curation.review import Decision, Rulings, Verdict, draw, read_verdicts
 from curation.tables import write_json
@@ -66,21 +66,19 @@ def write_tasks(data: Path, out: Path, doubtful: int, random: int) -> dict[str, 
     """
     version = data / "pair_dataset"
     rulings = Rulings(read_verdicts(data / "review" / "verdicts"))
-    facts, crops, thumbnails = read_colours(read_pairs(version))
-    if not facts:
+    rows = make_doubts(data, version).to_pylist()
+    if not rows:
         raise CurationError(f"{version}: there is no pair to review")
-    noise = noise_scores(facts, crops, thumbnails)
-    new = [row for row, fact in enumerate(facts) if rulings.of(*(fact[name] for name in _KEY)) is None]
-    most = sorted(new, key=lambda row: -noise[row])[:doubtful]
-    drawn = sorted(new, key=lambda row: draw(facts[row]["anchor_sha256"], facts[row]["positive_sha256"]))[:random]
-    chosen = sorted({*most, *drawn}, key=lambda row: -noise[row])
+    new = [row for row in rows if rulings.of(*pair_key(row)) is None]
+    most = {pair_key(row) for row in new[:doubtful]}
+    drawn = sorted(new, key=lambda row: draw(row["anchor_sha256"], row["positive_sha256"]))[:random]
+    chosen = most | {pair_key(row) for row in drawn}
     if not chosen:
-        raise CurationError(f"{version}: every one of {len(facts)} pairs has been looked at")
-    wanted = {row: place for place, row in enumerate(chosen)}
-    tasks: list[Any] = [None] * len(chosen)
-    for row, pair in enumerate(read_pairs(version)):
-        if row in wanted:
-            tasks[wanted[row]] = _task(pair, float(noise[row]))
+        raise CurationError(f"{version}: every one of {len(rows)} pairs has been looked at")
+    noise = {pair_key(row): row["noise"] for row in new}
+    pairs = ((pair_key(pair.facts), pair) for pair in read_pairs(version))
+    tasks = [_task(pair, noise[key]) for key, pair in pairs if key in chosen]
+    tasks.sort(key=lambda task: -task["data"]["noise"])
     write_json(out / "tasks.json", tasks)
     (out / "interface.xml").write_text(INTERFACE)
     return {"doubtful": len(most), "random": len(chosen) - len(most)}

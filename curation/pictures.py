@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.duplicates import Hashes, Indices
 from curation.leaders import by_precedence
@@ -77,7 +76,7 @@ class Collection:
 def layouts_of(shard: Shard, keys: pa.Array) -> npt.NDArray[np.uint8]:
     """Colour layouts, (n, cells · 3), of pictures of a HASHES shard by their sha256; other row groups are not read."""
     layouts = np.empty((len(keys), 3 * COLOUR_GRID**2), np.uint8)
-    with pq.ParquetFile(shard.path) as file:
+    with shard.open() as file:
         for group in range(file.num_row_groups):
             place = pc.index_in(file.read_row_group(group, ["sha256"])["sha256"].combine_chunks(), keys)
             if place.null_count < len(place):

@@ -17,16 +17,17 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.errors import ImageError
 from curation.hashing import describe
 from curation.images import decode
+from curation.places import Found, found_at, open_parquet, parquet_files, tables_of
 from curation.purge import LEDGER
 from curation.takedown import RECORD, Removal
 
 _PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 _TEXTS: Final = frozenset({".json", ".jsonl", ".md", ".txt", ".csv", ".html", ".xml", ".yaml", ".log", ""})
+_TABLES: Final = "tables: every column and picture"
 _SAME_BITS: Final = 4  # of 64: a picture that was only re-encoded or scaled
 _KEPT: Final = frozenset({RECORD, "exclusions.jsonl"})
 """They hold ids, digests and addresses on purpose, so that nothing comes back."""
@@ -43,7 +44,8 @@ class Place:
 
 
 def search_everywhere(data: Path, removal: Removal) -> list[Place]:
-    """Search every file below `data`, links not followed twice; one place per folder and way of searching."""
+    """Search every file below `data`, links not followed twice, and its tables elsewhere; one place per folder and way
+    of searching."""
     files: dict[tuple[str, str], int] = defaultdict(int)
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted(path for path in data.rglob("*") if path.is_file()):
@@ -51,6 +53,11 @@ def search_everywhere(data: Path, removal: Removal) -> list[Place]:
         how, matches = _search(path, folder, removal)
         files[str(folder), how] += 1
         found[str(folder), how] += [f"{path.name}: {match}" for match in matches]
+    if (tables := tables_of(data)) != data:
+        for file in parquet_files(tables):
+            key = str(file.path.parent), _TABLES
+            files[key] += 1
+            found[key] += [f"{file.path.name}: {match}" for match in _in_parquet(file, removal)]
     return [Place(folder, how, count, found[folder, how]) for (folder, how), count in files.items()]
 
 
@@ -59,10 +66,10 @@ def _search(path: Path, folder: Path, removal: Removal) -> tuple[str, Iterable[s
     if path.name in _KEPT or folder.is_relative_to(LEDGER):
         return "not searched: keeps ids on purpose, as excluded", []
     if suffix == ".parquet":
-        return "tables: every column and picture", _in_parquet(path, removal)
+        return _TABLES, _in_parquet(found_at(path.parent, path), removal)
     if suffix == ".arrow":
         with pa.memory_map(str(path)) as source:
-            return "tables: every column and picture", list(_in_table(pa.ipc.open_file(source).read_all(), removal))
+            return _TABLES, list(_in_table(pa.ipc.open_file(source).read_all(), removal))
     if suffix == ".sqlite":
         return "databases: every value", _in_sqlite(path, removal)
     if suffix in _PICTURES:
@@ -73,10 +80,10 @@ def _search(path: Path, folder: Path, removal: Removal) -> tuple[str, Iterable[s
     return f"not searchable: {suffix} files", []
 
 
-def _in_parquet(path: Path, removal: Removal) -> Iterator[str]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=256):
-            yield from _in_table(pa.Table.from_batches([batch]), removal)
+def _in_parquet(file: Found, removal: Removal) -> Iterator[str]:
+    with open_parquet(file.path, file.size) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield from _in_table(parquet.read_row_group(group), removal)
 
 
 def _in_table(table: pa.Table, removal: Removal) -> Iterator[str]:

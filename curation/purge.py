@@ -8,23 +8,23 @@ what was made.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curation.card import write_card
 from curation.dataset import MANIFEST, describe, read_manifest
 from curation.errors import SchemaError
 from curation.pair_rows import read_facts, row_digests
+from curation.places import Found, Place, parquet_files, tables_of
 from curation.reasons import PostState
 from curation.review import forget_pictures
-from curation.tables import Shard, ShardedTable, fingerprint, read_shard, write_json, write_shard
+from curation.tables import Shard, ShardedTable, described, fingerprint, write_json, write_shard
 from curation.takedown import Removal, digest_columns
 from curation.versions import Versions, share
 
-LEDGER: Final = Path("crawl") / "ledger"
+LEDGER: Final = PurePosixPath("crawl/ledger")
 _EXCLUDED: Final = {
     "state": PostState.EXCLUDED.value,
     "reason": "take_down",
@@ -43,20 +43,24 @@ class Purged:
 
 
 def purge_tables(data: Path, removal: Removal) -> list[Purged]:
-    """Rewrite every shard below `data` that holds something of it; the ledger keeps the ids, as excluded.
+    """Rewrite every shard of a data folder that holds something of it; the ledger keeps the ids, as excluded.
 
-    Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`.
+    Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`. Copies of versions
+    beside tables that lie elsewhere are.
     """
-    versions = Versions(data / "pair_dataset").folder
+    versions = Versions(data / "pair_dataset").folder.name
     done: dict[str, int] = {}
-    for path in sorted(data.rglob("*.parquet")):
-        shard = None if path.is_relative_to(versions) else _shard(path)
-        folder = path.parent.relative_to(data)
-        ledger = folder.is_relative_to(LEDGER)
-        if shard is None or not (_asks_for(shard, removal) if ledger else touches(shard, removal)):
-            continue
-        rows = _excluded(shard, removal) if ledger else _left(shard, removal)
-        done[str(folder)] = done.get(str(folder), 0) + shard.rows - _rewrite(shard, shard.name, rows, removal).rows
+    for root in dict.fromkeys([data, tables_of(data)]):
+        for file in parquet_files(root):
+            folder = PurePosixPath(file.name).parent
+            shard = None if root == data and folder.is_relative_to(versions) else _shard(file)
+            ledger = folder.is_relative_to(LEDGER)
+            if shard is None or not (_asks_for(shard, removal) if ledger else touches(shard, removal)):
+                continue
+            rows = _excluded(shard, removal) if ledger else _left(shard, removal)
+            gone = shard.rows - _rewrite(root, shard, shard.name, rows, removal).rows
+            place = str(folder if root == data else root / str(folder))
+            done[place] = done.get(place, 0) + gone
     return [Purged(place, rows) for place, rows in done.items()]
 
 
@@ -72,7 +76,7 @@ def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
         shards = [shard for shard in ShardedTable(folder).shards if shard.name in cleaned or touches(shard, removal)]
         for shard in shards:
             if shard.name not in cleaned:
-                cleaned[shard.name] = _clean_pairs(shard, removal)
+                cleaned[shard.name] = _clean_pairs(folder, shard, removal)
             elif (made := cleaned[shard.name]) is not None:
                 share(made, folder)
             shard.path.unlink()
@@ -109,19 +113,19 @@ def _asks_for(ledger: Shard, removal: Removal) -> bool:
     return bool(set(table.filter(removal.mask(table))["state"].to_pylist()) - {_EXCLUDED["state"]})
 
 
-def _shard(path: Path) -> Shard | None:
+def _shard(file: Found) -> Shard | None:
     try:
-        return read_shard(path.parent, path)
+        return described(file)
     except SchemaError:  # not one of the project's tables
         return None
 
 
-def _rewrite(shard: Shard, name: str, rows: Iterator[pa.Table], removal: Removal) -> Shard:
+def _rewrite(root: Place, shard: Shard, name: str, rows: Iterator[pa.Table], removal: Removal) -> Shard:
     gone = sorted(removal.posts | removal.products | removal.pictures)
-    schema = pq.read_schema(shard.path)
+    schema = shard.schema
     schema = schema.with_metadata({key: text for key, text in (schema.metadata or {}).items() if key != b"fashion"})
     key = fingerprint([shard.fingerprint, "take-down", gone])
-    return write_shard(shard.path.parent, name, schema, rows, fingerprint=key, counts=shard.counts)
+    return write_shard(root, name, schema, rows, fingerprint=key, counts=shard.counts)
 
 
 def _left(shard: Shard, removal: Removal) -> Iterator[pa.Table]:
@@ -138,14 +142,15 @@ def _excluded(shard: Shard, removal: Removal) -> Iterator[pa.Table]:
         )
 
 
-def _clean_pairs(shard: Shard, removal: Removal) -> Path | None:
+def _clean_pairs(folder: Path, shard: Shard, removal: Removal) -> Path | None:
     """Write what is left of a shard under the name of its new content; None when nothing is."""
     left = removal.without(read_facts(shard))
     if not len(left):
         return None
     split, number, _ = shard.name.split("-")
     digest = fingerprint(row_digests(left))
-    return _rewrite(shard, f"{split}-{number}-{digest[:8]}", _left(shard, removal), removal).path
+    made = _rewrite(folder, shard, f"{split}-{number}-{digest[:8]}", _left(shard, removal), removal)
+    return folder / f"{made.name}.parquet"
 
 
 def _redescribe(versions: Versions, folder: Path) -> int:

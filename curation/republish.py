@@ -6,6 +6,7 @@ from typing import Any
 from curation.dataset import read_manifest, write_pair_dataset
 from curation.dataset_plan import DatasetRules, photo_ties
 from curation.errors import CurationError
+from curation.places import tables_of
 from curation.selection import read_selection
 from curation.sources import Source
 from curation.splits import SplitShares
@@ -27,7 +28,7 @@ def republish(data: Path) -> dict[str, Any]:
         read_selection(data, frozenset(manifest["excluded_sources"])),
         {site: Source(**terms) for site, terms in manifest["sources"].items()},
     )
-    ties = photo_ties(
-        ShardedTable(data / "dedup" / "image_hashes"), ShardedTable(data / "dedup" / "duplicate_clusters")
-    )
-    return write_pair_dataset(ShardedTable(data / "pairs" / "candidate_pairs"), link, rules, ties)
+    tables = tables_of(data)
+    hashes, clusters = (ShardedTable(tables / "dedup" / name) for name in ("image_hashes", "duplicate_clusters"))
+    candidates = ShardedTable(tables / "pairs" / "candidate_pairs")
+    return write_pair_dataset(candidates, link, rules, lambda: photo_ties(hashes, clusters))

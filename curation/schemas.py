@@ -242,6 +242,18 @@ PAIRS: Final = pa.schema(
 )
 """The published dataset. Shards: `<split>-00000-<digest of its rows>`, …"""
 
+COLOURS: Final = ("crop_colours", "thumbnail_colours")
+DOUBTS: Final = pa.schema(
+    [
+        *(PAIRS.field(name) for name in ("site", "post_id", "post_url", "product_id", "product_url")),
+        *(PAIRS.field(name) for name in ("product_cluster_id", "category", "box", "detector_score")),
+        *(PAIRS.field(name) for name in ("anchor_sha256", "positive_sha256")),
+        _field("noise", pa.float32(), "curation.noise: how doubtful, 0-1"),
+        *(_field(name, pa.binary(640), "curation.colours, 320 half-precision numbers") for name in COLOURS),
+    ]
+)
+"""The pairs of one dataset version, most doubtful first. One shard, made from the version's fingerprint."""
+
 EMBEDDINGS: Final = pa.schema(
     [
         _field("site", pa.string(), "kream"),

@@ -1,27 +1,34 @@
 """Sharded Parquet tables: written atomically with the schema checked, read as a stream.
 
-A table is a folder; a shard is one Parquet file whose name is its path below that folder without the suffix
-(`kream/000014`). Each shard's footer carries its fingerprint and counts, so a shard describes itself and no manifest
-beside it can go stale.
+A table is a folder, here or at a URL (`curation.places`); a shard is one Parquet file whose name is its path below that
+folder without the suffix (`kream/000014`). Each shard's footer carries its fingerprint and counts, so a shard describes
+itself and no manifest beside it can go stale.
 """
 
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import SchemaError
+from curation.places import Found, Place, found_at, open_parquet, parquet_files, publishing
 
+T = TypeVar("T")
 _FOOTER_KEY: Final = b"fashion"
 _ROWS_PER_GROUP: Final = 256  # rows hold pictures: small groups keep a reader's memory flat
+_AT_ONCE: Final = 64 << 20  # bytes that a reader asks of a distant file at once
+_FOOTERS_AT_ONCE: Final = 16  # requests for footers of distant files
+_FOOTERS_KEPT: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Shard:
     """One Parquet file of a table and what its footer says."""
 
     name: str
-    path: Path
+    path: Place
     rows: int
     size: int  # bytes on disk
     fingerprint: str
@@ -38,16 +45,23 @@ class Shard:
     @property
     def schema(self) -> pa.Schema:
         """Columns as written, with their comments."""
-        return pq.read_schema(self.path)
+        with self.open() as file:
+            return file.schema_arrow
+
+    def open(self) -> AbstractContextManager[pq.ParquetFile]:
+        """Context manager: the Parquet file."""
+        return open_parquet(self.path, self.size)
 
     def batches(self, columns: Sequence[str] | None = None, rows: int = _ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
         """Stream the shard, `rows` at a time, so that memory does not depend on its length."""
-        with pq.ParquetFile(self.path) as file:
-            yield from file.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+        names = None if columns is None else list(columns)
+        with self.open() as file:
+            for groups in [None] if isinstance(self.path, Path) else _spans(file.metadata, names):
+                yield from file.iter_batches(batch_size=rows, row_groups=groups, columns=names)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read the shard, or some columns of it, into memory."""
-        with pq.ParquetFile(self.path) as file:
+        with self.open() as file:
             return file.read(columns=None if columns is None else list(columns))
 
 
@@ -55,14 +69,13 @@ class Shard:
 class ShardedTable:
     """A reference to a table: a folder, and optionally only the shards below `prefix`."""
 
-    root: Path
+    root: Place
     prefix: str = ""
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
         """All shards in name order."""
-        folder = self.root / self.prefix
-        return tuple(read_shard(self.root, path) for path in sorted(folder.rglob("*.parquet")))
+        return tuple(of_each(described, parquet_files(self.root, self.prefix)))
 
     @property
     def rows(self) -> int:
@@ -116,19 +129,60 @@ def file_fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=10)).hexdigest()
 
 
-def read_shard(root: Path, path: Path) -> Shard:
+def read_shard(root: Place, path: Place) -> Shard:
     """Describe one file from its footer. Raises `SchemaError` when `write_shard` did not write it."""
-    metadata = pq.read_metadata(path)
-    footer = (metadata.metadata or {}).get(_FOOTER_KEY)
+    return described(found_at(root, path))
+
+
+def described(file: Found) -> Shard:
+    """The shard in a file of a listing. Raises `SchemaError` when `write_shard` did not write it."""
+    read = _footer if isinstance(file.path, Path) else _kept_footer
+    rows, made_from, counts = read(file.path, file.size, file.stamp)
+    return Shard(file.name, file.path, rows, file.size, made_from, counts)
+
+
+def of_each(read: Callable[[Found], T], files: Sequence[Found]) -> list[T]:
+    """What `read` gives of each file of a listing; many at once where they are distant."""
+    if not files or isinstance(files[0].path, Path):
+        return list(map(read, files))
+    with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as threads:
+        return list(threads.map(read, files))
+
+
+def _footer(path: Place, size: int, stamp: str) -> tuple[int, str, Mapping[str, int]]:
+    """Rows, fingerprint and counts of a file as it was written at `stamp`."""
+    del stamp  # tells the cache below of a new file
+    with open_parquet(path, size) as file:
+        rows, footer = file.metadata.num_rows, (file.metadata.metadata or {}).get(_FOOTER_KEY)
     if footer is None:
         raise SchemaError(f"{path} has no shard footer: it was not written by curation.tables.write_shard")
     info = json.loads(footer)
-    name = path.relative_to(root).with_suffix("").as_posix()
-    return Shard(name, path, metadata.num_rows, path.stat().st_size, info["fingerprint"], info["counts"])
+    return rows, info["fingerprint"], info["counts"]
+
+
+_kept_footer = lru_cache(_FOOTERS_KEPT)(_footer)
+"""Of distant files, where reading one takes tens of milliseconds."""
+
+
+def _spans(metadata: pq.FileMetaData, columns: Sequence[str] | None) -> Iterator[list[int]]:
+    """Row groups to read together: many where the columns are narrow, few where they hold pictures."""
+    span: list[int] = []
+    size = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        wanted = [chunk for chunk in chunks if columns is None or chunk.path_in_schema.split(".")[0] in columns]
+        size += sum(chunk.total_compressed_size for chunk in wanted)
+        if span and size > _AT_ONCE:
+            yield span
+            span, size = [], 0
+        span.append(number)
+    if span:
+        yield span
 
 
 def write_shard(
-    root: Path,
+    root: Place,
     name: str,
     schema: pa.Schema,
     batches: Iterable[pa.RecordBatch | pa.Table],
@@ -136,7 +190,7 @@ def write_shard(
     fingerprint: str,
     counts: Mapping[str, int] | None = None,
 ) -> Shard:
-    """Write a shard under a temporary name, then rename it: a reader sees the old file or the new one, never a part.
+    """Write a shard and publish it when it is complete: a reader sees the old file or the new one, never a part.
 
     Args:
         root: folder of the table.
@@ -151,18 +205,33 @@ def write_shard(
         SchemaError: a batch lacks a column, has one too many, one of another type, or a null where none may be.
     """
     path = root / f"{name}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    with publishing(path) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for batch in batches:
                 writer.write_table(conform(batch, schema, path), row_group_size=_ROWS_PER_GROUP)
-            footer = json.dumps({"fingerprint": fingerprint, "counts": dict(counts or {})})
+            tallied = dict(counts or {})
+            footer = json.dumps({"fingerprint": fingerprint, "counts": tallied})
             writer.add_key_value_metadata({_FOOTER_KEY: footer.encode()})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return read_shard(root, path)
+        rows, size = pq.read_metadata(temporary).num_rows, temporary.stat().st_size
+    return Shard(name, path, rows, size, fingerprint, tallied)
+
+
+def mirror(table: ShardedTable, root: Place) -> ShardedTable:
+    """Make a table at another place equal to a table: what differs is copied, what is not there any more goes."""
+    there = ShardedTable(root, table.prefix)
+    old = {shard.name: shard for shard in there.shards}
+    for shard in table.shards:
+        known = old.pop(shard.name, None)
+        if known is None or (known.fingerprint, known.size) != (shard.fingerprint, shard.size):
+            with (
+                publishing(root / f"{shard.name}.parquet") as temporary,
+                shard.path.open("rb") as source,
+                temporary.open("wb") as target,
+            ):
+                shutil.copyfileobj(source, target)
+    for gone in old.values():
+        gone.path.unlink()
+    return ShardedTable(root, table.prefix)
 
 
 def conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema, where: object) -> pa.Table:

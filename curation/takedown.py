@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.places import tables_of
 from curation.tables import ShardedTable
 
 Kind = Literal["post", "product", "image"]
@@ -160,7 +161,7 @@ def _rows(
     data: Path, table: str, columns: Sequence[str], key: str, values: Collection[str]
 ) -> Iterator[dict[str, Any]]:
     """Rows of a derived table whose `key` is one of `values`."""
-    for batch in ShardedTable(data / table).batches(list({*columns, key})):
+    for batch in ShardedTable(tables_of(data) / table).batches(list({*columns, key})):
         yield from batch.filter(_is_in(batch[key], values)).to_pylist()
 
 
@@ -168,7 +169,7 @@ def _crops(data: Path, removal: Removal) -> set[str]:
     """Digests of the crops that were cut out of what goes, and out of nothing that stays."""
     gone: set[str] = set()
     stays: set[str | None] = {None}
-    for batch in ShardedTable(data / "pairs" / "candidate_pairs").batches(
+    for batch in ShardedTable(tables_of(data) / "pairs" / "candidate_pairs").batches(
         ["site", "post_id", "product_id", "anchor_sha256", "positive_sha256", "crop_sha256"]
     ):
         mask = removal.mask(batch)

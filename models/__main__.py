@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from curation.places import fetched, place
 from models import commands
 from models.errors import ConfigError, ModelsError
 from models.presets import preset
@@ -29,7 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
         return commands.main(arguments)
     parser = argparse.ArgumentParser(prog="python -m models", description="Train one model and write its checkpoint.")
     parser.add_argument("kind", choices=_KINDS)
-    parser.add_argument("--data", type=Path, required=True, help="detection dataset, catalog table or pair dataset")
+    parser.add_argument(
+        "--data",
+        type=place,
+        required=True,
+        help="detection dataset, catalog table or pair dataset; also the URL of a pair dataset's version",
+    )
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to make or replace")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--config", type=Path, help="JSON file with the trainer's configuration")
@@ -38,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     try:
         values = json.loads(options.config.read_text()) if options.config else preset(options.kind, options.preset)
-        train(options.kind, values, options.data, options.out)
+        train(options.kind, values, fetched(options.data), options.out)
     except (ConfigError, OSError, json.JSONDecodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

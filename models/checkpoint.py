@@ -5,13 +5,16 @@ training's `progress.jsonl` and its curves for TensorBoard, and the manifest. Pu
 they load too, and get one with what their files tell.
 """
 
+import fcntl
 import functools
 import hashlib
 import importlib.metadata
 import json
+import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -28,6 +31,7 @@ Kind = Literal["detector", "classifier", "encoder"]
 MANIFEST: Final = "manifest.json"
 WEIGHTS: Final = "model.safetensors"
 PREPROCESSING: Final = "preprocessor_config.json"
+_LOCK: Final = ".lock"
 _DIGESTED: Final = (WEIGHTS, "config.json", PREPROCESSING)
 
 
@@ -86,6 +90,33 @@ def save_checkpoint(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return manifest
+
+
+@contextmanager
+def sole_writer(out: Path) -> Iterator[None]:
+    """Keep other processes from training into `out` while the context is open; a process that is killed lets go.
+
+    A POSIX lock, since it stays with this process: workers that outlive it for a moment do not hold it.
+
+    Raises:
+        CheckpointError: another process trains into `out`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / _LOCK
+    with path.open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            gone = not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat())
+        except (BlockingIOError, PermissionError) as error:  # POSIX allows either
+            raise CheckpointError(f"another process is training into {out}: give each its own folder") from error
+        if gone:
+            raise CheckpointError(f"another process finished in {out} at this moment: start again")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            if out.is_dir() and not any(out.iterdir()):  # nothing came of it
+                out.rmdir()
 
 
 def open_checkpoint(source: str | Path, kind: Kind) -> tuple[Path, Manifest]:

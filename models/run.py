@@ -2,11 +2,12 @@
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from models.card import read_sources, write_card
-from models.checkpoint import Kind, Manifest
+from models.checkpoint import Kind, Manifest, sole_writer
 from models.config import make_config
 from models.errors import ConfigError
 from models.progress import FILE_NAME, Progress
@@ -22,6 +23,7 @@ def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest 
 
     Raises:
         ConfigError: `kind` is unknown or `values` are no valid configuration; nothing was started.
+        CheckpointError: another process trains into `out`.
         DataError: the data cannot be trained on.
         TrainingError: training could not go on; a checkpoint that was in `out` before is still there.
     """
@@ -34,7 +36,7 @@ def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest 
 
     transformers.utils.logging.disable_progress_bar()
     speaks = os.environ.get("RANK", "0") == "0"  # torchrun's
-    with Progress(out / FILE_NAME if speaks else None) as progress:
+    with sole_writer(out) if speaks else nullcontext(), Progress(out / FILE_NAME if speaks else None) as progress:
         manifest = train_together(name, learn, config, data, out, progress)
     if manifest:
         write_card(out, read_sources(data))

@@ -3,6 +3,8 @@
 `python -m pipelines scale`: the chain at full size, up to the dataset, in steps that can be killed and go on.
 
 `python -m pipelines takedown`: remove a post, product or picture from everything that was made, and prove it.
+
+`python -m pipelines settings`: what is set; `doctor`: what is missing on this machine for it, and how to get it.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +29,36 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("demo", help="materialize everything in the sandbox").set_defaults(run=_demo)
     _add_scale(commands.add_parser("scale", help="crawl and curate a large drawn world; run again to go on"))
     _add_takedown(commands.add_parser("takedown", help="remove something from everything that was made, and prove it"))
+    shown = commands.add_parser("settings", help="what is set, what is the default; secrets masked")
+    shown.add_argument("--markdown", action="store_true", help="print docs/SETTINGS.md instead")
+    shown.set_defaults(run=_settings)
+    doctor = commands.add_parser("doctor", help="what is missing on this machine, and how to get it")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.set_defaults(run=None)
     options = parser.parse_args(arguments)
+    if options.run is None:  # the doctor looks at wrong settings too
+        return _doctor(as_json=options.json)
     try:
         status: int = options.run(read_settings(), options)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
     return status
+
+
+def _settings(settings: Settings, options: argparse.Namespace) -> int:
+    from pipelines.settings_table import markdown, shown, text
+
+    print(markdown() if options.markdown else text(shown(settings, os.environ)), end="" if options.markdown else "\n")
+    return 0
+
+
+def _doctor(*, as_json: bool) -> int:
+    from pipelines.doctor import diagnose, text
+
+    findings = diagnose(os.environ)
+    print(json.dumps([asdict(found) for found in findings], indent=2) if as_json else text(findings))
+    return int(any(found.level == "fail" for found in findings))
 
 
 def _add_scale(parser: argparse.ArgumentParser) -> None:

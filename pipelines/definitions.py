@@ -16,7 +16,9 @@ from assets.resources import (
 )
 from curation.verification import LEAST
 from pipelines.environments import Settings, read_settings
-from pipelines.jobs import JOBS, SCHEDULES
+from pipelines.jobs import JOBS
+from pipelines.schedules import SCHEDULES
+from pipelines.sensors import sensors
 
 _SANDBOX_DETECTION_IMAGES = 1400
 _ANNOTATION_SEED_SHIFT = 1_000_003
@@ -36,6 +38,7 @@ def build(settings: Settings) -> dg.Definitions:
         assets=dg.load_assets_from_modules(modules),
         jobs=JOBS,
         schedules=SCHEDULES,
+        sensors=sensors(settings.webhook),
         executor=_executor(settings),
         resources=_resources(settings),
     )
@@ -43,7 +46,7 @@ def build(settings: Settings) -> dg.Definitions:
 
 def _resources(settings: Settings) -> dict[str, object]:
     sandbox = settings.profile == "sandbox"
-    data = DataFolder(root=str(settings.data.resolve()))
+    data = DataFolder(root=str(settings.data.resolve()), tables=settings.tables_at)
     photos = str(settings.photos.resolve()) if settings.photos else ""
     drawn = SandboxSites(
         name=settings.world,
@@ -55,7 +58,13 @@ def _resources(settings: Settings) -> dict[str, object]:
     )
     return {
         "data": data,
-        "engine": Engine(),
+        "engine": Engine(
+            on_ray=settings.engine == "ray",
+            address=settings.ray_address,
+            workers=settings.ray_workers,
+            cpus=settings.ray_cpus,
+            gpus=settings.ray_gpus,
+        ),
         "indexes": ProductIndexes(milvus=settings.milvus),
         "sites": drawn if sandbox else RealSites(name=settings.world),
         "sources": DetectionSources(
@@ -102,6 +111,10 @@ def _executor(settings: Settings) -> dg.ExecutorDefinition:
     return dg.multiprocess_executor.configured(
         {
             "max_concurrent": settings.concurrency,
+            # one training at a time on a GPU; on processors two small ones fill what one leaves idle
+            "tag_concurrency_limits": [{"key": "gpu", "value": "true", "limit": 1}]
+            if settings.profile == "full"
+            else [],
             "start_method": {"forkserver": {"preload_modules": ["dagster", "pyarrow", "pandas"]}},
         },
         name="processes",

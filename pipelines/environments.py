@@ -1,9 +1,12 @@
 """Environments: the only reader of environment variables, and the settings that differ between profiles.
 
-Every variable is refused by name when its value is wrong, before any work starts.
+Every variable is refused by name when its value is wrong, before any work starts; so is a name that is no setting.
+`python -m pipelines settings` prints what holds.
 """
 
+import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +14,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "FASHION_"
+OTHERS = {
+    f"{PREFIX}REAL_DATA": "folder of real photos that benchmarks and tests read",
+    "SEARCH_REVIEW_TOKEN": "opens the review page of the search service to whoever knows it",
+    "DAGSTER_HOME": "folder of Dagster's runs, logs and schedules; the Makefile sets `.dagster`",
+}
+"""Variables that are read elsewhere, each by the one program that it is for."""
 _ANNOTATED = ("modanet", "fashionpedia", "deepfashion2", "k_fashion", "street")
 """Sets with a maker: of a picture that several have, the first one's annotation is kept."""
 
@@ -28,7 +37,7 @@ class Settings(BaseModel):
         "sandbox", description="sandbox: drawn world on this machine; full: the real sites"
     )
     data: Path = Field(Path("data"), description="folder of everything that runs make")
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="of the drawn world and of training")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="of the drawn world and of training; any other draws another")
     posts: int = Field(1000, ge=40, le=10_000_000, description="posts in the drawn world")
     photos: Path | None = Field(None, description="folder of real shop photos to serve instead of the drawn world")
     sandbox_port: int = Field(
@@ -37,39 +46,55 @@ class Settings(BaseModel):
     block_size: int = Field(
         100, ge=1, le=1_000_000, description="post ids per shard in the sandbox; the real sites use 10,000"
     )
-    modanet: Path | None = Field(None, description="folder of ModaNet: annotations JSON and images/")
-    fashionpedia: Path | None = Field(None, description="folder of Fashionpedia: annotations JSON and images/")
+    modanet: Path | None = Field(None, description="ModaNet: an annotations JSON and `images/`")
+    fashionpedia: Path | None = Field(None, description="Fashionpedia: an annotations JSON and `images/`")
     deepfashion2: Path | None = Field(
         None, description="folder of DeepFashion2: train/ and validation/, or one of them"
     )
-    k_fashion: Path | None = Field(None, description="folder of AI-Hub's K-Fashion: JSON files and pictures")
-    street: Path | None = Field(None, description="folder with boxes_coco.json and photos/ in the seven classes")
-    milvus: str = Field("", description="address of Milvus, or file of Milvus Lite, that holds the index")
-    coco: Path | None = Field(None, description="folder of COCO sets, each with a source.json that names its classes")
+    k_fashion: Path | None = Field(None, description="AI-Hub's K-Fashion: its JSON files and pictures, anywhere below")
+    street: Path | None = Field(None, description="`boxes_coco.json` and `photos/` in the seven classes")
+    milvus: str = Field(
+        "", description="holds the index instead of `data/index`: http://user:password@host:19530, or a file milvus.db"
+    )
+    coco: Path | None = Field(None, description="COCO sets, each with a `source.json`: name, categories, licence")
     detector_classes: Literal["7", "12"] = Field(
         "7", description="12: belt, eyewear, glove, jumpsuit and watch too, which no pair is made of"
     )
     thumbnails: Path | None = Field(
-        None, description="folder with labels.csv from which the classifier learns besides the catalog"
+        None, description="`labels.csv` and pictures from which the classifier learns besides the catalog"
     )
     commercial_only: bool = Field(
         False,
-        description="leave out annotations under non-commercial terms (ModaNet) and pairs of sites not cleared",
+        description="leave out what may not be used commercially: annotations but Fashionpedia, sites not cleared",
     )
-    cleared: str = Field("", description="sites whose terms you know to allow commercial use, such as kream,onthelook")
+    cleared: str = Field(
+        "", description="sites whose terms you know to allow commercial use, such as `kream,onthelook`"
+    )
     effort: float = Field(
         1.0, gt=0, le=100, description="share of the recipe's training steps: less to try the chain out"
     )
     gates: Literal["on", "off"] = Field(
         "on", description="off: models pass whatever they reach, as for a few real photos"
     )
+    webhook: str = Field("", description="http(s) address that the sensor failures tells of failed runs")
     concurrency: int = Field(2, ge=1, le=64, description="steps that run at once")
+    tables: str = Field("", description="URL or folder that Ray's machines share, of all tables that stages make")
+    engine: Literal["local", "ray"] = Field("local", description="ray: shards are made side by side by a Ray cluster")
+    ray_address: str = Field("local", description="auto, host:port, or local: a cluster on this machine for each step")
+    ray_workers: int = Field(2, ge=1, le=10_000, description="actors of a step at most")
+    ray_cpus: float = Field(1, gt=0, le=1024, description="processors, and threads, of each")
+    ray_gpus: float = Field(0, ge=0, le=16, description="GPUs of each where a step computes on one; 0.5: two share one")
 
     @property
     def annotated(self) -> dict[str, Path]:
         """Folders of annotated pictures by their maker's name."""
         folders = {name: getattr(self, name) for name in _ANNOTATED}
         return {name: folder.resolve() for name, folder in folders.items() if folder is not None}
+
+    @property
+    def tables_at(self) -> str:
+        """URL or absolute path of the tables; empty is the data folder."""
+        return self.tables if "://" in self.tables or not self.tables else str(Path(self.tables).resolve())
 
     @property
     def cleared_sites(self) -> list[str]:
@@ -95,21 +120,38 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         SettingsError: a value breaks its rule, a folder is not there, or a variable is unknown.
     """
     values = {
-        name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX) and value
+        name[len(PREFIX) :].lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and value and name not in OTHERS
     }
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(_problem(item) for item in error.errors())) from None
+    if "@" in settings.tables:
+        raise SettingsError(f"{PREFIX}TABLES: credentials belong into the object store's own variables, not into a URL")
     for name in ("photos", *_ANNOTATED, "coco", "thumbnails"):
         folder = getattr(settings, name)
         if folder is not None and not folder.is_dir():
-            raise SettingsError(f"{PREFIX}{name.upper()}: there is no folder {folder}")
+            raise SettingsError(f"{variable(name)}: there is no folder {folder}")
     return settings
 
 
+def variable(field: str) -> str:
+    """Name of the environment variable of a field of `Settings`."""
+    return PREFIX + field.upper()
+
+
+def masked(field: str, value: object) -> str:
+    """A value as it may be shown: without passwords in addresses, and not at all where the field is a secret."""
+    if value and re.search(r"(^|_)(key|password|secret|token|webhook)$", field):
+        return "***"
+    return re.sub(r"://[^/@\s]*@", "://***@", str(value))
+
+
 def _problem(item: Any) -> str:
-    name = PREFIX + ".".join(map(str, item["loc"])).upper()
+    field = ".".join(map(str, item["loc"]))
     if item["type"] == "extra_forbidden":
-        return f"{name}: there is no such setting"
-    return f"{name}: {item['msg']}, got {item['input']!r}"
+        near = difflib.get_close_matches(field, Settings.model_fields, n=1)
+        return f"{variable(field)}: there is no such setting" + (f"; did you mean {variable(near[0])}?" if near else "")
+    return f"{variable(field)}: {item['msg']}, got {masked(field, item['input'])!r}"

@@ -6,10 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from assets.remembered import forget
 from crawlers.exclusions import exclude
 from crawlers.pages.base import original
 from crawlers.removal import forget_staged
 from curation.dedup import DuplicateIndex
+from curation.places import tables_of
 from curation.proof import search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.tables import ShardedTable
@@ -50,7 +52,7 @@ def take_down(
     purged = purge_tables(data, removal)
     purged += purge_versions(Versions(data / "pair_dataset"), removal)
     purged += purge_notes(data, removal)
-    DuplicateIndex(data / "dedup").update()  # of pictures that were first seen there, and are elsewhere too
+    DuplicateIndex(tables_of(data) / "dedup").update()  # of pictures that were first seen there, and are elsewhere too
     return {
         kind: named,
         "never_crawled": unknown,
@@ -92,7 +94,7 @@ def _purge_index(data: Path, removal: Removal, milvus: str) -> dict[str, int]:
     from search.index.stores import open_store
 
     products = {key.replace("/", "-", 1) for key in removal.products}
-    embeddings = ShardedTable(data / "search" / "catalog_embeddings")
+    embeddings = ShardedTable(tables_of(data) / "search" / "catalog_embeddings")
     return open_store(data / "index", milvus).remove(embeddings, products, removal.pictures)
 
 
@@ -100,7 +102,7 @@ def _purge_drawn(data: Path, removal: Removal) -> int:
     paths = [path for folder in _DRAWN for path in (data / folder).glob("*.jpg")] if removal.pictures else []
     for path in paths:
         path.unlink()
-    return len(paths)
+    return len(paths) + forget(data)
 
 
 def _models(data: Path) -> list[str]:

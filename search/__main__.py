@@ -17,7 +17,6 @@ from search.query import Answer, SearchService
 from search.report import query_picture
 
 _VARIABLE: Final = "SEARCH_REVIEW_TOKEN"  # the one environment variable that the service reads
-_CONNECTIONS: Final = 512  # open at once; more are answered 503 without being read
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,6 +47,14 @@ def _parser() -> argparse.ArgumentParser:
         "--review-token",
         default=os.environ.get(_VARIABLE, ""),
         help=f"opens /review to whoever knows it; better given by {_VARIABLE}, which other users cannot see",
+    )
+    serve.add_argument("--root-path", default="", help="prefix under which a proxy shows the service, as /find")
+    serve.add_argument(
+        "--drain",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="after SIGTERM, answer on for so long, not ready",
     )
     serve.set_defaults(run=_serve)
     shown = commands.add_parser("versions", help="list the versions of the index, the one in use marked *")
@@ -98,27 +105,20 @@ def _text(answer: Answer) -> str:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    import uvicorn
-
     from search.app import create_app
-    from search.connection import PatientProtocol
+    from search.memory import keep_memory_flat
     from search.review import ReviewQueue
+    from search.server import Draining, serve
 
+    keep_memory_flat()  # before models are loaded and threads begin
     review = (ReviewQueue(options.data), options.review_token) if options.review_token else None
-    app = create_app(_open(options.data, options.milvus), options.data / "examples", review=review)
-    print(f"Search page: http://{options.host}:{options.port}/")
+    service, draining = _open(options.data, options.milvus), Draining()
+    root = options.root_path.rstrip("/")
+    app = create_app(service, options.data / "examples", review=review, root_path=root, draining=draining)
+    print(f"Search page: http://{options.host}:{options.port}{root}/")
     if review:
-        print(f"Review page: http://{options.host}:{options.port}/review")
-    uvicorn.run(
-        app,
-        host=options.host,
-        port=options.port,
-        http=PatientProtocol,
-        ws="none",
-        limit_concurrency=_CONNECTIONS,
-        server_header=False,
-        log_level="warning",
-    )
+        print(f"Review page: http://{options.host}:{options.port}{root}/review")
+    serve(app, draining, options.host, options.port, options.drain)
     return 0
 
 

@@ -10,8 +10,15 @@ from fastapi import FastAPI, Response, UploadFile
 from fastapi.responses import PlainTextResponse
 from starlette.formparsers import MultiPartParser
 
-from search.answers import AnswerOut, CatalogOut, ExamplesOut, SimilarOut, answer_out, similar_out
-from search.errors import NotFoundError
+from search.answers import (
+    AnswerOut,
+    CatalogOut,
+    ExamplesOut,
+    SimilarOut,
+    answer_out,
+    similar_out,
+)
+from search.errors import DrainingError, NotFoundError
 from search.fields import (
     BoxField,
     CategoryField,
@@ -27,6 +34,7 @@ from search.guard import MAX_BODY, Guard, install_handlers
 from search.metrics import Metrics
 from search.query import SearchService
 from search.review import ReviewQueue, add_review
+from search.server import Draining
 from search.worker import Worker
 
 MAX_EXAMPLES: Final = 8
@@ -41,6 +49,9 @@ def create_app(
     examples: Path | None = None,
     worker: Worker | None = None,
     review: tuple[ReviewQueue, str] | None = None,
+    *,
+    root_path: str = "",
+    draining: Draining | None = None,
 ) -> FastAPI:
     """Build the service.
 
@@ -49,6 +60,8 @@ def create_app(
         examples: folder of `*.jpg` that the page offers to try.
         worker: the threads in which photos are decoded and the models run.
         review: pairs to review, and the token that reviewers need; none without.
+        root_path: prefix under which a proxy shows the service, as `/find`. The proxy may strip it or leave it.
+        draining: says when the service is about to end.
 
     Raises:
         TokenError: the token can be guessed.
@@ -63,24 +76,24 @@ def create_app(
         worker.close()
 
     app = FastAPI(title="Fashion search", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(Guard, metrics=metrics)
+    app.add_middleware(Guard, metrics=metrics, root_path=root_path)
     install_handlers(app)
-    _add_queries(app, worker, metrics)
-    _add_products(app, service)
-    _add_examples(app, examples)
-    _add_health(app, service, worker, metrics)
+    _add_queries(app, worker, metrics, root_path)
+    _add_products(app, service, root_path)
+    _add_examples(app, examples, root_path)
+    _add_health(app, service, worker, metrics, draining or Draining())
     if review:
         add_review(app, *review)
     _add_page(app, hidden=() if review else ("review.html",))
     return app
 
 
-def _add_queries(app: FastAPI, worker: Worker, metrics: Metrics) -> None:
+def _add_queries(app: FastAPI, worker: Worker, metrics: Metrics, root_path: str) -> None:
     async def run(photo: UploadFile, **rules: Any) -> AnswerOut:
         answer = await worker.answer(await photo.read(), **rules)
         for step, seconds in answer.seconds.items():
             metrics.add("step_seconds_total", seconds, step=step)
-        return answer_out(answer)
+        return answer_out(answer, root_path)
 
     @app.post("/api/detect", responses=_UPLOADS)
     async def detect(photo: Photo) -> AnswerOut:
@@ -95,7 +108,7 @@ def _add_queries(app: FastAPI, worker: Worker, metrics: Metrics) -> None:
         return await run(photo, box=parse_box(box), category=category or None, top=top, filters=filters)
 
 
-def _add_products(app: FastAPI, service: SearchService) -> None:
+def _add_products(app: FastAPI, service: SearchService, root_path: str) -> None:
     @app.get("/api/catalog", responses=errors(503))
     def catalog() -> CatalogOut:
         """Say what can be searched."""
@@ -107,7 +120,7 @@ def _add_products(app: FastAPI, service: SearchService) -> None:
     @app.get("/api/products/{id:path}/similar", responses=errors(404, 422, 503))
     def similar(id: str, filters: QueryFilters, top: TopQuery = 12) -> SimilarOut:  # noqa: A002
         """More like this."""
-        return similar_out(*service.similar(id, top, filters), service.index.version)
+        return similar_out(service.similar(id, top, filters), root_path)
 
     @app.get("/api/products/{id:path}/thumbnail", responses=errors(404, 422, 503) | _JPEG, response_class=Response)
     def thumbnail(id: str) -> Response:  # noqa: A002
@@ -115,14 +128,14 @@ def _add_products(app: FastAPI, service: SearchService) -> None:
         return Response(service.index.thumbnail(id), media_type="image/jpeg", headers=_FOREVER)
 
 
-def _add_examples(app: FastAPI, folder: Path | None) -> None:
+def _add_examples(app: FastAPI, folder: Path | None, root_path: str) -> None:
     def photos() -> list[Path]:
         return sorted(folder.glob("*.jpg"))[:MAX_EXAMPLES] if folder else []
 
     @app.get("/api/examples")
     def examples() -> ExamplesOut:
         """List photos to try."""
-        return ExamplesOut(examples=[f"/api/examples/{number}" for number in range(len(photos()))])
+        return ExamplesOut(examples=[f"{root_path}/api/examples/{number}" for number in range(len(photos()))])
 
     @app.get("/api/examples/{number}", responses=errors(404, 422) | _JPEG, response_class=Response)
     def example(number: int) -> Response:
@@ -133,15 +146,17 @@ def _add_examples(app: FastAPI, folder: Path | None) -> None:
         return Response(found[number].read_bytes(), media_type="image/jpeg", headers={"cache-control": "no-cache"})
 
 
-def _add_health(app: FastAPI, service: SearchService, worker: Worker, metrics: Metrics) -> None:
+def _add_health(app: FastAPI, service: SearchService, worker: Worker, metrics: Metrics, draining: Draining) -> None:
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Tell that the process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz")
+    @app.get("/readyz", responses=errors(503))
     def readyz() -> dict[str, str]:
-        """Tell that models and index fit together and are in use."""
+        """Tell that models and index fit together and are in use, and that the service is not about to end."""
+        if draining.on:
+            raise DrainingError("about to end; ask another")
         made = service.index.manifest
         return {"status": "ready", "index_version": made.version, "encoder_version": made.encoder_version}
 

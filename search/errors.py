@@ -78,6 +78,13 @@ class TokenError(SearchError):
     name = "token"
 
 
+class DrainingError(SearchError):
+    """Raised by readiness when the service is about to end; queries are still answered."""
+
+    status = 503
+    name = "draining"
+
+
 class BusyError(SearchError):
     """Raised when the queue in front of the models is full. Nothing was done; try again."""
 

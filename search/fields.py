@@ -81,6 +81,6 @@ _DESCRIPTIONS: Final = {
     413: "the body is too long",
     422: "no usable picture, or a field breaks its rule",
     429: "the queue is full; try again after the seconds in Retry-After",
-    503: "the index cannot be reached",
+    503: "the index cannot be reached, or the service is about to end",
     504: "no answer in time",
 }

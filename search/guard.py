@@ -38,10 +38,18 @@ log = logging.getLogger(__name__)
 
 
 class Guard:
-    """ASGI middleware around all routes."""
+    """ASGI middleware around all routes. `root_path` is the prefix of a proxy, which paths may begin with or not."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_body: int = MAX_BODY, seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        max_body: int = MAX_BODY,
+        seconds: float = BODY_SECONDS,
+        root_path: str = "",
+    ) -> None:
         self._app = app
+        self._root_path = root_path
         self._metrics = metrics
         self._max_body = max_body
         self._seconds = seconds
@@ -52,6 +60,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["root_path"] = self._root_path
         start = perf_counter()
         status = 500
 

@@ -57,6 +57,16 @@ class Answer:
     seconds: dict[str, float] = field(default_factory=dict)  # by step: decode, detect, embed, search
 
 
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """A product and what is like it."""
+
+    product: Product
+    index_version: str
+    hits: tuple[Hit, ...]  # of the same category, best first
+    copies: Copies
+
+
 class SearchService:
     """Detector, encoder and index together. Not thread-safe where the models are not: call it from one thread."""
 
@@ -140,11 +150,11 @@ class SearchService:
         id: str,  # noqa: A002 - as in the URL
         top: int = 10,
         filters: Filters = EVERYTHING,
-    ) -> tuple[Product, tuple[Hit, ...], Copies]:
-        """A product, its neighbours in the catalog, and copies of those. Raises `NotFoundError`."""
+    ) -> Similar:
+        """A product and its neighbours in the catalog, all from one version. Raises `NotFoundError`."""
         index = self.index
         hits, copies = self._folder.fold(index, index.neighbours(id, top + SPARE, filters), top)
-        return index.product(id), hits, copies
+        return Similar(index.product(id), index.version, hits, copies)
 
     def answer_many(self, queries: Sequence[Query]) -> list[Answer | SearchError]:
         """Answer several queries with one pass of each model, all from one version of the index.

@@ -29,6 +29,8 @@ def add_commands(commands: Any) -> None:
     versions.set_defaults(run=_versions)
     publish = commands.add_parser("publish", help="publish what verdicts and audits changed")
     publish.set_defaults(run=_publish)
+    doubts = commands.add_parser("doubts", help="look at new pairs, so that a review begins with the most doubtful")
+    doubts.set_defaults(run=_doubts)
     export = commands.add_parser("review-export", help="write doubtful pairs as tasks for Label Studio")
     export.add_argument("out", type=Path, help="folder for tasks.json and interface.xml")
     export.add_argument("--doubtful", type=int, default=200, metavar="N", help="of the most doubtful (default 200)")
@@ -48,7 +50,7 @@ def add_commands(commands: Any) -> None:
     pairs = commands.add_parser("import-pairs", help="publish Kaggle's fashion-anchor-cloth-pairs as a pair dataset")
     pairs.add_argument("folder", type=Path, help="of the unpacked archive")
     pairs.set_defaults(run=_import_pairs)
-    for command in (audit, versions, publish, export, imported, push, pairs):
+    for command in (audit, versions, publish, doubts, export, imported, push, pairs):
         command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default: data)")
 
 
@@ -83,6 +85,15 @@ def _publish(options: argparse.Namespace) -> Answers:
     from curation.republish import republish
 
     yield republish(options.data)
+
+
+def _doubts(options: argparse.Namespace) -> Answers:
+    from curation.doubts import make_doubts
+
+    used = Versions(options.data / "pair_dataset").current
+    if used is None:
+        raise CurationError(f"{options.data}/pair_dataset: there is no version to look at")
+    yield {"version": used.name, "pairs": len(make_doubts(options.data, used))}
 
 
 def _review_export(options: argparse.Namespace) -> Answers:

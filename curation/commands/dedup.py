@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from curation.dedup import DuplicateIndex
 from curation.lookup import find_picture
+from curation.places import tables_of
 from curation.tables import ShardedTable
 
 Answer = dict[str, Any]
@@ -35,7 +36,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _index(options: argparse.Namespace) -> DuplicateIndex:
-    return DuplicateIndex(options.data / "dedup")
+    return DuplicateIndex(tables_of(options.data) / "dedup")
 
 
 def _update(options: argparse.Namespace) -> Iterator[Answer]:

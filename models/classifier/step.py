@@ -35,6 +35,7 @@ class ClassifyThumbnails:
         min_probability: smallest probability of the named label; by default the classifier's own threshold.
     """
 
+    on_gpu: ClassVar[bool] = True
     version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = THUMBNAILS
 

@@ -36,6 +36,7 @@ class CropPosts:
         min_side: smallest side of a crop, px.
     """
 
+    on_gpu: ClassVar[bool] = True
     version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = CROPS
 

@@ -30,6 +30,7 @@ class EmbedCatalog:
         encoder_version: version that the checkpoint must have.
     """
 
+    on_gpu: ClassVar[bool] = True
     version: ClassVar[str] = "1"
     schema: ClassVar[pa.Schema] = EMBEDDINGS
 

@@ -94,6 +94,7 @@ class VerifyPairs:
         least_verification: least probability of a pair that is kept, 0-1.
     """
 
+    on_gpu: ClassVar[bool] = True
     version: ClassVar[str] = "1"
     schema: ClassVar[pa.Schema] = CANDIDATES
 

@@ -1,19 +1,17 @@
 """Pairs as a reviewer sees them: in order of doubt, and their pictures from the crawled posts."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
+from curation.doubts import facts_of, read_doubts
 from curation.images import decode, encode_jpeg
-from curation.noise import noise_scores, read_colours
-from curation.pair_rows import Pair, read_pairs
 from curation.tables import ShardedTable
 from curation.taxonomy import Category
 from models.boxes import Box, clip_box, cut
@@ -22,8 +20,8 @@ from search.photo import scaled
 from search.report import CATEGORY_COLOURS
 
 _NEEDED: Final = (
-    *("site", "post_id", "post_url", "product_id", "product_url", "product_cluster_id", "category", "box"),
-    *("anchor_sha256", "positive_sha256", "detector_score"),
+    *("site", "post_id", "post_url", "product_url", "category", "box", "anchor_sha256", "positive_sha256"),
+    *("detector_score", "verification_score"),
 )
 _LARGE: Final = 1024  # px, longest side of a photo as it is shown
 _SMALL: Final = 512  # px, of a crop or thumbnail
@@ -47,25 +45,19 @@ class Doubt:
     product_url: str | None
 
 
-def doubts(version: Path) -> list[Doubt]:
-    """Every pair of a dataset version, most doubtful first. Takes milliseconds a pair."""
-    facts, crops, thumbnails = read_colours(_slim(version))
-    if not facts:
-        return []
-    noise = noise_scores(facts, crops, thumbnails)
+def in_order(data: Path, version: Path) -> list[Doubt] | None:
+    """Every pair of a dataset version, most doubtful first; None until somebody has looked at them all."""
+    table = read_doubts(data, version)
+    return None if table is None else [_doubt(row, row["noise"]) for row in table.to_pylist()]
+
+
+def in_rough_order(version: Path) -> list[Doubt]:
+    """As `in_order`, by the facts alone: the verifier's word where it gave one, the detector's where not."""
     found = []
-    for row in np.argsort(-noise, kind="stable"):
-        fact = facts[row]
-        x0, y0, x1, y1 = fact["box"]
-        found.append(
-            Doubt(
-                id=_digest(fact),
-                box=(x0, y0, x1, y1),
-                noise=float(noise[row]),
-                **{name: fact[name] for name in Doubt.__slots__ if name not in ("id", "box", "noise")},
-            )
-        )
-    return found
+    for row in facts_of(version, _NEEDED):
+        score = row["verification_score"]
+        found.append(_doubt(row, 1 - (row["detector_score"] if score is None else score)))
+    return sorted(found, key=lambda pair: -pair.noise)
 
 
 class PairPictures:
@@ -108,13 +100,13 @@ class PairPictures:
             raise NotFoundError(f"the pictures of pair {pair.id} are not there any more") from error
 
 
-def _slim(version: Path) -> Iterator[Pair]:
-    """Pairs with no more facts than are needed: all of them are held at once."""
-    for pair in read_pairs(version):
-        yield Pair({name: pair.facts[name] for name in _NEEDED}, pair.anchor, pair.positive)
+def _doubt(row: Mapping[str, Any], noise: float) -> Doubt:
+    x0, y0, x1, y1 = row["box"]
+    same = {name: row[name] for name in Doubt.__slots__ if name not in ("id", "box", "noise")}
+    return Doubt(id=_digest(row), box=(x0, y0, x1, y1), noise=noise, **same)
 
 
-def _digest(fact: Any) -> str:
+def _digest(fact: Mapping[str, Any]) -> str:
     key = f"{fact['anchor_sha256']}/{list(fact['box'])}/{fact['positive_sha256']}"
     return hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
 

@@ -1,19 +1,22 @@
 """Who looks at which pair next, and what was said: verdicts go to disk before anybody is told that they are taken."""
 
 import logging
+import os
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from curation.doubts import make_doubts
 from curation.errors import CurationError
 from curation.review import Decision, Ruling, Rulings, Verdict, VerdictLog, read_verdicts
 from curation.versions import Versions
 from search.errors import BadRequestError, NotFoundError
-from search.review.pairs import Doubt, PairPictures, doubts
+from search.review.pairs import Doubt, PairPictures, in_order, in_rough_order
 
 HELD: Final = 300.0  # seconds that a pair shown to one reviewer is kept from others
 
@@ -33,7 +36,8 @@ class Progress:
 class ReviewQueue:
     """The pairs of the dataset version in use. Threads may share it, and other processes may add verdicts beside it.
 
-    The order is made in the background when it is first asked for, and again when another version is in use.
+    A version whose pairs nobody has looked at yet is shown in a rough order within seconds, while another process looks
+    at them; what it finds stays on disk.
     """
 
     def __init__(self, data: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,20 +48,23 @@ class ReviewQueue:
             clock: seconds, for how long a pair is held.
         """
         self.pictures = PairPictures(data / "crawl" / "posts")
+        self._data = data
         self._versions = Versions(data / "pair_dataset")
         self._folder = data / "review" / "verdicts"
         self._clock = clock
         self._lock = threading.RLock()
         self._log: VerdictLog | None = None  # made with the first verdict
         self._version: Path | None = None
-        self._preparing: threading.Thread | None = None
+        self._loading: threading.Thread | None = None
+        self._looking: threading.Thread | None = None
         self._pairs: dict[str, Doubt] = {}  # by id, most doubtful first
+        self._by_pictures: dict[tuple[str, str], list[Doubt]] = {}  # the same, by photo and thumbnail
         self._holders: dict[str, tuple[str, float]] = {}  # by id: who looks at it, until when
         self._verdicts: dict[tuple[str, str], list[Verdict]] = {}  # by photo and thumbnail
         self._seen: object = None  # of the files that were read
 
     def ready(self) -> bool:
-        """Whether pairs can be asked for; begins to prepare them where not.
+        """Whether pairs can be asked for; begins to read them where not.
 
         Raises:
             NotFoundError: there is no dataset to review.
@@ -68,9 +75,8 @@ class ReviewQueue:
                 raise NotFoundError("there is no pair dataset to review")
             if wanted == self._version:
                 return True
-            if self._preparing is None or not self._preparing.is_alive():
-                self._preparing = threading.Thread(target=self._prepare, args=(wanted,), daemon=True)
-                self._preparing.start()
+            if not _alive(self._loading):
+                self._loading = _start(self._load, wanted)
             return False
 
     def next(self, reviewer: str, count: int) -> list[Doubt]:
@@ -118,16 +124,41 @@ class ReviewQueue:
         """Counts of this moment."""
         with self._lock:
             self._refresh()
-            rulings = [ruling for pair in self._pairs.values() if (ruling := self._ruling(pair))]
+            judged = (pair for pictures in self._verdicts for pair in self._by_pictures.get(pictures, ()))
+            rulings = [ruling for pair in judged if (ruling := self._ruling(pair))]
             of = Counter(ruling.decision for ruling in rulings)
             return Progress(len(self._pairs), len(rulings), of[Decision.ACCEPT], of[Decision.REJECT])
 
-    def _prepare(self, version: Path) -> None:
-        start = self._clock()
-        pairs = {pair.id: pair for pair in doubts(version)}
+    def _load(self, version: Path) -> None:
+        pairs = in_order(self._data, version)
+        self._take(version, in_rough_order(version) if pairs is None else pairs)
         with self._lock:
-            self._pairs, self._version = pairs, version
-        log.info("%d pairs of version %s put in order in %.0f s", len(pairs), version.name, self._clock() - start)
+            if pairs is None and not _alive(self._looking):
+                self._looking = _start(self._look)
+
+    def _look(self) -> None:
+        """Have every pair of the version in use looked at, beside the service: it takes minutes of a core."""
+        start = self._clock()
+        version = self._version
+        while version is not None and (pairs := in_order(self._data, version)) is None:
+            child = get_context("spawn").Process(target=_look_at_pairs, args=(self._data, version), daemon=True)
+            child.start()
+            child.join()
+            if child.exitcode:
+                log.error("pairs of version %s stay in rough order: exit status %s", version.name, child.exitcode)
+                return
+            version = self._version  # another one may be in use by now
+        if version is not None and pairs is not None:
+            self._take(version, pairs)
+            log.info("%d pairs of version %s in order after %.0f s", len(pairs), version.name, self._clock() - start)
+
+    def _take(self, version: Path, pairs: list[Doubt]) -> None:
+        by_pictures = defaultdict(list)
+        for pair in pairs:
+            by_pictures[pair.anchor_sha256, pair.positive_sha256].append(pair)
+        with self._lock:
+            self._pairs, self._by_pictures = {pair.id: pair for pair in pairs}, by_pictures
+            self._version = version
 
     def _refresh(self) -> None:
         """Read the verdicts again when any writer, here or elsewhere, has added to them."""
@@ -142,6 +173,22 @@ class ReviewQueue:
     def _ruling(self, pair: Doubt) -> Ruling | None:
         said = self._verdicts.get((pair.anchor_sha256, pair.positive_sha256))
         return Rulings(said).of(pair.anchor_sha256, pair.box, pair.positive_sha256) if said else None
+
+
+def _look_at_pairs(data: Path, version: Path) -> None:
+    """In a process of its own: whoever searches meanwhile comes first."""
+    os.nice(10)
+    make_doubts(data, version)
+
+
+def _start(work: Callable[..., None], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=work, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def _alive(thread: threading.Thread | None) -> bool:
+    return thread is not None and thread.is_alive()
 
 
 def _changed(pair: Doubt, category: str | None) -> str | None:

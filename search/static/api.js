@@ -38,13 +38,13 @@ export function search(photo, { box, category, filters, top = 24 } = {}) {
   if (box) form.append("box", box.map((side) => side.toFixed(1)).join(","));
   if (category) form.append("category", category);
   for (const [name, value] of rules(filters)) form.append(name, value);
-  return call("/api/search", { method: "POST", body: form });
+  return call("api/search", { method: "POST", body: form });
 }
 
 /** Products like a product. */
 export function similar(id, { filters, top = 24 } = {}) {
   const query = new URLSearchParams([["top", top], ...rules(filters)]);
-  return call(`/api/products/${encodeURIComponent(id)}/similar?${query}`);
+  return call(`api/products/${encodeURIComponent(id)}/similar?${query}`);
 }
 
 /** Filters as the service's fields. */
@@ -55,5 +55,5 @@ function rules({ brands = [], sites = [], least = null, most = null } = {}) {
   return found;
 }
 
-export const catalog = () => call("/api/catalog");
-export const examples = () => call("/api/examples");
+export const catalog = () => call("api/catalog");
+export const examples = () => call("api/examples");

@@ -1,12 +1,12 @@
 // The page: which photo, which view of it, and the way between views (the browser's Back works).
 
-import * as api from "/static/api.js";
-import { make } from "/static/dom.js";
-import { facetsOf, isFiltered } from "/static/filters.js";
-import { categoryName, integer, setLanguage, translate, words } from "/static/i18n.js";
-import { shrink } from "/static/photo.js";
-import * as results from "/static/results.js";
-import { Stage } from "/static/stage.js";
+import * as api from "./api.js";
+import { make } from "./dom.js";
+import { facetsOf, isFiltered } from "./filters.js";
+import { categoryName, integer, offerLanguages, translate, words } from "./i18n.js";
+import { shrink } from "./photo.js";
+import * as results from "./results.js";
+import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -44,6 +44,7 @@ function render(moveFocus = false) {
   setScene(view.scene);
   $("work").classList.toggle("is-failed", view.kind === "failure" && !scene.answer);
   $("draw").disabled = $("whole").disabled = !scene.answer;
+  stage.setSearching(view.kind === "waiting");
   stage.render(view.kind === "box" ? "hand" : view.kind === "garment" ? view.index : null);
   showHint();
   const actions = { onBack: () => history.back(), onMore: (product) => more(product), onPick: stage.onPick };
@@ -223,13 +224,10 @@ addEventListener("popstate", (event) => {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && stage.drawing) stage.setDrawing(false);
 });
-for (const button of document.querySelectorAll("[data-language]")) {
-  button.addEventListener("click", () => {
-    setLanguage(button.dataset.language);
-    refresh();
-    render();
-  });
-}
+offerLanguages($("languages"), () => {
+  refresh();
+  render();
+});
 
 function refresh() {
   showCatalog().catch(() => ($("count").textContent = ""));

@@ -1,5 +1,8 @@
 // Every word of the page in Korean and English, and how numbers are written in each.
 
+import { make } from "./dom.js";
+
+const NAMES = { ko: "한국어", en: "English" };
 const WORDS = {
   en: {
     title: "Find the look",
@@ -60,6 +63,9 @@ const WORDS = {
       too_slow: "The upload took too long. Please try again.",
       busy: "Many people are searching right now. Please try again in a moment.",
       overdue: "That took too long. Please try again.",
+      not_found: "That product is no longer in the shop.",
+      index_missing: "The shop's catalog cannot be reached just now. Please try again in a moment.",
+      version_mismatch: "The shop's catalog is being renewed. Please try again in a moment.",
       offline: "The shop cannot be reached. Are you online?",
       other: "Something went wrong. Please try again.",
     },
@@ -126,6 +132,9 @@ const WORDS = {
       too_slow: "업로드가 너무 오래 걸렸어요. 다시 시도해 주세요.",
       busy: "지금 검색이 많아요. 잠시 후 다시 시도해 주세요.",
       overdue: "시간이 너무 오래 걸렸어요. 다시 시도해 주세요.",
+      not_found: "더 이상 판매하지 않는 상품이에요.",
+      index_missing: "지금은 상품 목록을 불러올 수 없어요. 잠시 후 다시 시도해 주세요.",
+      version_mismatch: "상품 목록을 새로 준비하고 있어요. 잠시 후 다시 시도해 주세요.",
       offline: "서버에 연결할 수 없어요. 인터넷 연결을 확인해 주세요.",
       other: "문제가 생겼어요. 다시 시도해 주세요.",
     },
@@ -143,6 +152,18 @@ export function addWords(more) {
   for (const [name, texts] of Object.entries(more)) Object.assign(WORDS[name], texts);
 }
 
+/** Buttons for the languages in a group; `onChange()` is called after a choice. */
+export function offerLanguages(group, onChange) {
+  const choose = (name) => () => {
+    setLanguage(name);
+    onChange();
+  };
+  const buttons = Object.entries(NAMES).map(([name, text]) =>
+    make("button", { type: "button", "data-language": name, lang: name, onclick: choose(name) }, text),
+  );
+  group.replaceChildren(...buttons);
+}
+
 export const words = () => WORDS[language];
 export const categoryName = (category) => words().categories[category] ?? words().any;
 export const score = (value) => value.toFixed(2);
@@ -150,7 +171,7 @@ export const integer = (value) => new Intl.NumberFormat(language).format(value);
 export const percent = (value) => new Intl.NumberFormat(language, { style: "percent" }).format(value);
 export const won = (value) => (language === "ko" ? `${integer(value)}원` : `₩${integer(value)}`);
 
-export function setLanguage(name) {
+function setLanguage(name) {
   language = name;
   try {
     localStorage.setItem(KEY, name);

@@ -1,8 +1,8 @@
 // What stands beside the photo: shelves per garment, one garment's grid, products like a product, waiting, failure.
 
-import { make } from "/static/dom.js";
-import { filterBar } from "/static/filters.js";
-import { categoryName, integer, percent, score, won, words } from "/static/i18n.js";
+import { make } from "./dom.js";
+import { filterBar } from "./filters.js";
+import { categoryName, integer, percent, score, won, words } from "./i18n.js";
 
 const SHELF = 8; // products on a shelf; the rest behind "see all"
 const SKELETONS = 8;
@@ -14,7 +14,7 @@ export function card(product, onMore) {
   const picture = make(
     "div.picture",
     {},
-    make("img", { src: product.thumbnail, alt: "", loading: "lazy", decoding: "async" }),
+    make("img", { src: product.thumbnail, alt: "", loading: "lazy", decoding: "async", onerror: (event) => event.target.remove() }),
     product.score === undefined
       ? null
       : make("span.score", {}, make("span.unseen", {}, `${words().similarity} `), score(product.score)),
@@ -141,7 +141,7 @@ export function failure(name, onAgain) {
   const again = HOPELESS.has(name)
     ? make("label.button", { htmlFor: "file" }, words().choose)
     : make("button.button", { type: "button", onclick: onAgain }, words().again);
-  return [make("div.failure", { role: "alert" }, make("p", {}, text), again)];
+  return [make("div.failure.panel", { role: "alert" }, make("p", {}, text), again)];
 }
 
 const heading = (title, note) => make("div.heading", {}, make("h2", { tabIndex: -1 }, title), make("p", {}, note));

@@ -1,6 +1,6 @@
 // Words of the review page.
 
-import { addWords } from "/static/i18n.js";
+import { addWords } from "./i18n.js";
 
 addWords({
   en: {

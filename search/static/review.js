@@ -1,9 +1,9 @@
 // The review page: doubtful pairs one after another, judged by key or button. A verdict counts once the service has it.
 
-import * as api from "/static/api.js";
-import { make } from "/static/dom.js";
-import { categoryName, integer, percent, setLanguage, translate, words } from "/static/i18n.js";
-import "/static/review-words.js";
+import * as api from "./api.js";
+import { make } from "./dom.js";
+import { categoryName, integer, offerLanguages, percent, translate, words } from "./i18n.js";
+import "./review-words.js";
 
 const CATEGORIES = ["bag", "bottom", "dress", "hat", "outer", "shoes", "top"];
 const KEYS = { a: "accept", r: "reject", s: "unsure" };
@@ -27,7 +27,7 @@ const pictures = new Map(); // pair id → promise of { photo, crop, thumbnail }
 const headers = () => ({ authorization: `Bearer ${token}` });
 
 async function ask() {
-  const address = `/api/review/queue?reviewer=${encodeURIComponent(reviewer)}&count=10`;
+  const address = `api/review/queue?reviewer=${encodeURIComponent(reviewer)}&count=10`;
   const found = await api.call(address, { headers: headers() });
   progress = found.progress;
   if (found.state === "preparing") {
@@ -53,13 +53,13 @@ async function refill() {
 async function tell(pair, decision, category) {
   const body = JSON.stringify({ pair: pair.id, decision, category: category ?? null, reviewer });
   const options = { method: "POST", body, headers: { ...headers(), "content-type": "application/json" } };
-  progress = await api.call("/api/review/verdicts", options);
+  progress = await api.call("api/review/verdicts", options);
 }
 
 function fetchPictures(pair) {
   if (!pictures.has(pair.id)) {
     const each = PICTURES.map(async (name) => {
-      const blob = await api.picture(`/api/review/pairs/${pair.id}/${name}`, { headers: headers() });
+      const blob = await api.picture(`api/review/pairs/${pair.id}/${name}`, { headers: headers() });
       return [name, URL.createObjectURL(blob)];
     });
     pictures.set(pair.id, Promise.all(each).then(Object.fromEntries));
@@ -209,12 +209,9 @@ addEventListener("keydown", (event) => {
   else if (KEYS[key]) judge(KEYS[key]);
   else if (category && pairs[0]) judge("accept", category);
 });
-for (const button of document.querySelectorAll("[data-language]")) {
-  button.addEventListener("click", () => {
-    setLanguage(button.dataset.language);
-    if ($("entry").hidden) show();
-  });
-}
+offerLanguages($("languages"), () => {
+  if ($("entry").hidden) show();
+});
 
 function stored(storage, name) {
   try {

@@ -1,7 +1,7 @@
 // The photo with its boxes: detected ones to click, and one that is drawn, moved or resized by hand.
 
-import { make } from "/static/dom.js";
-import { categoryName, percent, words } from "/static/i18n.js";
+import { make } from "./dom.js";
+import { categoryName, percent, words } from "./i18n.js";
 
 const SLIP = 6; // px that a pointer may move and still be a click
 const SMALLEST = 0.03; // of the photo's side
@@ -73,6 +73,11 @@ export class Stage {
       this.render("hand");
       this.layer.querySelector(".hand").focus();
     }
+  }
+
+  /** Show, or no longer, that the photo is being looked at. */
+  setSearching(on) {
+    this.root.classList.toggle("is-searching", on);
   }
 
   #box(garment, index) {

@@ -7,6 +7,7 @@ import pytest
 
 from curation.audit import audit
 from curation.dataset import read_manifest
+from curation.places import keep_tables_at
 from curation.proof import search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.republish import republish
@@ -44,6 +45,21 @@ def data(tmp_path: Path) -> Path:
     (tmp_path / "bench" / "3.jpg").write_bytes(photo(3))
     audit(tmp_path / "bench", data, remove=False)
     return data
+
+
+def test_take_down__reaches_tables_that_lie_elsewhere(data: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("dedup", "pairs"):
+        (data / name).rename(elsewhere / name)
+    keep_tables_at(data, str(elsewhere))
+    removal, _ = find(data, "kream", "post", ["3"])
+    assert sha(picture(3)) in removal.pictures  # the crop, which only candidate_pairs knows
+    tables = {str(elsewhere / name) for name in ("dedup/image_hashes/kream", "pairs/candidate_pairs/kream")}
+    assert _still_there(data, removal).keys() >= tables
+    assert _purge(data, removal).keys() >= tables
+    assert _still_there(data, removal) == {}
+    assert republish(data)["rows"]["train"] > 0
 
 
 def test_take_down__post_goes_from_everywhere_and_nothing_else(data: Path) -> None:

@@ -1,10 +1,11 @@
 """Checkpoint directories: written whole, verified when read."""
 
 import json
+import multiprocessing
 
 import pytest
 
-from models.checkpoint import MANIFEST, open_checkpoint, save_checkpoint
+from models.checkpoint import MANIFEST, open_checkpoint, save_checkpoint, sole_writer
 from models.errors import CheckpointError
 
 FILES = {
@@ -103,3 +104,27 @@ def test_open_checkpoint__published_one_without_manifest(tmp_path):
 def test_open_checkpoint__no_directory(source):
     with pytest.raises(CheckpointError, match="no checkpoint directory"):
         open_checkpoint(source, "detector")
+
+
+def hold(out, ready):
+    with sole_writer(out):
+        ready.set()
+        multiprocessing.Event().wait()
+
+
+def test_sole_writer__another_process_waits_its_turn_and_a_killed_one_lets_go(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    ready = fork.Event()
+    other = fork.Process(target=hold, args=(tmp_path / "model", ready))
+    other.start()
+    assert ready.wait(30)
+    with pytest.raises(CheckpointError, match="another process is training"), sole_writer(tmp_path / "model"):
+        pass
+    with sole_writer(tmp_path / "elsewhere"):
+        pass
+    other.kill()
+    other.join()
+    with sole_writer(tmp_path / "model"):
+        save(tmp_path / "model")
+    assert open_checkpoint(tmp_path / "model", "detector")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]

@@ -15,12 +15,15 @@ from torch import nn  # noqa: TID253
 from models.checkpoint import open_checkpoint
 from models.classifier.config import ClassifierConfig
 from models.config import make_config
+from models.detector.dataset import build_detection_dataset
+from models.detector.sources import coco
 from models.encoder.config import EncoderConfig
 from models.encoder.loss import PairLoss
 from models.presets import preset
 from models.progress import read_progress
 from models.ranks import ALONE, Ranks, joined
 from models.run import train
+from tests.models import toys
 from tests.models.encoder.test_train import SMALL
 
 STILL = {  # nothing is drawn, so that it does not matter which process draws it
@@ -131,6 +134,19 @@ def test_train_classifier__two_processes_see_the_loss_of_one(catalog, tmp_path):
     for count in (1, 2):
         train("classifier", {**values, "processes": count}, catalog, tmp_path / str(count))
     assert first_loss(tmp_path / "2") == pytest.approx(first_loss(tmp_path / "1"), abs=1e-4)
+
+
+def test_train_detector__two_processes_share_each_batch(tmp_path):
+    """What is drawn differs, so the first losses are alike, not equal; both halves of the batch are in them."""
+    folder = toys.coco_folder(tmp_path / "toy", 24)
+    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
+    build_detection_dataset([source], tmp_path / "data", validation_share=0.2)
+    small = {"steps": 2, "batch": 8, "height": 64, "width": 64, "threads": 1, "evaluations": 1, "workers": 1}
+    values = preset("detector", "tiny", **{**small, "precision": "float32"})
+    for count in (1, 2):
+        train("detector", {**values, "processes": count}, tmp_path / "data", tmp_path / str(count))
+    assert first_loss(tmp_path / "2") == pytest.approx(first_loss(tmp_path / "1"), rel=0.2)
+    assert open_checkpoint(tmp_path / "2", "detector")[1].metrics["step"] == small["steps"]
 
 
 def _heaviest(processes):

@@ -9,7 +9,7 @@ from models.config import TrainerConfig
 from models.errors import TrainingError
 from models.progress import Progress, read_progress
 from models.states import States
-from models.training import fit
+from models.training import fit, prepare
 
 
 def config(**changes):
@@ -99,3 +99,20 @@ def test_fit__clips_gradients(tmp_path):
     start = model.weight.item()
     run(tmp_path, model, lambda _: model.weight.sum() * 1e9, lambda: {"score": 0.0}, steps=1, evaluations=1)
     assert abs(model.weight.item() - start) <= 0.11
+
+
+@pytest.mark.slow
+def test_prepare__a_compiled_network_learns_and_keeps_the_names_of_its_weights(tmp_path):
+    model = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
+    names = list(model.state_dict())
+    prepare(model, config(compile=True))
+    x = torch.tensor([[1.0], [2.0]])
+    seen = []
+
+    def loss(_):
+        seen.append((model(x) - x).pow(2).mean())
+        return seen[-1]
+
+    run(tmp_path, model, loss, lambda: {"score": model(x).sum().item()}, steps=20)
+    assert seen[-1] < seen[0]
+    assert list(model.state_dict()) == names

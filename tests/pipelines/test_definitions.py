@@ -13,7 +13,7 @@ from pipelines.definitions import build
 from pipelines.environments import Settings
 
 SNAPSHOT = Path(__file__).with_name("graph.json")
-HEAVY = ("torch", "transformers", "scrapy", "playwright", "faiss", "datasets")
+HEAVY = ("torch", "transformers", "scrapy", "playwright", "faiss", "datasets", "ray", "s3fs")
 
 
 def _graph(definitions: dg.Definitions) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def _graph(definitions: dg.Definitions) -> dict[str, Any]:
         "assets": dict(sorted(assets.items())),
         "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
         "schedules": {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs},
+        "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
     }
 
 
@@ -50,8 +51,51 @@ def test_graph__every_asset_explains_itself_and_has_a_blocking_check() -> None:
     for asset in build(Settings()).resolve_all_asset_specs():
         assert asset.description
         assert asset.kinds
+        assert asset.owners
+        assert "dagster/code_references" in asset.metadata
     for check in build(Settings()).resolve_asset_graph().asset_check_keys:
         assert build(Settings()).resolve_asset_graph().get(check).blocking
+
+
+def test_automation__is_off_and_explains_itself() -> None:
+    repository = build(Settings()).get_repository_def()
+    for schedule in repository.schedule_defs:
+        assert schedule.description
+        assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    for sensor in repository.sensor_defs:
+        assert sensor.description
+        assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+    assert [job.name for job in repository.get_all_jobs() if not (job.description or job.name.startswith("__"))] == []
+
+
+def test_automation__never_trains() -> None:
+    specs = {spec.key.to_user_string(): spec for spec in build(Settings()).resolve_all_asset_specs()}
+    automatic = {name for name, spec in specs.items() if spec.automation_condition}
+    assert {name for name in automatic if specs[name].tags["cost"] == "gpu"} == set()
+    assert {"image_hashes", "pair_dataset"} <= automatic
+
+
+def test_automation__a_new_crawl_asks_for_hashes_and_no_training() -> None:
+    definitions = build(Settings())
+    graph = definitions.resolve_asset_graph()
+    made = [key for key in graph.get_all_asset_keys() if key.to_user_string() != "pair_dataset"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key in (key for keys in graph.toposorted_asset_keys_by_level for key in keys if key in made):
+            instance.report_runless_asset_event(dg.AssetMaterialization(key))
+            for check in graph.get(key).check_keys:
+                evaluation = dg.AssetCheckEvaluation(check_name=check.name, asset_key=key, passed=True, metadata={})
+                instance.report_runless_asset_event(evaluation)
+        first = dg.evaluate_automation_conditions(definitions, instance)
+        instance.report_runless_asset_event(dg.AssetMaterialization("kream_posts"))
+        for check in graph.get(dg.AssetKey("kream_posts")).check_keys:
+            evaluation = dg.AssetCheckEvaluation(
+                check_name=check.name, asset_key=check.asset_key, passed=True, metadata={}
+            )
+            instance.report_runless_asset_event(evaluation)
+        then = dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor)
+    asked = {key.to_user_string() for key in graph.get_all_asset_keys() if then.get_num_requested(key)}
+    assert "image_hashes" in asked
+    assert asked.isdisjoint({"detector", "category_classifier", "pair_verifier", "encoder", "category_encoders"})
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.environments import Settings, SettingsError, read_settings
+from pipelines.environments import OTHERS, Settings, SettingsError, read_settings
 
 
 def test_read_settings__defaults() -> None:
@@ -27,11 +27,26 @@ def test_read_settings__empty_is_unset(tmp_path: Path) -> None:
         ("FASHION_PHOTOS", "/no/such/folder"),
         ("FASHION_STREET", "/no/such/folder"),
         ("FASHION_POST", "100"),
+        ("FASHION_ENGINE", "spark"),
+        ("FASHION_RAY_WORKERS", "0"),
+        ("FASHION_RAY_GPUS", "-1"),
     ],
 )
 def test_read_settings__wrong_value_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name}: "):
         read_settings({name: value})
+
+
+def test_read_settings__tables_with_credentials_are_refused_and_not_shown() -> None:
+    with pytest.raises(SettingsError, match="FASHION_TABLES: ") as refused:
+        read_settings({"FASHION_TABLES": "s3://key:verysecret@bucket/shop"})
+    assert "verysecret" not in str(refused.value)
+
+
+def test_tables_at__url_or_absolute_path() -> None:
+    assert Settings().tables_at == ""
+    assert Settings(tables="s3://shop/all").tables_at == "s3://shop/all"
+    assert Settings(tables="elsewhere").tables_at == str(Path.cwd() / "elsewhere")
 
 
 def test_read_settings__names_every_wrong_variable_at_once() -> None:
@@ -48,3 +63,20 @@ def test_world__differs_by_what_is_crawled(tmp_path: Path) -> None:
         Settings(profile="full").world,
     }
     assert len(worlds) == 5
+
+
+def test_read_settings__a_wrong_name_gets_the_nearest() -> None:
+    with pytest.raises(SettingsError, match=r"FASHION_SEDE: there is no such setting; did you mean FASHION_SEED\?"):
+        read_settings({"FASHION_SEDE": "4"})
+    with pytest.raises(SettingsError, match=r"FASHION_XYZZY: there is no such setting$"):
+        read_settings({"FASHION_XYZZY": "4"})
+
+
+def test_read_settings__a_wrong_value_shows_no_password() -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({"FASHION_SANDBOX_PORT": "http://user:hush@host"})
+    assert "hush" not in str(refused.value)
+
+
+def test_read_settings__leaves_alone_what_is_read_elsewhere() -> None:
+    assert read_settings(dict.fromkeys(OTHERS, "/x")) == Settings()

@@ -1,11 +1,14 @@
 """Shared by the search tests: a small index, fake models and a running service."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from search.index import Index, build_index
 from search.query import SearchService
+from tests.search.browsing import CHROMIUM
 from tests.search.builders import BlockEncoder, FixedDetector, product_rows, write_embeddings
 
 
@@ -24,3 +27,13 @@ def index(index_root: Path) -> Index:
 @pytest.fixture
 def service(index: Index) -> SearchService:
     return SearchService(FixedDetector(), BlockEncoder(), index)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,88 +1,47 @@
 """The page in a real Chromium, against the real service with stand-in models."""
 
-import shutil
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import httpx
 import pytest
 
-from curation.review import read_verdicts
 from search.app import create_app
 from search.index import Index, build_index
+from search.index.stores import FolderStore
 from search.query import SearchService
-from search.review import ReviewQueue
-from tests.curation.data_folder import make_data
+from tests.search.browsing import BROWSER, expect, ids, upload, violations, visiting
 from tests.search.builders import BlockEncoder, FixedDetector, photo_of, plain_photo, product_rows, write_embeddings
 from tests.search.serving import serving
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")]
-
-WIDTH, HEIGHT = 1200, 900
-TOKEN = "correct horse battery"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = BROWSER
 
 
 @pytest.fixture
 def page(browser: Any, service: SearchService, tmp_path: Path) -> Iterator[Any]:
     (tmp_path / "a.jpg").write_bytes(photo_of(1, 2, 3))
-    with serving(create_app(service, tmp_path)) as address, _visiting(browser, address) as page:
+    with serving(create_app(service, tmp_path)) as address, visiting(browser, address) as page:
         yield page
 
 
-@contextmanager
-def _visiting(browser: Any, address: str) -> Iterator[Any]:
-    """A page at an address. Script errors, and anything that the content-security policy blocks, fail the test."""
-    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale="en-US")
-    page.set_default_timeout(15_000)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" and "422" not in line.text else 0)
-    page.goto(address)
-    yield page
-    page.close()
-    assert wrong == []
-
-
-def _expect(page: Any, selector: str) -> Any:
-    from playwright.sync_api import expect
-
-    return expect(page.locator(selector))
-
-
-def _upload(page: Any, photo: bytes, name: str = "look.jpg") -> None:
-    page.set_input_files("#file", {"name": name, "mimeType": "image/jpeg", "buffer": photo})
-
-
-def _ids(page: Any, within: str = "#results") -> list[str]:
-    return page.locator(f"{within} >> .card").evaluate_all("cards => cards.map(card => card.dataset.id)")
-
-
 def test_page__photo_box_results_filter_more_like_this(page: Any) -> None:
-    _upload(page, photo_of(3, 7, 11))
+    upload(page, photo_of(3, 7, 11))
     page.wait_for_selector(".shelf")
     assert page.locator(".layer .box .name").all_inner_texts() == ["Top", "Bottom", "Shoes"]
-    assert [_ids(page, f".shelf >> nth={n}")[0] for n in range(3)] == ["kream-3", "kream-27", "kream-51"]
+    assert [ids(page, f".shelf >> nth={n}")[0] for n in range(3)] == ["kream-3", "kream-27", "kream-51"]
 
     page.click(".box[data-category=shoes]")
     page.wait_for_selector(".chips")
     assert page.inner_text("#results h2") == "Shoes"
-    assert _ids(page)[0] == "kream-51"
+    assert ids(page)[0] == "kream-51"
 
     page.click(".chip[data-category=top]")
     page.wait_for_selector(".chip[data-category=top][aria-pressed=true]")
-    assert all(int(id.removeprefix("kream-")) < 20 for id in _ids(page))  # noqa: A001
+    assert all(int(id.removeprefix("kream-")) < 20 for id in ids(page))  # noqa: A001
 
     page.click(".filters summary")
     page.click(".filter .chip[data-choice=Atelier]")
@@ -90,22 +49,22 @@ def test_page__photo_box_results_filter_more_like_this(page: Any) -> None:
     assert set(page.locator(".maker").all_inner_texts()) == {"Atelier"}
     page.fill(".filter input[name=most]", "15000")
     page.keyboard.press("Enter")
-    _expect(page, ".grid .card").to_have_count(3)
-    assert set(_ids(page)) == {"kream-1", "kream-3", "kream-5"}
+    expect(page, ".grid .card").to_have_count(3)
+    assert set(ids(page)) == {"kream-1", "kream-3", "kream-5"}
     page.fill(".filter input[name=least]", "14500")
     page.keyboard.press("Enter")
-    _expect(page, ".grid .card").to_have_count(1)
+    expect(page, ".grid .card").to_have_count(1)
     page.fill(".filter input[name=most]", "1")  # below the least: they change places
     page.keyboard.press("Enter")
-    _expect(page, ".grid .card").to_have_count(2)
+    expect(page, ".grid .card").to_have_count(2)
     page.click(".clear")
-    _expect(page, ".grid .card").to_have_count(20)
+    expect(page, ".grid .card").to_have_count(20)
 
-    first = _ids(page)[0]
+    first = ids(page)[0]
     page.click(".card .more >> nth=0")
     page.wait_for_selector(".subject")
-    assert first not in _ids(page)
-    assert len(_ids(page)) == 19
+    assert first not in ids(page)
+    assert len(ids(page)) == 19
 
     page.go_back()
     page.wait_for_selector(".chip[data-category=top][aria-pressed=true]")
@@ -114,7 +73,7 @@ def test_page__photo_box_results_filter_more_like_this(page: Any) -> None:
 
 
 def test_page__box_by_mouse(page: Any) -> None:
-    _upload(page, photo_of(3, 7, 11))
+    upload(page, photo_of(3, 7, 11))
     page.wait_for_selector(".shelf")
     frame = page.locator(".layer").bounding_box()
     at = lambda x, y: (frame["x"] + frame["width"] * x / 300, frame["y"] + frame["height"] * y / 400)  # noqa: E731
@@ -126,12 +85,12 @@ def test_page__box_by_mouse(page: Any) -> None:
     page.wait_for_selector(".chips")
     assert page.inner_text("#results h2") == "Your box"
     assert page.get_attribute(".chip[data-category=any]", "aria-pressed") == "true"
-    assert _ids(page)[0] == "kream-27"
+    assert ids(page)[0] == "kream-27"
 
 
 def test_page__box_by_keyboard_in_korean(page: Any) -> None:
     page.click("[data-language=ko]")
-    _upload(page, photo_of(3, 7, 11))
+    upload(page, photo_of(3, 7, 11))
     page.wait_for_selector(".shelf")
     assert page.get_attribute("html", "lang") == "ko"
     page.focus("#draw")
@@ -151,11 +110,11 @@ def test_page__box_by_keyboard_in_korean(page: Any) -> None:
 
 
 def test_page__nothing_found_and_bad_file(page: Any) -> None:
-    _upload(page, plain_photo())
+    upload(page, plain_photo())
     page.wait_for_selector(".grid .card:not(.skeleton)")
     assert page.inner_text("#results h2") == "No garment recognised"
     assert page.locator(".layer .box").count() == 0
-    _upload(page, b"<html>no picture</html>", "fake.jpg")
+    upload(page, b"<html>no picture</html>", "fake.jpg")
     page.wait_for_selector(".failure")
     assert "not a picture" in page.inner_text(".failure")
 
@@ -164,12 +123,27 @@ def test_page__example_and_phone_width(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.click("#example-list button")
     page.wait_for_selector(".shelf")
-    assert _ids(page, ".shelf >> nth=0")[0] == "kream-1"
+    assert ids(page, ".shelf >> nth=0")[0] == "kream-1"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out sideways
 
 
+@pytest.mark.parametrize("way", ["paste", "drop"])
+def test_page__photo_by_paste_and_drop(page: Any, way: str) -> None:
+    send = """([bytes, way]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], "look.jpg", { type: "image/jpeg" }));
+        const options = { bubbles: true, cancelable: true };
+        document.body.dispatchEvent(way === "paste"
+            ? new ClipboardEvent("paste", { ...options, clipboardData: data })
+            : new DragEvent("drop", { ...options, dataTransfer: data }));
+    }"""
+    page.evaluate(send, [list(photo_of(3, 7, 11)), way])
+    page.wait_for_selector(".shelf")
+    assert ids(page, ".shelf >> nth=0")[0] == "kream-3"
+
+
 def test_page__found_box_is_adjusted_by_grip_and_by_keyboard(page: Any) -> None:
-    _upload(page, photo_of(3, 7, 11))
+    upload(page, photo_of(3, 7, 11))
     page.wait_for_selector(".shelf")
     page.click(".box[data-category=top]")
     page.wait_for_selector(".chosen .grip")
@@ -189,7 +163,7 @@ def test_page__found_box_is_adjusted_by_grip_and_by_keyboard(page: Any) -> None:
     assert page.evaluate("document.activeElement.classList.contains('hand')")
     page.keyboard.press("Enter")
     page.wait_for_selector(".chip[data-category=top][aria-pressed=true]")
-    assert _ids(page)[0] == "kream-3"
+    assert ids(page)[0] == "kream-3"
 
 
 def test_page__copies_are_folded_and_shown_on_demand(browser: Any, tmp_path: Path) -> None:
@@ -197,26 +171,63 @@ def test_page__copies_are_folded_and_shown_on_demand(browser: Any, tmp_path: Pat
     rows += [{**rows[3], "product_id": f"copy{number}"} for number in range(2)]
     build_index(write_embeddings(tmp_path / "embeddings", rows), tmp_path / "index", BlockEncoder.version)
     service = SearchService(FixedDetector(), BlockEncoder(), Index.open(tmp_path / "index"))
-    with serving(create_app(service)) as address, _visiting(browser, address) as page:
-        _upload(page, photo_of(3, 7, 11))
+    with serving(create_app(service)) as address, visiting(browser, address) as page:
+        upload(page, photo_of(3, 7, 11))
         page.click(".box[data-category=top]")
         page.wait_for_selector(".grid .copies")
         assert page.inner_text(".copies") == "2 more alike"
-        assert len(_ids(page)) == 20
+        assert len(ids(page)) == 20
         page.click(".copies")
-        assert sorted(_ids(page)[:3]) == ["kream-3", "kream-copy0", "kream-copy1"]
+        assert sorted(ids(page)[:3]) == ["kream-3", "kream-copy0", "kream-copy1"]
         assert page.get_attribute(".copies", "aria-expanded") == "true"
         page.click(".copies")
-        assert len(_ids(page)) == 20
+        assert len(ids(page)) == 20
 
 
-def _violations(page: Any) -> list[str]:
-    """What axe-core finds wrong by WCAG 2.2 AA and by its own best practices."""
-    from axe_playwright_python.sync_playwright import Axe
+def test_page__index_swapped_under_load(browser: Any, tmp_path: Path) -> None:
+    """Everything costs the same in one version: whoever sees two prices at once has seen two versions."""
+    store = FolderStore(tmp_path / "index")
 
-    page.wait_for_timeout(350)  # colours fade in
-    found = Axe().run(page).response["violations"]
-    return [f"{item['id']}: {node['html'][:120]}" for item in found for node in item["nodes"]]
+    def publish(price: int) -> None:
+        rows = [{**row, "price": price} for row in product_rows(4)]
+        store.build(write_embeddings(tmp_path / str(price), rows, str(price)), BlockEncoder.version)
+
+    publish(1000)
+    done = Event()
+
+    def swap() -> int:
+        price = 1000
+        while not done.is_set():
+            publish(price := price + 1000)
+        return price
+
+    def ask(address: str) -> set[int]:
+        seen = set()
+        while not done.is_set():
+            answer = httpx.post(f"{address}/api/search", files={"photo": photo_of(3, 2, 1)}, timeout=30).json()
+            (price,) = {hit["price"] for garment in answer["garments"] for hit in garment["hits"]}
+            seen.add(price)
+        return seen
+
+    app = create_app(SearchService(FixedDetector(), BlockEncoder(), store.open(), store))
+    with serving(app) as address, visiting(browser, address) as page, ThreadPoolExecutor(3) as pool:
+        swaps, *clients = [pool.submit(swap), pool.submit(ask, address), pool.submit(ask, address)]
+        try:
+            shown = [_prices(page) for _ in range(5)]
+        finally:
+            done.set()
+        last, seen = swaps.result(), [client.result() for client in clients]
+        assert {len(prices) for prices in shown} == {1}
+        assert len(set.union(*seen, *shown)) > 1
+        assert _prices(page) == {last}
+
+
+def _prices(page: Any) -> set[int]:
+    """Every price that the page shows after another search."""
+    with page.expect_response("**/api/search"):
+        upload(page, photo_of(3, 2, 1))
+    page.wait_for_selector("#results[aria-busy=false] .shelf")
+    return {int(re.sub(r"\D", "", text)) for text in page.locator("#results .price").all_inner_texts()}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -224,70 +235,18 @@ def test_page__axe_finds_nothing(page: Any, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     page.reload()
     page.wait_for_selector("#example-list img")
-    found = _violations(page)
-    _upload(page, photo_of(3, 7, 11))
+    found = violations(page)
+    upload(page, photo_of(3, 7, 11))
     page.wait_for_selector(".shelf")
-    found += _violations(page)
+    found += violations(page)
     page.click(".box[data-category=shoes]")
     page.wait_for_selector(".chips")
     page.click(".filters summary")
-    found += _violations(page)
+    found += violations(page)
     page.click(".card .more >> nth=0")
     page.wait_for_selector(".subject")
-    found += _violations(page)
-    _upload(page, b"no picture", "fake.jpg")
+    found += violations(page)
+    upload(page, b"no picture", "fake.jpg")
     page.wait_for_selector(".failure")
-    found += _violations(page)
+    found += violations(page)
     assert not found, "\n".join(found)
-
-
-def test_review__by_keyboard(browser: Any, service: SearchService, tmp_path: Path) -> None:
-    data = make_data(tmp_path / "data", [1, 2, 3, 4])
-    verdicts = data / "review" / "verdicts"
-    app = create_app(service, review=(ReviewQueue(data), TOKEN))
-    with serving(app) as address, _visiting(browser, f"{address}/review") as page:
-        page.keyboard.type("ann")
-        page.keyboard.press("Tab")
-        page.keyboard.type(TOKEN)
-        found = _violations(page)
-        page.keyboard.press("Enter")
-        shown = []
-        for key in ("r", "2", "s"):
-            page.wait_for_selector("#pair[aria-busy=false]:not([hidden])")
-            shown.append(page.get_attribute("#pair", "data-pair"))
-            found += _violations(page) if key == "r" else []
-            page.keyboard.press(key)
-            _expect(page, "#done").to_have_js_property("value", len(shown))
-        _expect(page, "#pair").not_to_have_attribute("data-pair", shown[-1])
-        page.keyboard.press("z")
-        _expect(page, "#pair").to_have_attribute("data-pair", shown[-1])
-        for key in ("a", "a"):
-            page.wait_for_selector("#pair[aria-busy=false]:not([hidden])")
-            page.keyboard.press(key)
-            page.wait_for_timeout(200)
-        page.wait_for_selector("#message:not([hidden])")
-        assert page.inner_text("#message-title") == "Nothing left to look at"
-        assert page.inner_text("#counts") == "4 of 4 looked at, 1 rejected"
-        assert found + _violations(page) == []
-    said = [(verdict.reviewer, verdict.decision, verdict.category) for verdict in read_verdicts(verdicts)]
-    assert said == [
-        ("ann", "reject", None),
-        ("ann", "accept", "bottom"),
-        ("ann", "unsure", None),
-        ("ann", "withdraw", None),
-        ("ann", "accept", None),
-        ("ann", "accept", None),
-    ]
-
-
-def test_review__wrong_token(browser: Any, service: SearchService, tmp_path: Path) -> None:
-    app = create_app(service, review=(ReviewQueue(tmp_path), TOKEN))
-    with serving(app) as address:
-        page = browser.new_page(locale="ko-KR")
-        page.goto(f"{address}/review")
-        page.fill("#reviewer", "ann")
-        page.fill("#token", "guess")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#wrong:not([hidden])")
-        assert page.inner_text("#wrong") == "토큰이 맞지 않습니다."
-        page.close()

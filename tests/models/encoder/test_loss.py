@@ -83,6 +83,12 @@ def test_pair_loss__learned_temperature_falls_when_pairs_fit():
     assert loss.log_temperature.grad > 0
 
 
+def test_pair_loss__rows_that_are_left_out_leave_the_gradient_of_the_temperature_finite():
+    loss = loss_of()
+    loss(at(0, 30, 60), at(10, 40, 70), torch.tensor([0, 0, 1])).backward()
+    assert loss.log_temperature.grad.isfinite()
+
+
 def test_pair_loss__temperature_is_bounded_and_may_be_fixed():
     vectors, labels = at(0, 90), torch.arange(2)
     loss = loss_of(temperature=1e-6, learn_temperature=False)

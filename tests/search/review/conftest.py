@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from curation.doubts import make_doubts
 from search.review import ReviewQueue
 from tests.curation.data_folder import make_data
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_data(tmp_path_factory.mktemp("review") / "data", [1, 2, 3, 4, 6, 7, 8, 9])
+    data = make_data(tmp_path_factory.mktemp("review") / "data", [1, 2, 3, 4, 6, 7, 8, 9])
+    make_doubts(data, data / "pair_dataset")
+    return data
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def queue(data: Path) -> ReviewQueue:
 
 
 def prepared(queue: ReviewQueue) -> ReviewQueue:
-    """Wait until the pairs are in order."""
+    """Wait until the pairs are there."""
     while not queue.ready():
         time.sleep(0.01)
     return queue

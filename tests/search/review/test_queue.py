@@ -1,10 +1,13 @@
 """Most doubtful first, each pair to one reviewer, and no verdict lost."""
 
+import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from curation.doubts import PLACE
 from curation.republish import republish
 from curation.review import Decision, VerdictLog, read_verdicts
 from search.errors import BadRequestError, NotFoundError
@@ -89,6 +92,22 @@ def test_queue__takes_up_the_next_version_and_verdicts_of_others(data: Path, que
         [type(said)(pair.anchor_sha256, pair.box, pair.positive_sha256, Decision.ACCEPT, "label-studio/1")]
     )
     assert queue.progress() == Progress(7, 1, 1, 0)
+
+
+def test_queue__rough_order_at_once_until_every_pair_was_looked_at(data: Path) -> None:
+    shutil.rmtree(data / PLACE)
+    queue = prepared(ReviewQueue(data))
+    rough = {pair.id: pair.noise for pair in queue.next("ann", 10)}
+    assert [round(noise, 3) for noise in rough.values()] == [0.2] * 8  # what the verifier left open
+    queue.say(first := next(iter(rough)), Decision.REJECT, "ann")
+    deadline = time.monotonic() + 30
+    while all(pair.noise == rough[pair.id] for pair in queue.next("ann", 10)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert queue.progress() == Progress(8, 1, 0, 1)
+    noise = [pair.noise for pair in queue.next("ann", 10)]
+    assert noise == sorted(noise, reverse=True)
+    assert {pair.id for pair in queue.next("ann", 10)} == rough.keys() - {first}
 
 
 def test_queue__no_dataset(tmp_path: Path) -> None:

@@ -1,0 +1,164 @@
+"""Where tables lie: a folder of this machine, or a URL of any file system that fsspec knows, such as `s3://bucket/shop`.
+
+A file appears whole or not at all. On this machine it is written beside its name and renamed. An object store cannot
+rename, but shows an object only when all of it has arrived: the file is written on this machine and then sent. Files
+are found by one listing of everything below a folder, never by asking for each. A directory of several files (a dataset
+version) is complete when its manifest is there, which is sent last.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import pyarrow.parquet as pq
+from fsspec.utils import tokenize
+from upath import UPath
+
+Place = Path | UPath
+
+MANIFEST: Final = "manifest.json"
+CACHE: Final = Path.home() / ".cache" / "fashion-pairs"
+_NOTE: Final = "tables.json"
+_ABANDONED: Final = 3600.0  # s: a file that is being written changes more often
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file of a listing."""
+
+    name: str  # below the root, `/`-separated, without suffix
+    path: Place
+    size: int  # bytes
+    stamp: str  # another one when the file is written again
+
+
+def place(at: str | os.PathLike[str]) -> Place:
+    """A folder by its path, or by a URL. Raises `ValueError` for a protocol that fsspec does not know."""
+    # Without a cache of listings: what others wrote since must not be missed.
+    return UPath(str(at), use_listings_cache=False) if "://" in str(at) else Path(at)
+
+
+def tables_of(data: Path) -> Place:
+    """Where the tables of a data folder lie: in the folder itself, unless a note in it names another place."""
+    note = data / _NOTE
+    return place(json.loads(note.read_text())["tables"]) if note.exists() else data
+
+
+def keep_tables_at(data: Path, at: str) -> None:
+    """Leave that note for all who know the data folder only. An empty place is the folder itself."""
+    note = data / _NOTE
+    if at:
+        with publishing(note) as temporary:
+            temporary.write_text(json.dumps({"tables": at}))
+    else:
+        note.unlink(missing_ok=True)
+
+
+def parquet_files(root: Place, prefix: str = "") -> list[Found]:
+    """All Parquet files below `root/prefix`, in order of their names; none when there is no such folder."""
+    if isinstance(root, Path):
+        return [found_at(root, path) for path in sorted((root / prefix).rglob("*.parquet"))]
+    files = files_at(root, prefix)
+    names = sorted((name for name in files if name.endswith(".parquet")), key=PurePosixPath)
+    return [replace(files[name], name=name.removesuffix(".parquet")) for name in names]
+
+
+def files_at(root: UPath, prefix: str = "") -> dict[str, Found]:
+    """All files below a URL, by their names with suffix, from one listing."""
+    folder = root / prefix if prefix else root
+    start = len(root.fs._strip_protocol(root.path)) + 1
+    found = {info["name"][start:]: info for info in root.fs.find(folder.path, detail=True).values()}
+    return {name: Found(name, root / name, info["size"], tokenize(info)) for name, info in found.items()}
+
+
+def found_at(root: Place, path: Place) -> Found:
+    """One file below a root. Raises `FileNotFoundError`."""
+    name = str(path).removeprefix(str(root)).lstrip("/").removesuffix(".parquet")
+    if isinstance(path, Path):
+        state = path.stat()
+        return Found(name, path, state.st_size, f"{state.st_mtime_ns}")
+    info = path.fs.info(path.path)
+    return Found(name, path, info["size"], tokenize(info))
+
+
+@contextmanager
+def publishing(path: Place) -> Iterator[Path]:
+    """Context manager: a file of this machine to write, which appears at `path` when the body ends well."""
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return
+    with tempfile.TemporaryDirectory(prefix="fashion-") as folder:
+        yield Path(folder) / path.name
+        path.fs.put_file(str(Path(folder) / path.name), path.path)
+
+
+def remove_abandoned(root: Place, prefix: str = "") -> None:
+    """Remove what writers that were killed left below `root/prefix`. An object store has no such files."""
+    for path in (root / prefix).rglob(".*.tmp") if isinstance(root, Path) else ():
+        if time.time() - path.stat().st_mtime > _ABANDONED:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_parquet(path: Place, size: int) -> Iterator[pq.ParquetFile]:
+    """Context manager: a Parquet file of known size, of which only what is asked for is read."""
+    with ExitStack() as stack:
+        if isinstance(path, Path):
+            source = path
+        else:
+            # Arrow asks for whole column chunks at once: a cache that reads on would fetch pictures nobody wants.
+            source = stack.enter_context(path.fs.open(path.path, "rb", size=size, cache_type="none"))
+        yield stack.enter_context(pq.ParquetFile(source, pre_buffer=not isinstance(path, Path)))
+
+
+def send(folder: Path, at: UPath) -> None:
+    """Make a directory at a URL equal to a complete one here; its manifest goes last, and nothing when it is there.
+
+    Shards of a dataset are named after their rows, so one that is there already is not sent again.
+    """
+    manifest = at / MANIFEST
+    if manifest.exists() and manifest.read_bytes() == (folder / MANIFEST).read_bytes():
+        return
+    there = files_at(at)
+    own = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(own, key=lambda name: (name == MANIFEST, name)):
+        known = there.get(name) if name.endswith(".parquet") else None
+        if known is None or known.size != own[name].stat().st_size:
+            with publishing(at / name) as temporary:
+                shutil.copyfile(own[name], temporary)
+    for name in there.keys() - own.keys():
+        there[name].path.unlink()
+
+
+def fetched(at: Place, cache: Path = CACHE) -> Path:
+    """A directory with a manifest as a folder of this machine: itself, or a copy of that manifest, kept in `cache`."""
+    if isinstance(at, Path):
+        return at
+    folder: Path = cache / tokenize(str(at), (at / MANIFEST).read_bytes())
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as temporary:
+            for name in files_at(at):
+                path = Path(temporary) / folder.name / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                at.fs.get_file((at / name).path, str(path))
+            try:
+                (Path(temporary) / folder.name).rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first
+                    raise
+    return folder

@@ -1,0 +1,64 @@
+"""What schedules and sensors decide, as plain functions on the data folder. They start nothing and know no Dagster."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from curation.takedown import RECORD
+from curation.versions import Versions
+
+
+def new_pairs(data: Path) -> int | None:
+    """Pairs of the dataset in use that the newest encoder was not trained on; None when there is no dataset yet.
+
+    A version that is no longer there cannot be compared with: then all pairs count as new.
+    """
+    versions = Versions(data / "pair_dataset")
+    if versions.current is None:
+        return None
+    request = data / "models" / "encoder_candidate.request.json"
+    learned = json.loads(request.read_text())["data"] if request.is_file() else None
+    manifests = [_manifest(versions.folder / name) for name in versions.names]
+    before = max((_rows(manifest) for manifest in manifests if manifest["fingerprint"] == learned), default=0)
+    return max(0, _rows(_manifest(versions.current)) - before)
+
+
+def why_no_training(data: Path, least: int) -> str | None:
+    """Why a weekly training would be in vain; None when there are enough new pairs."""
+    new = new_pairs(data)
+    if new is None:
+        return "there is no pair dataset yet: run the job everything once"
+    if new < least:
+        return f"{new} new pairs since the last training, {least} are wanted"
+    return None
+
+
+def state_of(data: Path) -> dict[str, str]:
+    """Digests of the reviewers' verdicts and of the take-downs: each changes when something is added."""
+    return {
+        "verdicts": _digest(sorted((data / "review" / "verdicts").glob("*"))),
+        "takedowns": _digest([data / RECORD]),
+    }
+
+
+def changed(cursor: str | None, now: dict[str, str]) -> list[str]:
+    """Which digests differ from those in a cursor; without one, those of what is there at all."""
+    before = json.loads(cursor) if cursor else {}
+    return [name for name, digest in now.items() if digest != before.get(name, _digest([]))]
+
+
+def _digest(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+def _manifest(version: Path) -> dict[str, Any]:
+    return dict(json.loads((version / "manifest.json").read_text()))
+
+
+def _rows(manifest: dict[str, Any]) -> int:
+    return int(sum(manifest["rows"].values()))

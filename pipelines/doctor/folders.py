@@ -1,0 +1,102 @@
+"""Probes of folders: data, whose world it holds, free disk, annotated sets, Dagster's home."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from assets.world import claimed_world
+from pipelines.doctor.finding import Finding, Patient
+from pipelines.environments import PREFIX
+
+_GIB: Final = 1024**3
+_DISK_GIB: Final = {"sandbox": 2, "full": 500}
+"""The demo leaves 0.3 GiB; at full size see `docs/SCALE.md`."""
+_ANNOTATED: Final = ("modanet", "fashionpedia", "deepfashion2", "k_fashion", "street", "coco")
+_PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def _remote(patient: Patient) -> bool:
+    return "://" in patient.environment.get(f"{PREFIX}DATA", "")
+
+
+def data_folder(patient: Patient) -> list[Finding]:
+    """The data folder can be written to, or made."""
+    if _remote(patient):
+        return [Finding("data", "ok", "on remote storage, see below")]
+    data = patient.settings.data.resolve()
+    at = _nearest(data)
+    if not at.is_dir():
+        return [Finding("data", "fail", f"{at} is a file", f"set {PREFIX}DATA to a folder")]
+    if not os.access(at, os.W_OK | os.X_OK):
+        return [Finding("data", "fail", f"{at} cannot be written to", f"chown it, or set {PREFIX}DATA to another")]
+    return [Finding("data", "ok", str(data) if at == data else f"{data}, will be made")]
+
+
+def world(patient: Patient) -> list[Finding]:
+    """The data folder holds the world that the settings name, or none yet."""
+    if _remote(patient):
+        return []
+    owner = claimed_world(patient.settings.data)
+    if owner in (None, patient.settings.world):
+        return [Finding("world", "ok", owner or f"none yet; it will be {patient.settings.world!r}")]
+    told = f"{patient.settings.data} holds {owner!r}, not {patient.settings.world!r}"
+    return [Finding("world", "fail", told, f"set {PREFIX}DATA to another folder, or settings to that world")]
+
+
+def disk(patient: Patient) -> list[Finding]:
+    """There is room for what the profile writes."""
+    if _remote(patient):
+        return []
+    needed = _DISK_GIB[patient.settings.profile]
+    free = shutil.disk_usage(_nearest(patient.settings.data.resolve())).free / _GIB
+    told = f"{free:.0f} GiB free; {patient.settings.profile} fills about {needed} from nothing"
+    remedy = f"free some, or set {PREFIX}DATA to a larger disk" if free < needed else ""
+    return [Finding("disk", "warn" if free < needed else "ok", told, remedy)]
+
+
+def annotations(patient: Patient) -> list[Finding]:
+    """The detector has something to learn from, and each folder that is set has annotations and pictures."""
+    folders = {name: path for name in _ANNOTATED if (path := getattr(patient.settings, name)) is not None}
+    if not folders and patient.full:
+        remedy = f"download ModaNet or Fashionpedia and set {PREFIX}MODANET or {PREFIX}FASHIONPEDIA to its folder"
+        return [Finding("annotations", "fail", "no annotated set: the detector has nothing to learn from", remedy)]
+    if not folders:
+        return [Finding("annotations", "ok", "drawn by the sandbox")]
+    return [_annotated(name, folder) for name, folder in folders.items()]
+
+
+def _annotated(name: str, folder: Path) -> Finding:
+    suffixes = {path.suffix.lower() for path in _files(folder)}
+    missing = [
+        what
+        for what, there in (("JSON", ".json" in suffixes), ("pictures", bool(suffixes & set(_PICTURES))))
+        if not there
+    ]
+    if missing:
+        told = f"{name}: no {' and no '.join(missing)} in {folder}"
+        return Finding("annotations", "fail", told, "docs/SETTINGS.md says what the folder holds")
+    return Finding("annotations", "ok", f"{name}: {folder}")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [Path(name) for _, _, names in os.walk(folder) for name in names]
+
+
+def dagster_home(patient: Patient) -> list[Finding]:
+    """Runs, logs and schedules have a place that outlives a command."""
+    home = patient.environment.get("DAGSTER_HOME", "")
+    if not home:
+        told = "DAGSTER_HOME is not set: plain `dagster` commands forget their runs"
+        return [Finding("dagster_home", "warn", told, "export DAGSTER_HOME=$PWD/.dagster, as make does")]
+    if not Path(home).is_absolute() or not Path(home).is_dir():
+        return [Finding("dagster_home", "fail", f"{home}: no such folder, by its full path", f"mkdir -p {home}")]
+    if not (Path(home) / "dagster.yaml").is_file():
+        told = f"{home} has no dagster.yaml: telemetry is on, pools and retention are not set"
+        return [Finding("dagster_home", "warn", told, f"ln -s $PWD/dagster.yaml {home}/")]
+    return [Finding("dagster_home", "ok", home)]
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return path if path.exists() else _nearest(path.parent)

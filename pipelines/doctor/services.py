@@ -1,0 +1,114 @@
+"""Probes of what listens, here and elsewhere: ports, Dagster's daemon, addresses that settings name, remote storage."""
+
+import json
+import re
+import socket
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any, Final
+
+from pipelines.doctor.finding import Finding, Patient
+from pipelines.environments import PREFIX, Settings, masked, variable
+
+_PATIENCE: Final = 3.0  # s
+_STALE: Final = 300.0  # s without a sign of life; daemons give one every 30
+_ADDRESS: Final = re.compile(r"^(?:[a-z][\w+]*://)?(?:[^/@\s]*@)?\[?([\w.:-]+?)\]?:(\d{2,5})(?:/\S*)?$")
+_SERVED: Final = {3000: "the Dagster UI (make dev)", 8700: "the search page (make serve)"}
+
+
+def ports(patient: Patient) -> list[Finding]:
+    """The ports of the sandbox, the UI and the search page are free, or held by themselves."""
+    sandbox = patient.settings.sandbox_port
+    findings = [] if patient.full else [_sandbox_port(port) for port in (sandbox, sandbox + 1)]
+    for port, what in _SERVED.items():
+        busy = _listens("127.0.0.1", port)
+        told = f"{port}, of {what}, is {'in use: it runs already, or another program has it' if busy else 'free'}"
+        findings.append(Finding("ports", "warn" if busy else "ok", told))
+    return findings
+
+
+def _sandbox_port(port: int) -> Finding:
+    if not _listens("127.0.0.1", port):
+        return Finding("ports", "ok", f"{port}, of the sandbox, is free")
+    about = _sandbox(port)
+    if about is None:
+        told = f"{port}, of the sandbox, is in use by another program"
+        return Finding("ports", "fail", told, f"stop it, or set {PREFIX}SANDBOX_PORT")
+    return Finding("ports", "ok", f"{port} serves a sandbox: {about}")
+
+
+def _sandbox(port: int) -> dict[str, Any] | None:
+    """What the sandbox on a port says of itself; None when something else answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/__sandbox", timeout=_PATIENCE) as response:
+            return dict(json.load(response))
+    except (OSError, ValueError):
+        return None
+
+
+def daemon(patient: Patient) -> list[Finding]:
+    """Dagster's daemon gave a sign of life: without it, schedules and sensors do nothing."""
+    home = patient.environment.get("DAGSTER_HOME", "")
+    if not home or not (Path(home) / "dagster.yaml").is_file():
+        return []
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(home) as instance:
+        beats = instance.get_daemon_heartbeats()
+    start = "make dev, or `dagster-daemon run` as a service"
+    if not beats:
+        return [Finding("daemon", "warn", "never ran here: schedules and sensors do nothing", start)]
+    stale = time.time() - max(beat.timestamp for beat in beats.values())
+    if stale > _STALE:
+        return [Finding("daemon", "warn", f"no sign of life for {stale / 60:.0f} minutes", start)]
+    errors = [error.message.strip() for beat in beats.values() for error in beat.errors or []]
+    if errors:
+        return [Finding("daemon", "fail", f"reports {errors[0]}", "see its log")]
+    return [Finding("daemon", "ok", f"alive {stale:.0f} s ago")]
+
+
+def addresses(patient: Patient) -> list[Finding]:
+    """Every `host:port` that a setting names answers, such as Milvus or a cluster's head."""
+    findings = []
+    for name in Settings.model_fields:
+        value = str(getattr(patient.settings, name) or "")
+        if (match := _ADDRESS.match(value)) is None:
+            continue
+        there = _listens(match[1], int(match[2]))
+        told = f"{variable(name)}={masked(name, value)} {'answers' if there else 'does not answer'}"
+        findings.append(
+            Finding("addresses", "ok" if there else "fail", told, "" if there else "start it, or open the way to it")
+        )
+    return findings
+
+
+def storage(patient: Patient) -> list[Finding]:
+    """Remote storage that holds the data can be written, read and deleted from."""
+    url = patient.environment.get(f"{PREFIX}DATA", "")
+    if "://" not in url:
+        return []
+    try:
+        import fsspec
+
+        files, root = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        protocol = url.partition("://")[0]
+        remedy = f"pip install the fsspec driver of {protocol}, such as s3fs for s3"
+        return [Finding("storage", "fail", f"{masked('data', url)}: {error}", remedy)]
+    trial = f"{root.rstrip('/')}/.doctor-{uuid.uuid4().hex}"
+    files.pipe_file(trial, b"trial")
+    same = files.cat_file(trial) == b"trial"
+    files.rm_file(trial)
+    told = f"{masked('data', url)} {'can be written to' if same else 'gives back other bytes than were written'}"
+    return [Finding("storage", "ok" if same else "fail", told)]
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=_PATIENCE):
+            return True
+    except OSError:
+        return False

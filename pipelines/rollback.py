@@ -1,0 +1,81 @@
+"""Job `rollback`: return to the version used before, of a model, the dataset or the index, by one click."""
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import dagster as dg
+from pydantic import Field
+
+from assets.io_manager import adopt
+from assets.resources import DataFolder, ProductIndexes
+from curation.errors import CurationError
+from curation.versions import VersionError, Versions
+from models.promotion import ModelVersions
+
+Kind = Literal["encoder", "dataset", "index"]
+_NEXT: dict[Kind, str] = {
+    "encoder": "materialize catalog_embeddings and search_index: an index answers only its own encoder",
+    "dataset": "the next pair_dataset run makes a version of its own; pin this one to keep it",
+    "index": "a running search service takes it up by itself",
+}
+
+
+def return_to_version_before(data: Path, kind: Kind, reason: str, index: Any) -> str:
+    """Switch back, and let the asset hand on what is in use now; the version's name.
+
+    Args:
+        data: the data folder.
+        kind: of what.
+        reason: kept in the ledger of a model.
+        index: an `IndexStore`, made by a call, since its libraries are heavy.
+
+    Raises:
+        VersionError: there is no earlier version, or no reason is given.
+        search.errors.IndexMissingError: likewise, of the index.
+    """
+    if not reason.strip():
+        raise VersionError("reason: must say why, got nothing")
+    if kind == "index":
+        return str(index().rollback())
+    if kind == "encoder":
+        models = ModelVersions(data / "models" / "encoder")
+        name = models.rollback(reason)
+        adopt(data, "encoder", models.folder / name)
+        return name
+    versions = Versions(data / "pair_dataset")
+    now = versions.current.name if versions.current else ""
+    earlier = [name for name in versions.names if name < now]
+    if not earlier:
+        raise VersionError(f"{versions.link}: no earlier version to return to")
+    versions.activate(earlier[-1])
+    adopt(data, "pair_dataset", versions.folder / earlier[-1])
+    return earlier[-1]
+
+
+class Rollback(dg.Config):
+    """What to return to its earlier version, and why."""
+
+    kind: str = Field(description=f"one of {', '.join(get_args(Kind))}")
+    reason: str = Field(description="why; kept in the ledger beside the model")
+
+
+@dg.op(description="Switches to the version before. Reports its name and what to do next.")
+def switch_back(context: dg.OpExecutionContext, config: Rollback, data: DataFolder, indexes: ProductIndexes) -> None:
+    """Switch, or fail and say why."""
+    kind = next((kind for kind in get_args(Kind) if kind == config.kind), None)
+    if kind is None:
+        raise dg.Failure(f"kind: must be one of {', '.join(get_args(Kind))}, got {config.kind!r}")
+    try:
+        name = return_to_version_before(data.path, kind, config.reason, lambda: indexes.store(data))
+    except CurationError as error:
+        raise dg.Failure(str(error)) from error
+    context.add_output_metadata({"kind": kind, "in_use": name, "reason": config.reason, "next": _NEXT[kind]})
+
+
+@dg.job(
+    description="Return to the version used before, of the encoder, the dataset or the index.",
+    executor_def=dg.in_process_executor,
+)
+def rollback() -> None:
+    """One op."""
+    switch_back()

@@ -1,0 +1,62 @@
+"""Sensors: verdicts and take-downs, failed runs, and the cheap middle stages. All start stopped."""
+
+import json
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.resources import DataFolder
+from pipelines.decisions import changed, state_of
+from pipelines.jobs import after_takedown, republish
+from pipelines.webhook import failure_body, send
+
+_JOB_AFTER = {"takedowns": "after_takedown", "verdicts": "republish"}
+
+
+@dg.sensor(
+    jobs=[republish, after_takedown],
+    minimum_interval_seconds=600,
+    description="Every ten minutes: new verdicts publish a dataset version, take-downs make anew what held it.",
+)
+def verdicts_and_takedowns(context: dg.SensorEvaluationContext, data: DataFolder) -> dg.SensorResult | dg.SkipReason:
+    """Ask for what depends on what people said since the last tick."""
+    now = state_of(data.path)
+    names = changed(context.cursor, now)
+    if not names:
+        return dg.SkipReason("no new verdict and no new take-down")
+    if "takedowns" in names:
+        names = ["takedowns"]  # publishes the dataset too
+    requests = [dg.RunRequest(run_key=f"{name}:{now[name]}", job_name=_JOB_AFTER[name]) for name in names]
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps(now))
+
+
+def failures(webhook: str) -> dg.SensorDefinition:
+    """The sensor that tells a webhook of failed runs."""
+
+    @dg.run_failure_sensor(
+        name="failures",
+        description="Tells the webhook in FASHION_WEBHOOK that a run failed: job, run and steps, no message.",
+    )
+    def sensor(context: dg.RunFailureSensorContext) -> Iterator[dg.SkipReason]:
+        if not webhook:
+            yield dg.SkipReason("FASHION_WEBHOOK is not set")
+            return
+        steps = sorted({event.step_key for event in context.get_step_failure_events() if event.step_key})
+        run = context.dagster_run
+        if problem := send(webhook, failure_body(run.job_name, run.run_id, steps)):
+            context.log.warning(f"the webhook was not told of run {run.run_id}: {problem}")
+
+    return sensor
+
+
+middle_stages = dg.AutomationConditionSensorDefinition(
+    "middle_stages",
+    target=dg.AssetSelection.all(),
+    description="Makes hashes, crops, categories, matches and the dataset when what they are made from has changed. "
+    "It trains nothing.",
+)
+
+
+def sensors(webhook: str) -> list[dg.SensorDefinition]:
+    """All of them."""
+    return [verdicts_and_takedowns, failures(webhook), middle_stages]

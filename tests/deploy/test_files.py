@@ -1,0 +1,163 @@
+"""The deployment's files agree with the code and with each other; nothing needs to be started for that."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.environments import OTHERS, Settings, variable
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+MANIFESTS = [
+    document
+    for path in sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    for document in yaml.safe_load_all(path.read_text())
+]
+WORKLOADS = [document for document in MANIFESTS if document["kind"] in {"Deployment", "StatefulSet"}]
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+
+
+def settings(names: set[str]) -> set[str]:
+    return {name for name in names if name.startswith("FASHION_")}
+
+
+def test_environment__names_only_settings_that_there_are() -> None:
+    texts = [path.read_text() for path in [*DEPLOY.rglob("*.yaml"), DEPLOY / ".env.example", DEPLOY / "Dockerfile"]]
+    texts += [path.read_text() for path in (ROOT / ".github").rglob("*.yml")]
+    named = {name for text in texts for name in re.findall(r"\bFASHION_[A-Z_]+", text)}
+    assert named
+    assert named - {variable(name) for name in Settings.model_fields} - set(OTHERS) == set()
+
+
+def test_dagster_yaml__differs_from_the_local_one_by_its_storage_only() -> None:
+    shared, local = (yaml.safe_load((folder / "dagster.yaml").read_text()) for folder in (DEPLOY, ROOT))
+    assert list(shared.pop("storage")) == ["postgres"]
+    assert shared == local
+
+
+def test_dagster_yaml__every_variable_is_given() -> None:
+    wanted = set(re.findall(r"env: (\w+)", (DEPLOY / "dagster.yaml").read_text()))
+    wanted |= set(re.findall(r"env: (\w+)", (DEPLOY / "workspace.yaml").read_text()))
+    for name in ("code", "daemon", "webserver", "operator"):
+        assert wanted <= set(SERVICES[name]["environment"]), name
+    generated = next(document for document in MANIFESTS if document["kind"] == "Kustomization")
+    given = {line.partition("=")[0] for line in generated["configMapGenerator"][0]["literals"]}
+    assert wanted == {name for name in given if name.startswith("DAGSTER_")} | {"DAGSTER_POSTGRES_PASSWORD"}
+
+
+def test_compose__only_the_proxy_is_reachable() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
+    assert COMPOSE["networks"]["inside"]["internal"]
+    assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {"code", "proxy"}
+
+
+def test_compose__every_reference_is_there() -> None:
+    targets = set(re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.MULTILINE))
+    for service in SERVICES.values():
+        assert set(service.get("depends_on", [])) <= set(SERVICES)
+        assert service.get("build", {}).get("target", "search") in targets
+        volumes = [line.partition(":")[0] for line in service.get("volumes", [])]
+        assert {name for name in volumes if not name.startswith(".")} <= set(COMPOSE["volumes"])
+    upstreams = {value for name, value in SERVICES["proxy"]["environment"].items() if name.endswith("_UPSTREAM")}
+    assert {value.partition(":")[0] for value in upstreams} == {"search", "webserver", "operator"}
+    assert (DEPLOY / "seccomp-chromium.json").is_file()
+
+
+def test_compose__every_service_is_hardened_and_watched() -> None:
+    for name, service in SERVICES.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert service["healthcheck"]["test"], name
+        assert service["mem_limit"], name
+
+
+def test_webservers__the_shown_one_is_read_only() -> None:
+    assert "--read-only" in SERVICES["webserver"]["command"]
+    assert "--read-only" not in SERVICES["operator"]["command"]
+    commands = {
+        work["metadata"]["name"]: container(work)["command"] for work in WORKLOADS if "command" in container(work)
+    }
+    assert "--read-only" in commands["webserver"]
+    ingress = next(document for document in MANIFESTS if document["kind"] == "Ingress")
+    shown = [path["backend"]["service"]["name"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
+    assert shown == ["search", "webserver"]
+    assert "nginx.ingress.kubernetes.io/auth-url" in ingress["metadata"]["annotations"]
+
+
+def container(workload: dict[str, Any]) -> dict[str, Any]:
+    return workload["spec"]["template"]["spec"]["containers"][0]
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload["metadata"]["name"])
+def test_kubernetes__every_pod_is_confined(workload: dict[str, Any]) -> None:
+    pod, inside = workload["spec"]["template"]["spec"], container(workload)
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"]["type"] in {"RuntimeDefault", "Localhost"}
+    assert not pod["automountServiceAccountToken"]
+    assert inside["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not inside["securityContext"]["allowPrivilegeEscalation"]
+    assert inside["resources"]["limits"]["memory"]
+    assert inside["resources"]["requests"]["cpu"]
+    assert inside["readinessProbe"]
+    assert inside["livenessProbe"]
+
+
+def test_kubernetes__every_reference_is_there() -> None:
+    names = {(document["kind"], document["metadata"]["name"]) for document in MANIFESTS if "metadata" in document}
+    for work in WORKLOADS:
+        pod = work["spec"]["template"]["spec"]
+        mounted = {mount["name"] for mount in container(work)["volumeMounts"]}
+        own = {claim["metadata"]["name"] for claim in work["spec"].get("volumeClaimTemplates", [])}
+        assert mounted == {volume["name"] for volume in pod["volumes"]} | own
+        for volume in pod["volumes"]:
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
+    services = {name for kind, name in names if kind == "Service"}
+    assert services <= {work["metadata"]["name"] for work in WORKLOADS}
+
+
+def test_kubernetes__no_secret_is_written_down() -> None:
+    assert not [document for document in MANIFESTS if document["kind"] == "Secret"]
+    policy = next(document for document in MANIFESTS if document["kind"] == "NetworkPolicy")
+    assert policy["spec"]["podSelector"] == {}
+
+
+def test_dockerfile__images_run_as_nobody_and_are_watched() -> None:
+    for target in ("search", "dagster"):
+        stage = DOCKERFILE.split(f"FROM runtime AS {target}\n")[1].split("\nFROM ")[0]
+        assert "USER 10001:10001" in stage
+        assert "HEALTHCHECK" in stage
+
+
+def test_dockerfile__installs_extras_that_there_are() -> None:
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {name for line in re.findall(r"pip install '\.\[([^\]]+)\]'", DOCKERFILE) for name in line.split(",")}
+    assert named
+    assert named <= set(extras)
+
+
+def test_dockerignore__lets_in_what_is_copied() -> None:
+    let_in = set(re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    copied = {
+        source
+        for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+        for source in line.split()[:-1]
+    }
+    assert copied == let_in
+
+
+def test_workflow__actions_are_pinned_and_permissions_least() -> None:
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        text = path.read_text()
+        workflow = yaml.safe_load(text)
+        assert workflow["permissions"] == {}
+        assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", used) for used in re.findall(r"uses: (\S+)", text))
+        assert all(job["permissions"] == {"contents": "read"} for job in workflow["jobs"].values())
+        assert all(job["timeout-minutes"] for job in workflow["jobs"].values())

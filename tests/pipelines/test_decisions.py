@@ -1,0 +1,105 @@
+"""What schedules and sensors decide, on data folders that hold nothing but what is asked about."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.resources import DataFolder
+from curation.tables import write_json
+from curation.versions import Versions
+from pipelines.decisions import changed, new_pairs, state_of, why_no_training
+from pipelines.schedules import NIGHTLY, weekly_retraining
+from pipelines.sensors import verdicts_and_takedowns
+
+
+def _dataset(data: Path, pairs: int, fingerprint: str) -> None:
+    with Versions(data / "pair_dataset").stage() as (name, folder):
+        rows = {"train": pairs - 2, "validation": 1, "test": 1}
+        write_json(folder / "manifest.json", {"version": name, "rows": rows, "fingerprint": fingerprint})
+
+
+def _trained_on(data: Path, fingerprint: str) -> None:
+    write_json(data / "models" / "encoder_candidate.request.json", {"config": {}, "data": fingerprint})
+
+
+def test_new_pairs__since_the_last_training(tmp_path: Path) -> None:
+    assert new_pairs(tmp_path) is None
+    _dataset(tmp_path, 700, "a")
+    assert new_pairs(tmp_path) == 700
+    _trained_on(tmp_path, "a")
+    assert new_pairs(tmp_path) == 0
+    _dataset(tmp_path, 950, "b")
+    assert new_pairs(tmp_path) == 250
+    _dataset(tmp_path, 600, "c")  # after a take-down
+    assert new_pairs(tmp_path) == 0
+
+
+def test_why_no_training__says_how_many_are_missing(tmp_path: Path) -> None:
+    assert "no pair dataset yet" in str(why_no_training(tmp_path, 100))
+    _dataset(tmp_path, 700, "a")
+    _trained_on(tmp_path, "a")
+    assert why_no_training(tmp_path, 100) == "0 new pairs since the last training, 100 are wanted"
+    _dataset(tmp_path, 800, "b")
+    assert why_no_training(tmp_path, 100) is None
+
+
+def test_weekly_retraining__skips_with_the_reason_or_runs(tmp_path: Path) -> None:
+    def tick() -> Any:
+        return weekly_retraining(dg.build_schedule_context(resources={"data": DataFolder(root=str(tmp_path))}))
+
+    _dataset(tmp_path, 700, "a")
+    assert isinstance(tick(), dg.RunRequest)
+    _trained_on(tmp_path, "a")
+    assert tick().skip_message == "0 new pairs since the last training, 500 are wanted"
+
+
+def test_nightly__configuration_is_what_the_assets_take() -> None:
+    from pipelines.definitions import build
+    from pipelines.environments import Settings
+
+    definitions = build(Settings())
+    for schedule in NIGHTLY:
+        job = definitions.resolve_job_def(schedule.job_name)
+        request = schedule.evaluate_tick(dg.build_schedule_context()).run_requests[0]
+        assert dg.validate_run_config(job, request.run_config)
+
+
+def _say(data: Path, file: str, line: str) -> None:
+    path = data / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as out:
+        out.write(line + "\n")
+
+
+def test_changed__names_what_was_added(tmp_path: Path) -> None:
+    empty = state_of(tmp_path)
+    assert changed(None, empty) == []
+    _say(tmp_path, "review/verdicts/a.jsonl", "{}")
+    assert changed(None, state_of(tmp_path)) == changed(json.dumps(empty), state_of(tmp_path)) == ["verdicts"]
+    _say(tmp_path, "takedowns.jsonl", "{}")
+    assert changed(json.dumps(empty), state_of(tmp_path)) == ["verdicts", "takedowns"]
+
+
+@pytest.mark.parametrize(
+    ("files", "job"),
+    [
+        (["review/verdicts/a.jsonl"], "republish"),
+        (["takedowns.jsonl"], "after_takedown"),
+        (["takedowns.jsonl", "review/verdicts/a.jsonl"], "after_takedown"),
+    ],
+)
+def test_verdicts_and_takedowns__asks_once(tmp_path: Path, files: list[str], job: str) -> None:
+    def tick(cursor: str | None) -> Any:
+        context = dg.build_sensor_context(cursor=cursor, resources={"data": DataFolder(root=str(tmp_path))})
+        return verdicts_and_takedowns(context)
+
+    for file in files:
+        _say(tmp_path, file, "{}")
+    asked = tick(None)
+    assert [request.job_name for request in asked.run_requests] == [job]
+    assert isinstance(tick(asked.cursor), dg.SkipReason)
+    _say(tmp_path, files[0], "{}")
+    assert tick(asked.cursor).run_requests[0].run_key != asked.run_requests[0].run_key

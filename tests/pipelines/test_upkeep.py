@@ -1,0 +1,98 @@
+"""Old runs and versions go; what is in use, and what the UI shows of an asset, stays."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.io_manager import adopt
+from assets.resources import DataFolder, ProductIndexes
+from curation.versions import VersionError, Versions
+from models.promotion import ModelVersions, Verdict
+from pipelines.rollback import return_to_version_before, rollback
+from pipelines.upkeep import disk_usage, expire_versions, purge_runs, upkeep
+from tests.models.test_checkpoint import save
+
+
+@dg.asset
+def thing() -> int:
+    """An asset."""
+    return 1
+
+
+def test_purge_runs__keeps_the_latest_materialization(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        runs = [dg.materialize([thing], instance=instance).run_id for _ in range(3)]
+        assert purge_runs(instance, datetime.now(UTC) - timedelta(days=1)) == []
+        gone = purge_runs(instance, datetime.now(UTC) + timedelta(days=1))
+        assert sorted(gone) == sorted(runs[:2])
+        event = instance.get_latest_materialization_event(dg.AssetKey("thing"))
+        assert event is not None
+        assert event.run_id == runs[2]
+        assert instance.get_run_by_id(runs[0]) is None
+
+
+def _datasets(data: Path, count: int) -> Versions:
+    versions = Versions(data / "pair_dataset")
+    for _ in range(count):
+        with versions.stage() as (_, folder):
+            (folder / "rows").write_text("x")
+    return versions
+
+
+def _encoders(data: Path, count: int) -> ModelVersions:
+    models = ModelVersions(data / "models" / "encoder")
+    for number in range(count):
+        save(data / "candidate", b"%d" % number)
+        models.decide(models.add(data / "candidate"), Verdict(True, "good"))
+    return models
+
+
+def test_expire_versions__spares_pinned_used_and_earlier(tmp_path: Path) -> None:
+    versions, models = _datasets(tmp_path, 5), _encoders(tmp_path, 4)
+    versions.pin("0001")
+    versions.activate("0002")
+    models.rollback("worse")  # 0003 is used, 0004 is what a second roll-back returns to
+    gone = expire_versions(tmp_path, 1, 1)
+    assert gone == {"pair_dataset": ["0003", "0004"], "encoder": ["0001", "0002"]}
+    assert versions.names == ["0001", "0002", "0005"]
+    assert models.names == ["0003", "0004"]
+
+
+def test_disk_usage__shared_files_count_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a" / "big").write_bytes(bytes(2**20))
+    before = disk_usage(tmp_path)
+    (tmp_path / "b" / "same").hardlink_to(tmp_path / "a" / "big")
+    assert disk_usage(tmp_path) == before
+    assert before["a"] >= 2**20
+
+
+@pytest.mark.parametrize("kind", ["encoder", "dataset"])
+def test_rollback__switches_and_the_asset_hands_on_what_is_used(tmp_path: Path, kind: str) -> None:
+    versions = _encoders(tmp_path, 2) if kind == "encoder" else _datasets(tmp_path, 2)
+    asset = "encoder" if kind == "encoder" else "pair_dataset"
+    adopt(tmp_path, asset, versions.folder / "0002")
+    resources = {"data": DataFolder(root=str(tmp_path)), "indexes": ProductIndexes()}
+    config = {"ops": {"switch_back": {"config": {"kind": kind, "reason": "complaints"}}}}
+    assert rollback.execute_in_process(config, resources=resources).success
+    assert versions.link.resolve().name == "0001"
+    assert "0001" in (tmp_path / "references" / f"{asset}.json").read_text()
+
+
+def test_rollback__refuses_without_reason_or_earlier_version(tmp_path: Path) -> None:
+    with pytest.raises(VersionError, match="reason"):
+        return_to_version_before(tmp_path, "dataset", " ", None)
+    _datasets(tmp_path, 1)
+    with pytest.raises(VersionError, match="no earlier version"):
+        return_to_version_before(tmp_path, "dataset", "worse", None)
+
+
+def test_upkeep__reports_the_disk(tmp_path: Path) -> None:
+    _datasets(tmp_path, 3)
+    config = {"ops": {"clean_up": {"config": {"keep_datasets": 1}}}}
+    result = upkeep.execute_in_process(config, resources={"data": DataFolder(root=str(tmp_path))})
+    assert result.success
+    assert Versions(tmp_path / "pair_dataset").names == ["0003"]

@@ -1,0 +1,98 @@
+"""The server process in earnest: behind a proxy's prefix, and ended by a signal while queries are under way."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from search.app import create_app
+from search.query import SearchService
+from tests.search.builders import photo_of
+
+SLOW = 1.5  # seconds that a pass of the models takes in the process that is ended
+DRAIN = 1.0
+
+PROGRAM = f"""
+import sys, time
+from pathlib import Path
+from search.app import create_app
+from search.index import Index
+from search.query import SearchService
+from search.server import Draining, serve
+from tests.search.builders import BlockEncoder, FixedDetector
+
+class Slow(FixedDetector):
+    def detect(self, images, threshold):
+        time.sleep({SLOW})
+        return super().detect(images, threshold)
+
+service = SearchService(Slow(), BlockEncoder(), Index.open(Path(sys.argv[1])))
+draining = Draining()
+serve(create_app(service, draining=draining), draining, "127.0.0.1", int(sys.argv[2]), {DRAIN})
+"""
+
+
+@pytest.fixture
+def started(index_root: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(index_root), str(port)])
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                if httpx.get(f"{address}/readyz").status_code == 200:
+                    break
+            except httpx.TransportError:
+                assert process.poll() is None
+                time.sleep(0.1)
+        yield address, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_serve__a_signal_ends_it_when_queries_are_done(started: tuple[str, subprocess.Popen]) -> None:
+    address, process = started
+
+    def ask() -> int:
+        return httpx.post(f"{address}/api/search", files={"photo": photo_of(1, 2, 3)}, timeout=30).status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        early = [pool.submit(ask) for _ in range(2)]
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        ready = httpx.get(f"{address}/readyz")
+        assert (ready.status_code, ready.json()["error"]["name"]) == (503, "draining")
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        late = pool.submit(ask)  # not ready, but still answering
+        assert [future.result() for future in (*early, late)] == [200, 200, 200]
+    assert process.wait(timeout=10) == -signal.SIGTERM
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{address}/healthz")
+
+
+@pytest.mark.parametrize("prefix", ["", "/find"], ids=["stripped by the proxy", "left by the proxy"])
+def test_create_app__below_a_prefix(service: SearchService, tmp_path: Path, prefix: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo_of(1, 2, 3))
+    with TestClient(create_app(service, tmp_path, root_path="/find")) as client:
+        found = client.post(f"{prefix}/api/search", files={"photo": photo_of(1, 2, 3)}).json()
+        thumbnail = found["garments"][0]["hits"][0]["thumbnail"]
+        assert thumbnail.startswith("/find/api/products/kream-1/thumbnail?v=")
+        assert client.get(thumbnail.removeprefix("/find") if not prefix else thumbnail).status_code == 200
+        assert client.get(f"{prefix}/api/examples").json() == {"examples": ["/find/api/examples/0"]}
+        assert client.get(f"{prefix}/static/app.js").status_code == 200
+        assert client.get("/openapi.json").json()["servers"] == [{"url": "/find"}]
+        page = client.get(f"{prefix}/").text
+        assert 'src="static/app.js"' in page
+        assert '="/' not in page  # nothing that would leave the prefix
