@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from curation.tables import write_json
+from curation.tables import fingerprint, write_json
 
 
 def once(folder: Path, request: Any, make: Callable[[], object]) -> bool:
@@ -26,3 +26,9 @@ def once(folder: Path, request: Any, make: Callable[[], object]) -> bool:
     make()
     write_json(note, request)
     return True
+
+
+def listing(folder: Path) -> str:
+    """Digest of the names, sizes and times of all files below a folder: what a request says of data by others."""
+    files = ((path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file())
+    return fingerprint([(path.relative_to(folder), found.st_size, found.st_mtime_ns) for path, found in files])

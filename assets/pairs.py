@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,7 @@ def pair_dataset(
     left_out = excluded_sources(terms.sources, sites, terms.commercial_only) | set(config.exclude_sources)
     shares = SplitShares(config.validation, config.test)
     rules = DatasetRules(shares, read_selection(data.path, left_out), terms.sources)
-    manifest = write_pair_dataset(candidate_pairs, link, rules, photo_ties(image_hashes, duplicate_clusters))
+    manifest = write_pair_dataset(candidate_pairs, link, rules, lambda: photo_ties(image_hashes, duplicate_clusters))
     versions = Versions(link)
     out = versions.folder / manifest["version"]
     data.share(out)
@@ -244,10 +245,9 @@ def _card(version: Path) -> dg.MarkdownMetadataValue:
 
 def _pairs_sheet(table: ShardedTable, anchor: str, positive: str) -> dg.MarkdownMetadataValue:
     """Some of the kept pairs: anchor, positive, anchor, positive, …"""
+    batches = table.batches([anchor, positive, "category", "verification_score"])
+    kept = (row for batch in batches for row in batch.to_pylist() if row[anchor] is not None)
     tiles: list[tuple[bytes, str]] = []
-    for batch in table.batches([anchor, positive, "category", "verification_score"]):
-        for row in batch.to_pylist():
-            if row[anchor] is not None and len(tiles) < 2 * _SHEET_PAIRS:
-                tiles.append((row[anchor], f"{row['category']} {row['verification_score']:.2f}"))
-                tiles.append((row[positive], "tagged"))
+    for row in islice(kept, _SHEET_PAIRS):
+        tiles += [(row[anchor], f"{row['category']} {row['verification_score']:.2f}"), (row[positive], "tagged")]
     return picture_metadata(sheet(tiles, columns=12, side=80), "anchors beside their positives")

@@ -62,12 +62,12 @@ def sheet_metadata(
         tiles: how many.
     """
     each = -(-tiles // max(1, len(table.shards)))
-    rows = [row for shard in table.shards for row in islice(_pictures(shard, column, caption), each)]
-    return picture_metadata(sheet(rows[:tiles]), "contact sheet")
+    rows = (row for shard in table.shards for row in islice(_pictures(shard, column, caption), each))
+    return picture_metadata(sheet(islice(rows, tiles)), "contact sheet")
 
 
 def _pictures(shard: Shard, column: str, caption: str) -> Iterator[tuple[bytes, str]]:
-    for batch in shard.batches([column, caption]):
+    for batch in shard.batches([column, caption], rows=_TILES):
         for row in batch.to_pylist():
             if row[column] is not None:
                 yield row[column], str(row[caption])

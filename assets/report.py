@@ -34,7 +34,7 @@ def sandbox_truth(data: DataFolder, sites: SandboxSites) -> Outcome:
     )
 
 
-@stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
+@stage("report", kinds={"json"}, checks=_SCORE_CHECKS, remembered="1")
 def detector_score(
     data: DataFolder,
     sites: SandboxSites,
@@ -51,7 +51,7 @@ def detector_score(
     return _scored(data, "detector", detector_scores(sites, sandbox_truth, detector, post_crops, posts), detector)
 
 
-@stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
+@stage("report", kinds={"json"}, checks=_SCORE_CHECKS, remembered="1")
 def classifier_score(data: DataFolder, sites: SandboxSites, category_classifier: Path) -> Outcome:
     """How often the classifier is right on thumbnails of a world that it never saw."""
     from assets.scores import classifier_scores
@@ -59,7 +59,7 @@ def classifier_score(data: DataFolder, sites: SandboxSites, category_classifier:
     return _scored(data, "classifier", classifier_scores(sites, category_classifier), category_classifier)
 
 
-@stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
+@stage("report", kinds={"json"}, checks=_SCORE_CHECKS, remembered="1")
 def pair_score(data: DataFolder, sandbox_truth: Path, candidate_pairs: ShardedTable) -> Outcome:
     """How many of the pairs are right, and how many of the right ones were found."""
     from assets.scores import pairs_scores
@@ -67,7 +67,7 @@ def pair_score(data: DataFolder, sandbox_truth: Path, candidate_pairs: ShardedTa
     return _scored(data, "pair", pairs_scores(sandbox_truth, candidate_pairs))
 
 
-@stage("report", kinds={"json"}, checks=_SCORE_CHECKS)
+@stage("report", kinds={"json"}, checks=_SCORE_CHECKS, remembered="1")
 def encoder_score(
     data: DataFolder,
     sandbox_truth: Path,

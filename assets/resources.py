@@ -1,5 +1,6 @@
 """Resource classes that assets annotate. Which instance they get is decided in `pipelines.definitions`."""
 
+import json
 import subprocess
 import sys
 from abc import abstractmethod
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.once import once
+from assets.once import listing, once
 from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.engine import MapReport, Workers, here, map_shards
 from curation.places import keep_tables_at, place, send
@@ -155,7 +156,7 @@ class DetectionSources(dg.ConfigurableResource[Any]):
     def build(self, out: Path) -> dict[str, Any]:
         """Write the dataset to `out` and return its summary. Raises `models.errors.DataError`."""
         from models.detector.categories import CLASSES
-        from models.detector.dataset import build_detection_dataset
+        from models.detector.dataset import DATASET_FILE, VERSION, build_detection_dataset
         from models.detector.sources import configured, source
 
         folders = {name: Path(folder) for name, folder in self.folders.items()}
@@ -163,12 +164,17 @@ class DetectionSources(dg.ConfigurableResource[Any]):
             drawn = out.with_name("drawn_annotations")
             self._draw(drawn)
             folders = {name: drawn / name for name in ("modanet", "fashionpedia")}
-        sources = [source(name, folder) for name, folder in folders.items()]
-        if self.coco:
-            sources += configured(Path(self.coco))
-        return build_detection_dataset(
-            sources, out, allow_non_commercial=not self.commercial_only, classes=CLASSES[: self.classes]
-        )
+        coco = [Path(self.coco)] if self.coco else []
+
+        def build() -> None:
+            sources = [source(name, folder) for name, folder in folders.items()]
+            sources += [one for folder in coco for one in configured(folder)]
+            allowed = not self.commercial_only
+            build_detection_dataset(sources, out, allow_non_commercial=allowed, classes=CLASSES[: self.classes])
+
+        listed = {str(folder): listing(folder) for folder in [*folders.values(), *coco]}
+        once(out, [VERSION, self.commercial_only, self.classes, listed], build)
+        return dict(json.loads((out / DATASET_FILE).read_text()))
 
     def _draw(self, out: Path) -> None:
         options = ["--seed", str(self.seed), "--images", str(self.drawn), "--out", str(out)]

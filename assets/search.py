@@ -51,12 +51,14 @@ def search_index(data: DataFolder, indexes: ProductIndexes, encoder: Path, catal
     "search",
     kinds={"image"},
     checks={"answers": "Every query photo with a garment on it gets an answer."},
-    after=["detector", "search_index"],
+    remembered="1",
 )
 def search_report(
     data: DataFolder,
     indexes: ProductIndexes,
     encoder: Path,
+    detector: Path,
+    search_index: Path,
     pair_dataset: Path,
     onthelook_posts: ShardedTable,
     kream_posts: ShardedTable,
@@ -68,6 +70,7 @@ def search_report(
     from search.report import report_sheet, worst_sheet
     from search.trials import known_pairs, run_trials
 
+    del detector, search_index  # the service finds them in the data folder
     service = SearchService.open(data.path, indexes.milvus)
     queries = example_queries(pair_dataset, all_posts(data, onthelook_posts, kream_posts), _QUERIES)
     write_examples(queries, data.path / "examples")

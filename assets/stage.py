@@ -8,7 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ import dagster as dg
 
 from assets.memory import MemoryPeak
 from assets.orphans import end_with_run
+from assets.remembered import identity, kept_at, recall, remember
 from assets.resources import DataFolder
 from curation.engine import FAILED, KEPT, MapReport
 from curation.tables import write_json
@@ -69,6 +70,7 @@ def stage(
     gpu: bool = False,
     automatic: bool = False,
     retries: dg.RetryPolicy | None = None,
+    remembered: str = "",
 ) -> Callable[[Callable[..., Outcome]], dg.AssetsDefinition]:
     """Make an asset of a body. Its name, inputs and description are the function's own.
 
@@ -82,6 +84,8 @@ def stage(
         gpu: it trains, or embeds with a full-size model.
         automatic: made by the sensor `middle_stages` when what it is made from has changed; for cheap stages.
         retries: of a step that another try may help, such as a crawl.
+        remembered: the outcome follows from the inputs and resources that the body names, and from this version of the
+            body: with the same ones it is not made a second time. Raise it when the body gives another outcome.
     """
 
     def decorate(body: Callable[..., Outcome]) -> dg.AssetsDefinition:
@@ -91,9 +95,13 @@ def stage(
         def run(context: dg.AssetExecutionContext, data: DataFolder, **inputs: Any) -> dg.MaterializeResult[Any]:
             given = {"context": context, "data": data, **inputs}
             end_with_run()
+
+            def make() -> Outcome:
+                return body(**{key: value for key, value in given.items() if key in parameters})
+
             start, worked = time.monotonic(), _processor_seconds()
             with MemoryPeak() as memory:
-                outcome = body(**{key: value for key, value in given.items() if key in parameters})
+                outcome = _once(data, name, remembered, inputs, make) if remembered else make()
             seconds, worked = time.monotonic() - start, _processor_seconds() - worked
             _record(data, group, name, seconds, worked, memory.gib, outcome.rows)
             return _result(outcome, checks, seconds)
@@ -118,6 +126,19 @@ def stage(
         )(run)
 
     return decorate
+
+
+def _once(data: DataFolder, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], Outcome]) -> Outcome:
+    """The outcome that was made from the same version of a stage and the same inputs before, else a new one."""
+    request = {"version": version, **{key: identity(value) for key, value in inputs.items()}}
+    path = kept_at(data.path, name)
+    if (known := recall(path, request)) is not None:
+        checks = {key: Check(**told) for key, told in known["checks"].items()}
+        return Outcome(known["value"], Rows(**known["rows"]), known["metadata"], checks)
+    outcome = make()
+    rest = {"rows": asdict(outcome.rows), "checks": {key: asdict(check) for key, check in outcome.checks.items()}}
+    remember(path, request, outcome.value, outcome.metadata, rest)
+    return outcome
 
 
 def mapped(report: MapReport, entered: int, metadata: Mapping[str, Any] | None = None, **checks: Check) -> Outcome:

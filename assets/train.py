@@ -121,6 +121,7 @@ def category_encoders(
     "train",
     kinds={"numpy"},
     checks={"beats_baselines": "Finds test products more often than a colour histogram and a perceptual hash do."},
+    remembered="1",
 )
 def encoder_report(
     data: DataFolder,

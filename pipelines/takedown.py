@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from assets.remembered import forget
 from crawlers.exclusions import exclude
 from crawlers.pages.base import original
 from crawlers.removal import forget_staged
@@ -101,7 +102,7 @@ def _purge_drawn(data: Path, removal: Removal) -> int:
     paths = [path for folder in _DRAWN for path in (data / folder).glob("*.jpg")] if removal.pictures else []
     for path in paths:
         path.unlink()
-    return len(paths)
+    return len(paths) + forget(data)
 
 
 def _models(data: Path) -> list[str]:

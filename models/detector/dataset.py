@@ -30,6 +30,8 @@ from models.detector.sources import Source
 from models.errors import DataError
 
 DATASET_FILE: Final = "dataset.json"
+VERSION: Final = "1"
+"""Raise it whenever the same sources would give another dataset."""
 _MIN_SIDE: Final = 2.0  # px; a thinner box carries nothing a detector could learn
 _MIN_INSIDE: Final = 0.5  # share of a box that must lie in its picture
 _MAX_SHOES: Final = 2  # more shoes in one picture are several people or a shelf

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.once import once
+from assets.once import listing, once
 
 
 def _make(folder: Path, text: str) -> None:
@@ -36,3 +36,11 @@ def test_once__failure_is_tried_again(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         once(folder, 2, fail)
     assert once(folder, 1, lambda: _make(folder, "again"))
+
+
+def test_listing__changes_with_a_file(tmp_path: Path) -> None:
+    _make(tmp_path / "data", "a")
+    before = listing(tmp_path / "data")
+    assert listing(tmp_path / "data") == before
+    (tmp_path / "data" / "more").write_text("b")
+    assert listing(tmp_path / "data") != before

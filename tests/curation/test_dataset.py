@@ -78,6 +78,22 @@ def test_write_pair_dataset__nothing_new_makes_no_version(tmp_path: Path) -> Non
     assert write_pair_dataset(again, tmp_path / "pair_dataset", RULES) == first
 
 
+def test_write_pair_dataset__nothing_new_asks_for_no_ties(tmp_path: Path) -> None:
+    first = _publish(tmp_path, 40)
+    asked: list[str] = []
+
+    def ties() -> list[list[str]]:
+        asked.append("ties")
+        return []
+
+    same = ShardedTable(tmp_path / "candidates")
+    assert write_pair_dataset(same, tmp_path / "pair_dataset", RULES, ties) == first
+    assert asked == []
+    more = candidates(tmp_path / "candidates", {"more": [candidate_row(51)]})
+    assert write_pair_dataset(more, tmp_path / "pair_dataset", RULES, ties)["version"] == "0002"
+    assert asked == ["ties"]
+
+
 def test_write_pair_dataset__versions_share_full_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curation.dataset._SHARD_ROWS", 16)
     _publish(tmp_path, 100)

@@ -95,14 +95,23 @@ def test_update__new_block_is_joined_alone_and_writes_what_it_changes(tmp_path: 
     verdicts = {row["sha256"]: row for row in state(tmp_path)[0]}
     assert verdicts["a"]["cluster_id"] == "d"
     assert (verdicts["a"]["evidence"], verdicts["a"]["kept_because"]) == ("near_duplicate", "first")
-    assert (verdicts["a"]["phash_distance"], verdicts["d"]["evidence"]) == (1, "representative")
-    assert verdicts["b"]["evidence"] == "single"
+    assert (verdicts["a"]["phash_distance"], verdicts["d"]["evidence"]) == (1, "kept")
+    assert verdicts["b"]["evidence"] == "kept"
+
+
+def test_update__copy_of_what_is_kept_leaves_its_shard_alone(tmp_path: Path) -> None:
+    blocks = {"kream/0": [hash_row("a", 0b1, post_id=3)], "kream/1": [hash_row("b", 2**40 - 1, post_id=8)]}
+    updated(tmp_path, blocks)
+    more = updated(tmp_path, {**blocks, "kream/2": [hash_row("c", 0b11, post_id=9)]})
+    assert (more.joined, more.made, more.kept) == (1, 1, 2)
+    verdicts = {row["sha256"]: (row["cluster_id"], row["evidence"]) for row in state(tmp_path)[0]}
+    assert verdicts == {"a": ("a", "kept"), "b": ("b", "kept"), "c": ("a", "near_duplicate")}
 
 
 def test_update__same_picture_in_two_blocks_has_one_verdict(tmp_path: Path) -> None:
     shared = hash_row("a", 5)
     done = updated(tmp_path, {"kream/0": [shared], "kream/1": [shared, hash_row("b", 5, width=200)]})
-    assert done.counts == {"near_duplicate": 1, "representative": 1, "largest_cluster": 2}
+    assert done.counts == {"near_duplicate": 1, "kept": 1, "largest_cluster": 2}
     assert [row["cluster_id"] for row in state(tmp_path)[0]] == ["b", "b", "b"]
 
 
@@ -111,20 +120,20 @@ def test_update__crowded_and_blank_hashes_are_rejected(tmp_path: Path) -> None:
     near = hash_row("near", 4)
     blank = [hash_row("w", 5, blank=True), hash_row("v", 5, blank=True)]
     done = updated(tmp_path, {"kream/0": [*alike, near, *blank]}, most_alike=4)
-    assert done.counts == {"blank": 2, "crowded": 6, "single": 1, "largest_cluster": 1}
+    assert done.counts == {"blank": 2, "crowded": 6, "kept": 1, "largest_cluster": 1}
     fewer = updated(tmp_path, {"kream/0": [*alike[:5], near, *blank]}, most_alike=4)
-    assert fewer.counts == {"blank": 2, "near_duplicate": 5, "representative": 1, "largest_cluster": 6}
+    assert fewer.counts == {"blank": 2, "near_duplicate": 5, "kept": 1, "largest_cluster": 6}
 
 
 def test_update__photos_and_products_are_never_compared(tmp_path: Path) -> None:
     done = updated(tmp_path, {"kream/0": [hash_row("a", 5), hash_row("b", 5, role="product")]})
-    assert done.counts == {"single": 2, "largest_cluster": 1}
+    assert done.counts == {"kept": 2, "largest_cluster": 1}
 
 
 def test_update__other_hashes_of_the_same_pictures_are_joined_anew(tmp_path: Path) -> None:
     updated(tmp_path, {"kream/0": [hash_row("a", 5), hash_row("b", 5)]})
     done = updated(tmp_path, {"kream/0": [hash_row("a", 5, mode="fast"), hash_row("b", 2**50 - 1, mode="fast")]})
-    assert (done.joined, done.counts) == (2, {"single": 2, "largest_cluster": 1})
+    assert (done.joined, done.counts) == (2, {"kept": 2, "largest_cluster": 1})
 
 
 def test_update__stopped_while_writing_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

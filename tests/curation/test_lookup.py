@@ -80,11 +80,11 @@ def test_main__find_explain_remove_update(tmp_path: Path, capsys: pytest.Capture
     status, (found,) = answers("find", str(photo))
     assert (status, found["sha256"], found["identical"]) == (0, sha(PICTURES[3]), False)
     status, (verdict,) = answers("explain", sha(PICTURES[3]))
-    assert (status, verdict["evidence"], verdict["kept_because"]) == (0, "single", None)
+    assert (status, verdict["evidence"], verdict["kept_because"]) == (0, "kept", None)
     assert answers("remove", sha(PICTURES[3])) == (0, [{"rows_removed": 1}])
     assert answers("find", str(photo)) == (1, [])
     status, (done,) = answers("update")
-    assert (status, done["shards_made"], done["single"], done["blank"]) == (0, 0, 4, 1)
+    assert (status, done["shards_made"], done["kept"], done["blank"]) == (0, 0, 4, 1)
 
 
 def test_main__missing_picture_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

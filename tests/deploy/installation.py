@@ -79,10 +79,10 @@ class Installation:
 
     def start(self, name: str, command: list[str], ready: Callable[[], bool]) -> None:
         """Start a server and wait until it is ready; it ends with the stack."""
-        log = (self.folder / f"{name}.log").open("w")
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=self.environment, cwd=self.folder, start_new_session=True
-        )
+        with (self.folder / f"{name}.log").open("w") as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=self.environment, cwd=self.folder, start_new_session=True
+            )
         self.stack.callback(_end, process)
         deadline = time.monotonic() + _PATIENCE
         while not ready():

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from assets.remembered import kept_at
 from crawlers.exclusions import Exclusions
 from curation.purge import purge_tables
-from curation.tables import ShardedTable
+from curation.tables import ShardedTable, write_json
 from curation.takedown import find, record
 from pipelines.__main__ import main
 from pipelines.takedown import prove, take_down
@@ -26,6 +27,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (data / "examples").mkdir()
     (data / "examples" / "0.jpg").write_bytes(photo(4))
+    write_json(kept_at(data, "search_report"), {"metadata": {"queries": ["md", "pictures of many posts"]}})
     monkeypatch.setenv("FASHION_DATA", str(data))
     return data
 
@@ -40,7 +42,8 @@ def test_takedown__product_goes_from_every_room(data: Path, capsys: pytest.Captu
     assert (status, told["proof"]["still_there"]) == (0, {})
     done = told["takedowns"][0]
     assert done["removed_rows"].keys() >= {"crawl/posts/kream", "search/catalog_embeddings/kream"}
-    assert len(done["index_versions"]) == done["drawn_pictures"] == 1
+    assert (len(done["index_versions"]), done["drawn_pictures"]) == (1, 2)
+    assert not kept_at(data, "search_report").exists()
     assert "kream-3" not in Index.open(data / "index")
     assert Exclusions.read(data / "crawl", "kream").product("3")
     assert sha(picture(1003)) not in set(ShardedTable(data / "crawl" / "posts").table(["sha256"])["sha256"].to_pylist())
