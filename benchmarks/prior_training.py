@@ -16,6 +16,8 @@ from torch import Tensor, nn  # noqa: TID253
 from torch.utils.data import DataLoader, Dataset  # noqa: TID253
 from torchvision.transforms import v2  # noqa: TID253
 
+from models.device import autocast
+
 _TEMPERATURE = 0.07
 
 
@@ -57,7 +59,7 @@ def train_as_before(network: nn.Module, file: Path, side: int, batch: int, steps
         start = time.monotonic()
         anchors, positives = _next(batches) or (batches := iter(loader)).__next__()
         waited += time.monotonic() - start
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu"), "auto"):
             logits = network(anchors) @ network(positives).T / _TEMPERATURE
         loss = F.cross_entropy(logits.float(), torch.arange(batch))
         optimiser.zero_grad()

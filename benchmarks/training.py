@@ -1,8 +1,9 @@
 """Training of the encoder against the prior loop: pairs per second at equal batch, largest batch in equal memory.
 
-Same network, pictures and precision (bfloat16), one thread. Every measurement is a process of its own, for its peak
-memory. Speed is asked of a network that is done with a pair in milliseconds, as the published one is on a GPU: there
-the loading of pictures decides. Memory is asked of a published network, in which activations outweigh everything else.
+Same network, pictures and precision (bfloat16 where the processor has it), one thread. Every measurement is a process
+of its own, for its peak memory. Speed is asked of a network that is done with a pair in milliseconds, as the published
+one is on a GPU: there the loading of pictures decides. Memory is asked of a published network, in which activations
+outweigh everything else.
 """
 
 import argparse
@@ -95,7 +96,7 @@ def _measure(way: str, network: str, data: Path, batch: int, steps: int, micro: 
     """Figures of one way: `rows_per_second`, `data_wait`, seconds `before` the first step, `peak_mib`."""
     choice = _NETWORKS[network]
     values = preset("encoder", "tiny", batch=batch, steps=steps, processes=1, checkpoint_every=0.0, distractors=0)
-    values |= {"precision": "bfloat16", "optimiser": "adamw", "micro_batch": micro if way == "cached" else 0}
+    values |= {"precision": "auto", "optimiser": "adamw", "micro_batch": micro if way == "cached" else 0}
     if choice:
         values |= {"architecture": choice["architecture"], "height": choice["side"], "width": choice["side"]}
     begin = time.monotonic()
