@@ -23,3 +23,5 @@ command -v chromium-headless-shell >/dev/null || (apt_install chromium-headless-
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade pip
 "$venv/bin/python" -m pip install --quiet -e '.[dev]'
+# By itself: what is installed already is kept, so there is little left to resolve.
+"$venv/bin/python" -m pip install --quiet -e '.[dev-cluster]'
