@@ -32,7 +32,6 @@ def cached(embed: Embed, anchors: Tensor, positives: Tensor, micro_batch: int, d
 
     sides = list(zip(torch.split(anchors, micro_batch), torch.split(positives, micro_batch), strict=True))
     seeds = torch.randint(_SEEDS, (len(sides),), generator=draw, device=draw.device).tolist()
-    vectors = [
-        checkpoint(part, *side, seed, wanted, use_reentrant=True) for side, seed in zip(sides, seeds, strict=True)
-    ]
+    parts = zip(sides, seeds, strict=True)
+    vectors = [checkpoint(part, *side, seed, wanted, use_reentrant=True) for side, seed in parts]
     return torch.cat(vectors, dim=1)
