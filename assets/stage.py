@@ -90,23 +90,7 @@ def stage(
 
     def decorate(body: Callable[..., Outcome]) -> dg.AssetsDefinition:
         name = body.__name__
-        parameters = inspect.signature(body).parameters
-
-        def run(context: dg.AssetExecutionContext, data: DataFolder, **inputs: Any) -> dg.MaterializeResult[Any]:
-            given = {"context": context, "data": data, **inputs}
-            end_with_run()
-
-            def make() -> Outcome:
-                return body(**{key: value for key, value in given.items() if key in parameters})
-
-            start, worked = time.monotonic(), _processor_seconds()
-            with MemoryPeak() as memory:
-                outcome = _once(data, name, remembered, inputs, make) if remembered else make()
-            seconds, worked = time.monotonic() - start, _processor_seconds() - worked
-            _record(data, group, name, seconds, worked, memory.gib, outcome.rows)
-            return _result(outcome, checks, seconds)
-
-        _adopt_signature(run, parameters)
+        run = _runner(body, group, checks, remembered)
         return dg.asset(
             name=name,
             group_name=group,
@@ -126,6 +110,31 @@ def stage(
         )(run)
 
     return decorate
+
+
+def _runner(
+    body: Callable[..., Outcome], group: str, checks: Mapping[str, str], remembered: str
+) -> Callable[..., dg.MaterializeResult[Any]]:
+    """What Dagster runs: the body with its timing, its record and its checks."""
+    name = body.__name__
+    parameters = inspect.signature(body).parameters
+
+    def run(context: dg.AssetExecutionContext, data: DataFolder, **inputs: Any) -> dg.MaterializeResult[Any]:
+        given = {"context": context, "data": data, **inputs}
+        end_with_run()
+
+        def make() -> Outcome:
+            return body(**{key: value for key, value in given.items() if key in parameters})
+
+        start, worked = time.monotonic(), _processor_seconds()
+        with MemoryPeak() as memory:
+            outcome = _once(data, name, remembered, inputs, make) if remembered else make()
+        seconds, worked = time.monotonic() - start, _processor_seconds() - worked
+        _record(data, group, name, seconds, worked, memory.gib, outcome.rows)
+        return _result(outcome, checks, seconds)
+
+    _adopt_signature(run, parameters)
+    return run
 
 
 def _once(data: DataFolder, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], Outcome]) -> Outcome:
