@@ -29,7 +29,7 @@ def service(index: Index) -> SearchService:
     return SearchService(FixedDetector(), BlockEncoder(), index)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs while it is open: no other module could use asyncio
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
