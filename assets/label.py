@@ -16,13 +16,16 @@ from assets.pictures import (
     reliability_metadata,
     sheet_metadata,
 )
+from assets.promotion import PROMOTED, promoted
 from assets.resources import DataFolder, DetectionSources, Engine, Recipes, Terms
+from assets.shift import NO_SHIFT, Mix, no_shift
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.engine import MapReport
 from curation.tables import ShardedTable
 from models.card import write_card
+from models.promotion import Verdict
 
-_SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Something was kept."}
+_SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Something was kept.", **NO_SHIFT}
 
 
 @stage(
@@ -52,7 +55,8 @@ def detection_dataset(data: DataFolder, sources: DetectionSources) -> Outcome:
 @stage(
     "label",
     kinds={"pytorch", "transformers"},
-    checks={"finds_garments": "AP50 on pictures that it did not see is above the floor."},
+    checks={"finds_garments": "A detector is in use whose AP50 on pictures that it did not see was above the floor."},
+    warnings=PROMOTED,
     first=True,
     gpu=True,
 )
@@ -65,14 +69,25 @@ def detector(
 ) -> Outcome:
     """Detection transformer that finds the seven kinds of garment in photos of people."""
     summary = json.loads((detection_dataset / "dataset.json").read_text())
-    checkpoint = train(context, data, recipes, children, "detector", detection_dataset, summary["fingerprint"])
-    return model_outcome(checkpoint, "ap50", recipes.floor("detector"), "finds_garments")
+    name, fingerprint = "detector_candidate", summary["fingerprint"]
+    candidate = train(context, data, recipes, children, "detector", detection_dataset, fingerprint, name=name)
+    trained = model_outcome(candidate, "ap50", recipes.floor("detector"), "finds_garments")
+
+    def weigh(in_use: Path | None) -> tuple[Verdict, None]:
+        from models.detector.gate import weigh_detector
+
+        return weigh_detector(candidate, in_use, detection_dataset, margin=recipes.margin), None
+
+    return promoted(trained, "detector", data, recipes, weigh)
 
 
 @stage(
     "label",
     kinds={"pytorch", "transformers"},
-    checks={"knows_categories": "Accuracy on products that it did not see is above the floor."},
+    checks={
+        "knows_categories": "A classifier is in use whose accuracy on products that it did not see was above the floor."
+    },
+    warnings=PROMOTED,
     gpu=True,
 )
 def category_classifier(
@@ -85,16 +100,25 @@ def category_classifier(
 ) -> Outcome:
     """Names the category of a thumbnail, or rejects it (`etc`). Learns from the shop's own categories."""
     catalog, fingerprint = data.path / "crawl" / "catalog", kream_catalog.fingerprint
-    checkpoint = train(context, data, recipes, children, "classifier", catalog, fingerprint, also=recipes.thumbnails)
-    metrics = manifest_of(checkpoint)["metrics"]
-    write_card(checkpoint, {site: asdict(source) for site, source in terms.sources.items()})
+    name, also = "classifier_candidate", recipes.thumbnails
+    candidate = train(context, data, recipes, children, "classifier", catalog, fingerprint, name=name, also=also)
+    metrics = manifest_of(candidate)["metrics"]
+    write_card(candidate, {site: asdict(source) for site, source in terms.sources.items()})
     facts = {
         "confusion": confusion_table(metrics["confusion"]),
         "reliability_before": reliability_metadata(metrics["reliability_before"], "before calibration"),
         "reliability": reliability_metadata(metrics["reliability"], "after calibration, held-out products"),
         **disagreements_metadata(metrics["disagreements"], kream_catalog),
     }
-    return model_outcome(checkpoint, "accuracy", recipes.floor("classifier"), "knows_categories", **facts)
+    trained = model_outcome(candidate, "accuracy", recipes.floor("classifier"), "knows_categories", **facts)
+
+    def weigh(in_use: Path | None) -> tuple[Verdict, None]:
+        from models.classifier.gate import weigh_classifier
+
+        sources = [catalog, *([Path(also)] if also else [])]
+        return weigh_classifier(candidate, in_use, sources, margin=recipes.margin), None
+
+    return promoted(trained, "classifier", data, recipes, weigh)
 
 
 @stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS, automatic=True)
@@ -102,6 +126,7 @@ def post_crops(
     context: dg.AssetExecutionContext,
     data: DataFolder,
     engine: Engine,
+    config: Mix,
     detector: Path,
     onthelook_posts: ShardedTable,
     kream_posts: ShardedTable,
@@ -113,10 +138,11 @@ def post_crops(
         context, "models.detector.step:CropPosts", [posts], output, **step_arguments("detector", detector)
     )
     crops = sheet_metadata(report.table, caption="category")
-    return mapped(report, report.table.rows, {"crops": crops}, **_shard_checks(report))
+    checks = {**_shard_checks(report), **no_shift(data, report.table, config, count_dropped=False)}
+    return mapped(report, report.table.rows, {"crops": crops}, **checks)
 
 
-class Thumbnails(dg.Config):
+class Thumbnails(Mix):
     """Which thumbnails are believed."""
 
     least_probability: float | None = None  # by default the recipe's
@@ -142,7 +168,8 @@ def thumbnail_categories(
     report = engine.map(context, step, [posts], output, **arguments, min_probability=least)
     kept = report.table.table(["category", "kept"])
     categories = Counter(kept.filter(kept["kept"])["category"].to_pylist())
-    return mapped(report, report.table.rows, {"categories": reasons_table(categories)}, **_shard_checks(report))
+    checks = {**_shard_checks(report), **no_shift(data, report.table, config, count_dropped=True)}
+    return mapped(report, report.table.rows, {"categories": reasons_table(categories)}, **checks)
 
 
 def _shard_checks(report: MapReport) -> dict[str, Check]:

@@ -13,6 +13,7 @@ from assets.artifacts import each, manifest_of, train
 from assets.crawl import all_posts
 from assets.pictures import picture_metadata, sheet
 from assets.resources import DataFolder, Engine, Recipes, Terms
+from assets.shift import NO_SHIFT, Mix, no_shift
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.card import CARD
 from curation.dataset import write_pair_dataset
@@ -53,7 +54,7 @@ class Verifier(dg.Config):
     growth: float = Field(0.25, description="train anew when there are more matches than then by this share")
 
 
-class Verification(dg.Config):
+class Verification(Mix):
     """Which pairs are kept."""
 
     least_verification: float | None = Field(None, description="least probability that it is right; else the recipe's")
@@ -127,7 +128,7 @@ def pair_verifier(
 @stage(
     "pairs",
     kinds={"parquet", "pytorch"},
-    checks={"no_failed_shard": "Every shard was verified.", "not_empty": "At least one pair was kept."},
+    checks={"no_failed_shard": "Every shard was verified.", "not_empty": "At least one pair was kept.", **NO_SHIFT},
     automatic=True,
 )
 def candidate_pairs(
@@ -155,7 +156,8 @@ def candidate_pairs(
         least_verification=least,
     )
     facts = {"pairs": _pairs_sheet(report.table, "anchor_bytes", "positive_bytes")}
-    return mapped(report, report.table.rows, facts, **_shard_checks(report, "kept"))
+    checks = {**_shard_checks(report, "kept"), **no_shift(data, report.table, config, count_dropped=True)}
+    return mapped(report, report.table.rows, facts, **checks)
 
 
 def _learn_halves(

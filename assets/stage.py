@@ -6,11 +6,11 @@ An asset body is a plain function that returns an `Outcome`; `stage` turns it in
 import inspect
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import dagster as dg
 
@@ -24,6 +24,7 @@ from curation.tables import write_json
 OWNERS = ["team:data"]
 GPU_TAG = {"gpu": "true"}
 """Of steps that fill a GPU: the full profile runs one of them at a time."""
+_FORMAT = 2  # of remembered outcomes
 WHEN_INPUTS_CHANGE = (
     dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
 ).with_label("when its inputs changed and passed their checks")
@@ -41,12 +42,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Check:
-    """A blocking check: when it fails, nothing downstream runs, unless it is only meant to warn."""
+    """What a check found. A blocking one that fails ends the chain there; one that warns does not."""
 
     passed: bool
     description: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    warns: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def stage(
     *,
     kinds: set[str],
     checks: Mapping[str, str],
+    warnings: Mapping[str, str] | None = None,
     pool: str | None = None,
     after: Sequence[str] = (),
     first: bool = False,
@@ -78,6 +79,7 @@ def stage(
         group: name of the stage (DESIGN.md).
         kinds: what the UI shows as the asset's kind.
         checks: name → what it guards; all of them block, and the body must report each.
+        warnings: checks that do not block, neither a run nor the sensor `middle_stages`; reported likewise.
         pool: concurrency pool, for what a machine has one of.
         after: assets that must be there first although the body does not take them.
         first: start it before other stages that are ready, since most of the graph waits for it.
@@ -90,7 +92,12 @@ def stage(
 
     def decorate(body: Callable[..., Outcome]) -> dg.AssetsDefinition:
         name = body.__name__
-        run = _runner(body, group, checks, remembered)
+        specs = [
+            dg.AssetCheckSpec(key, asset=name, description=text, blocking=blocking)
+            for texts, blocking in ((checks, True), (warnings or {}, False))
+            for key, text in texts.items()
+        ]
+        run = _runner(body, group, specs, remembered)
         return dg.asset(
             name=name,
             group_name=group,
@@ -104,16 +111,14 @@ def stage(
             metadata=_where_written(body),
             automation_condition=WHEN_INPUTS_CHANGE if automatic else None,
             retry_policy=retries,
-            check_specs=[
-                dg.AssetCheckSpec(key, asset=name, description=text, blocking=True) for key, text in checks.items()
-            ],
+            check_specs=specs,
         )(run)
 
     return decorate
 
 
 def _runner(
-    body: Callable[..., Outcome], group: str, checks: Mapping[str, str], remembered: str
+    body: Callable[..., Outcome], group: str, specs: Sequence[dg.AssetCheckSpec], remembered: str
 ) -> Callable[..., dg.MaterializeResult[Any]]:
     """What Dagster runs: the body with its timing, its record and its checks."""
     name = body.__name__
@@ -131,7 +136,7 @@ def _runner(
             outcome = _once(data, name, remembered, inputs, make) if remembered else make()
         seconds, worked = time.monotonic() - start, _processor_seconds() - worked
         _record(data, group, name, seconds, worked, memory.gib, outcome.rows)
-        return _result(outcome, checks, seconds)
+        return _result(outcome, specs, seconds)
 
     _adopt_signature(run, parameters)
     return run
@@ -139,7 +144,7 @@ def _runner(
 
 def _once(data: DataFolder, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], Outcome]) -> Outcome:
     """The outcome that was made from the same version of a stage and the same inputs before, else a new one."""
-    request = {"version": version, **{key: identity(value) for key, value in inputs.items()}}
+    request = {"format": _FORMAT, "version": version, **{key: identity(value) for key, value in inputs.items()}}
     path = kept_at(data.path, name)
     if (known := recall(path, request)) is not None:
         checks = {key: Check(**told) for key, told in known["checks"].items()}
@@ -178,8 +183,8 @@ def no_failed_shard(report: MapReport) -> Check:
 
 def _where_written(body: Callable[..., Outcome]) -> dict[str, Any]:
     """The link from the UI to the body: Dagster's own would lead to `run`, the same for all."""
-    with warnings.catch_warnings():  # it says of each reference that it is in beta
-        warnings.simplefilter("ignore", dg.BetaWarning)
+    with catch_warnings():  # it says of each reference that it is in beta
+        simplefilter("ignore", dg.BetaWarning)
         place = dg.LocalFileCodeReference(file_path=body.__code__.co_filename, line_number=body.__code__.co_firstlineno)
         return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[place])}
 
@@ -217,8 +222,9 @@ def _record(
     write_json(data.path / "stages" / f"{name}.json", record)
 
 
-def _result(outcome: Outcome, checks: Mapping[str, str], seconds: float) -> dg.MaterializeResult[Any]:
-    if missing := set(checks) ^ set(outcome.checks):
+def _result(outcome: Outcome, specs: Sequence[dg.AssetCheckSpec], seconds: float) -> dg.MaterializeResult[Any]:
+    blocking = {spec.name: spec.blocking for spec in specs}
+    if missing := set(blocking) ^ set(outcome.checks):
         raise ValueError(f"checks declared and reported differ in {sorted(missing)}")
     rows = outcome.rows
     facts = {"seconds": round(seconds, 1), "rows_in": rows.entered, "rows_kept": rows.kept}
@@ -232,7 +238,7 @@ def _result(outcome: Outcome, checks: Mapping[str, str], seconds: float) -> dg.M
                 passed=check.passed,
                 description=check.description,
                 metadata=dict(check.metadata),
-                severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
+                severity=dg.AssetCheckSeverity.ERROR if blocking[name] else dg.AssetCheckSeverity.WARN,
             )
             for name, check in outcome.checks.items()
         ],

@@ -1,20 +1,19 @@
 """Stage train: the encoder, one encoder per category, and how well they find products they never saw."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 
 from assets.artifacts import each, manifest_of, model_outcome, train
 from assets.pictures import bars_metadata, differences_table, examples_metadata, measures_table
-from assets.promotion import consider
+from assets.promotion import PROMOTED, promoted
 from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows, stage
 from curation.duplicates import product_clusters
 from curation.tables import ShardedTable, write_json
 from curation.taxonomy import CATEGORIES
 from models.card import Result
-from models.promotion import ModelVersions, Verdict
+from models.promotion import Verdict
 
 
 class Promotion(dg.Config):
@@ -27,10 +26,8 @@ class Promotion(dg.Config):
 @stage(
     "train",
     kinds={"pytorch", "transformers"},
-    checks={
-        "learned": "R@1 on the validation split is above the floor.",
-        "promoted": "It finds test products no worse than the encoder in use; the first, better than the baselines.",
-    },
+    checks={"learned": "An encoder is in use whose R@1 on the validation split was above the floor."},
+    warnings=PROMOTED,
     gpu=True,
 )
 def encoder(
@@ -52,22 +49,13 @@ def encoder(
     def weigh(in_use: Path | None) -> tuple[Verdict, Result | None]:
         from models.encoder.gate import weigh_encoder
 
-        if not trained.checks["learned"].passed:
-            return Verdict(False, trained.checks["learned"].description), None
         clusters = product_clusters(duplicate_clusters)
         margin = recipes.margin if config.margin is None else config.margin
         return weigh_encoder(
             candidate, in_use, pair_dataset, kream_catalog, clusters=clusters, margin=margin, measure=config.measure
         )
 
-    versions = ModelVersions(data.path / "models" / "encoder")
-    considered = consider(versions, candidate, weigh, closed=recipes.must_beat_baselines, keep=recipes.keep_versions)
-    return replace(
-        trained,
-        value=considered.in_use,
-        metadata={**trained.metadata, **considered.metadata},
-        checks={**trained.checks, "promoted": considered.check},
-    )
+    return promoted(trained, "encoder", data, recipes, weigh)
 
 
 @stage(

@@ -17,19 +17,26 @@ from models.promotion import ModelVersions
 
 Answers = Iterator[dict[str, Any]]
 
-_KINDS: Final = ("detector", "classifier", "encoder")
+_NEXT: Final = {
+    "detector": "crops stay those of the detector before until detector and post_crops are materialized",
+    "classifier": "categories stay until category_classifier and thumbnail_categories are materialized",
+    "encoder": "search keeps the index's own encoder until catalog_embeddings and search_index are materialized",
+}
+_KINDS: Final = tuple(_NEXT)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command and print its answers; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m models", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    versions = commands.add_parser("versions", help="list the versions of the encoder, and what the gate said of each")
+    versions = commands.add_parser("versions", help="list the versions of a model, and what the gate said of each")
     promote = commands.add_parser("promote", help="use a version whatever the gate said")
     promote.add_argument("version", help="such as 0002")
     rollback = commands.add_parser("rollback", help="return to the version used before")
     for command in (promote, rollback):
         command.add_argument("--reason", required=True, help="why; it is kept in the ledger")
+    for command in (versions, promote, rollback):
+        command.add_argument("--kind", choices=_KINDS, default="encoder", help="of which model (default: encoder)")
     push = commands.add_parser("push", help="make a hub repository hold a model, with its card")
     push.add_argument("kind", choices=_KINDS)
     push.add_argument("repo", help="owner/name; the token is the one of `hf auth login`")
@@ -60,11 +67,11 @@ def _versions(options: argparse.Namespace) -> Answers:
 
 def _promote(options: argparse.Namespace) -> Answers:
     _of(options).promote(options.version, options.reason)
-    yield _switched(options.version)
+    yield _switched(options.kind, options.version)
 
 
 def _rollback(options: argparse.Namespace) -> Answers:
-    yield _switched(_of(options).rollback(options.reason))
+    yield _switched(options.kind, _of(options).rollback(options.reason))
 
 
 def _push(options: argparse.Namespace) -> Answers:
@@ -86,12 +93,11 @@ def _lookbench(options: argparse.Namespace) -> Answers:
 
 
 def _of(options: argparse.Namespace) -> ModelVersions:
-    return ModelVersions(options.data / "models" / "encoder")
+    return ModelVersions(options.data / "models" / options.kind)
 
 
-def _switched(name: str) -> dict[str, Any]:
-    note = "search keeps the index's own encoder until catalog_embeddings and search_index are materialized"
-    return {"in_use": name, "next": note}
+def _switched(kind: str, name: str) -> dict[str, Any]:
+    return {"in_use": name, "next": _NEXT[kind]}
 
 
 NAMES: Final[Mapping[str, Callable[[argparse.Namespace], Answers]]] = {

@@ -18,6 +18,8 @@ from curation.versions import VersionError, Versions, share
 from models.checkpoint import MANIFEST
 from models.statistics import Difference, compare
 
+KINDS: Final = ("detector", "classifier", "encoder")
+"""The models with versions: `models/<kind>` in the data folder."""
 LEDGER: Final = "promotions.jsonl"
 GATE: Final = "gate"
 
@@ -85,6 +87,10 @@ class ModelVersions(Versions):
         now = self.current.name if self.current else None
         used = [row["in_use"] for row in self.ledger() if row["in_use"] != now]
         return next((name for name in reversed(used) if name in self.names), None)
+
+    def expire_old(self, keep: int) -> list[str]:
+        """`expire`, sparing the version to return to."""
+        return self.expire(keep, [self.earlier] if self.earlier else [])
 
     def ledger(self) -> list[dict[str, Any]]:
         """All decisions, oldest first."""

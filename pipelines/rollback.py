@@ -12,8 +12,11 @@ from curation.errors import CurationError
 from curation.versions import VersionError, Versions
 from models.promotion import ModelVersions
 
-Kind = Literal["encoder", "dataset", "index"]
+Kind = Literal["detector", "classifier", "encoder", "dataset", "index"]
+_MODELS = {"detector": "detector", "classifier": "category_classifier", "encoder": "encoder"}  # kind → asset
 _NEXT: dict[Kind, str] = {
+    "detector": "materialize post_crops and what follows: crops are of the detector that found them",
+    "classifier": "materialize thumbnail_categories and what follows",
     "encoder": "materialize catalog_embeddings and search_index: an index answers only its own encoder",
     "dataset": "the next pair_dataset run makes a version of its own; pin this one to keep it",
     "index": "a running search service takes it up by itself",
@@ -37,10 +40,10 @@ def return_to_version_before(data: Path, kind: Kind, reason: str, index: Any) ->
         raise VersionError("reason: must say why, got nothing")
     if kind == "index":
         return str(index().rollback())
-    if kind == "encoder":
-        models = ModelVersions(data / "models" / "encoder")
+    if kind in _MODELS:
+        models = ModelVersions(data / "models" / kind)
         name = models.rollback(reason)
-        adopt(data, "encoder", models.folder / name)
+        adopt(data, _MODELS[kind], models.folder / name)
         return name
     versions = Versions(data / "pair_dataset")
     now = versions.current.name if versions.current else ""
@@ -73,7 +76,7 @@ def switch_back(context: dg.OpExecutionContext, config: Rollback, data: DataFold
 
 
 @dg.job(
-    description="Return to the version used before, of the encoder, the dataset or the index.",
+    description="Return to the version used before, of a model, the dataset or the index.",
     executor_def=dg.in_process_executor,
 )
 def rollback() -> None:

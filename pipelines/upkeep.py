@@ -9,7 +9,7 @@ from pydantic import Field
 
 from assets.resources import DataFolder
 from curation.versions import Versions
-from models.promotion import ModelVersions
+from models.promotion import KINDS, ModelVersions
 
 _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _BATCH: Final = 500
@@ -41,10 +41,9 @@ def expire_versions(data: Path, datasets: int, models: int) -> dict[str, list[st
 
     The index keeps the version in use and the one before by itself.
     """
-    encoder = ModelVersions(data / "models" / "encoder")
     return {
         "pair_dataset": Versions(data / "pair_dataset").expire(datasets),
-        "encoder": encoder.expire(models, [encoder.earlier] if encoder.earlier else []),
+        **{kind: ModelVersions(data / "models" / kind).expire_old(models) for kind in KINDS},
     }
 
 
@@ -67,7 +66,7 @@ class Upkeep(dg.Config):
 
     run_days: int = Field(90, ge=1, description="runs and their events are deleted after so many days")
     keep_datasets: int = Field(10, ge=1, description="newest versions of the dataset that stay")
-    keep_models: int = Field(5, ge=1, description="newest versions of the encoder that stay")
+    keep_models: int = Field(5, ge=1, description="newest versions of each model that stay")
 
 
 @dg.op(description="Deletes old runs and versions; reports what went, and the size of every folder.")

@@ -44,8 +44,8 @@ class Server(uvicorn.Server):
         """Begin to end, or end now."""
         if self._draining.on or not self._seconds:
             super().handle_exit(sig, frame)
+            self._captured_signals.clear()  # uvicorn would raise it again at the end; an orderly end is no failure
             return
-        self._captured_signals.append(sig)
         self._draining.on = True
         self._ticks_left = round(self._seconds * 10)  # uvicorn ticks ten times a second
 
@@ -58,7 +58,7 @@ class Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, draining: Draining, host: str, port: int, seconds: float = 0) -> None:
-    """Serve until a signal ends it.
+    """Serve until a signal ends it, and return when all queries are answered.
 
     Args:
         app: the service.
@@ -78,7 +78,4 @@ def serve(app: FastAPI, draining: Draining, host: str, port: int, seconds: float
         server_header=False,
         log_level="warning",
     )
-    try:
-        Server(config, draining, seconds).run()
-    except KeyboardInterrupt:
-        return
+    Server(config, draining, seconds).run()

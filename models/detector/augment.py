@@ -1,6 +1,7 @@
 """Augmentation of detection pictures: crop around one object, mirror, colour jitter. Applied to training data only."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,11 @@ _FLIP: Final = 0.5
 _CLOSE: Final = 0.15  # largest margin of a close-up, share of the object's size
 
 
+def objects(labels: Sequence[int], boxes: Sequence[Sequence[float]]) -> list[tuple[str, Box]]:
+    """Category name and xyxy box of each object, from class ids and xywh boxes."""
+    return [(CLASSES[label], (x, y, x + w, y + h)) for label, (x, y, w, h) in zip(labels, boxes, strict=True)]
+
+
 @dataclass(frozen=True)
 class Sample:
     """A picture with its boxes, xywh in px, and class ids."""
@@ -27,8 +33,7 @@ class Sample:
 
     def truth(self) -> list[tuple[str, Box]]:
         """Category name and xyxy box of each object."""
-        items = zip(self.labels, self.boxes, strict=True)
-        return [(CLASSES[label], (x, y, x + w, y + h)) for label, (x, y, w, h) in items]
+        return objects(self.labels, self.boxes)
 
     def coco(self, image_id: int) -> dict[str, Any]:
         """The annotation format that transformers' image processors take."""

@@ -11,7 +11,8 @@ from PIL import Image
 from torch.utils.data import Dataset  # noqa: TID253
 
 from curation.images import decode
-from models.detector.augment import Sample, augment
+from models.boxes import Box
+from models.detector.augment import Sample, augment, objects
 from models.detector.config import DetectorConfig
 from models.detector.products import Products
 from models.errors import DataError
@@ -46,6 +47,16 @@ class DetectionPictures(Dataset[tuple[Sample, int]]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(width, height) of each picture, px."""
+        return self._sizes
+
+    @property
+    def truths(self) -> list[list[tuple[str, Box]]]:
+        """Category and xyxy box of each object of each picture, px, without opening a picture."""
+        return [objects(labels, boxes) for labels, boxes in zip(self._labels, self._boxes, strict=True)]
 
     def __getitem__(self, index: int) -> tuple[Sample, int]:
         image = self._cache.get(index) or self._read(index)

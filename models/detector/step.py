@@ -15,6 +15,8 @@ from curation.schemas import CROPS
 from curation.tables import Shard, rows_to_batch
 from models.boxes import Detection, clip_box, cut, suppress
 
+CROP_THRESHOLD: Final = 0.5
+"""Least score of a box that a crop is made of."""
 _COLUMNS: Final = ("site", "post_id", "role", "position", "bytes", "sha256")
 _PHOTOS_PER_BATCH: Final = 32  # decoded photos handed on at once; about three times as many are held
 _NO_BOX: Final = (0.0, 0.0, 0.0, 0.0)
@@ -44,7 +46,7 @@ class CropPosts:
         self,
         detector: str,
         detector_version: str,
-        crop_threshold: float = 0.5,
+        crop_threshold: float = CROP_THRESHOLD,
         record_threshold: float = 0.05,
         nms: float = 0.75,
         min_side: int = 16,

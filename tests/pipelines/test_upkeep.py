@@ -41,8 +41,8 @@ def _datasets(data: Path, count: int) -> Versions:
     return versions
 
 
-def _encoders(data: Path, count: int) -> ModelVersions:
-    models = ModelVersions(data / "models" / "encoder")
+def _models(data: Path, count: int, kind: str = "encoder") -> ModelVersions:
+    models = ModelVersions(data / "models" / kind)
     for number in range(count):
         save(data / "candidate", b"%d" % number)
         models.decide(models.add(data / "candidate"), Verdict(True, "good"))
@@ -50,12 +50,12 @@ def _encoders(data: Path, count: int) -> ModelVersions:
 
 
 def test_expire_versions__spares_pinned_used_and_earlier(tmp_path: Path) -> None:
-    versions, models = _datasets(tmp_path, 5), _encoders(tmp_path, 4)
+    versions, models = _datasets(tmp_path, 5), _models(tmp_path, 4)
     versions.pin("0001")
     versions.activate("0002")
     models.rollback("worse")  # 0003 is used, 0004 is what a second roll-back returns to
     gone = expire_versions(tmp_path, 1, 1)
-    assert gone == {"pair_dataset": ["0003", "0004"], "encoder": ["0001", "0002"]}
+    assert gone == {"pair_dataset": ["0003", "0004"], "encoder": ["0001", "0002"], "detector": [], "classifier": []}
     assert versions.names == ["0001", "0002", "0005"]
     assert models.names == ["0003", "0004"]
 
@@ -70,10 +70,17 @@ def test_disk_usage__shared_files_count_once(tmp_path: Path) -> None:
     assert before["a"] >= 2**20
 
 
-@pytest.mark.parametrize("kind", ["encoder", "dataset"])
-def test_rollback__switches_and_the_asset_hands_on_what_is_used(tmp_path: Path, kind: str) -> None:
-    versions = _encoders(tmp_path, 2) if kind == "encoder" else _datasets(tmp_path, 2)
-    asset = "encoder" if kind == "encoder" else "pair_dataset"
+@pytest.mark.parametrize(
+    ("kind", "asset"),
+    [
+        ("detector", "detector"),
+        ("classifier", "category_classifier"),
+        ("encoder", "encoder"),
+        ("dataset", "pair_dataset"),
+    ],
+)
+def test_rollback__switches_and_the_asset_hands_on_what_is_used(tmp_path: Path, kind: str, asset: str) -> None:
+    versions = _datasets(tmp_path, 2) if kind == "dataset" else _models(tmp_path, 2, kind)
     adopt(tmp_path, asset, versions.folder / "0002")
     resources = {"data": DataFolder(root=str(tmp_path)), "indexes": ProductIndexes()}
     config = {"ops": {"switch_back": {"config": {"kind": kind, "reason": "complaints"}}}}

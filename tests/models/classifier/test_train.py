@@ -10,6 +10,7 @@ from curation.images import encode_jpeg
 from curation.taxonomy import LABELS
 from models.checkpoint import open_checkpoint
 from models.classifier.calibration import softmax
+from models.classifier.gate import weigh_classifier
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.step import ClassifyThumbnails
 from models.errors import CheckpointError, ConfigError
@@ -126,3 +127,14 @@ def test_classifier__refuses_a_detector(trained):
     assert open_checkpoint(trained[0], "classifier")[1] == trained[1]
     with pytest.raises(CheckpointError, match="of kind classifier"):
         open_checkpoint(trained[0], "detector")
+
+
+def test_weigh_classifier__one_that_did_not_learn_is_refused(trained, catalog, tmp_path):
+    good, bad = trained[0], tmp_path / "classifier"
+    train("classifier", preset("classifier", "tiny", **{**TINY, "steps": 1, "height": 32, "width": 32}), catalog, bad)
+    refused, passed = (weigh_classifier(new, old, [catalog], margin=0.05) for new, old in ((bad, good), (good, good)))
+    assert (refused.passed, passed.passed) == (False, True)
+    assert "significantly worse" in refused.reason
+    first = weigh_classifier(good, None, [catalog], margin=0.05)
+    assert first.passed
+    assert "best baseline (commonest category)" in first.reason

@@ -13,6 +13,7 @@ from models.config import make_config
 from models.detector.config import DetectorConfig
 from models.detector.data import DetectionPictures, TrainingBatches
 from models.detector.dataset import build_detection_dataset
+from models.detector.gate import weigh_detector
 from models.detector.infer import SAME_CLASS_IOU, Detector
 from models.detector.sources import coco
 from models.detector.step import CropPosts
@@ -196,3 +197,16 @@ def test_train_detector__several_queries_per_object_then_one(dataset, tmp_path, 
     values = {**TINY, "steps": 5, "batch": 2, "height": 64, "width": 64}
     train("detector", preset("detector", "tiny", **values, queries_per_object=3), dataset, tmp_path / "out")
     assert copies == [3] * 6 + [1] * 4  # two pictures a step; 60 % of five steps
+
+
+def test_weigh_detector__one_that_did_not_learn_is_refused(trained, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.detector.gate.CROP_THRESHOLD", 0.2)  # what a barely trained one reaches
+    good, bad = trained[0], tmp_path / "detector"
+    values = preset("detector", "tiny", **{**TINY, "steps": 1, "batch": 2, "height": 96, "width": 96})
+    train("detector", values, dataset, bad)
+    refused, passed = (weigh_detector(new, old, dataset, margin=0.05) for new, old in ((bad, good), (good, good)))
+    assert (refused.passed, passed.passed) == (False, True)
+    assert refused.reason.startswith("f1 ")
+    first = weigh_detector(bad, None, dataset, margin=0.05)
+    assert not first.passed
+    assert "best baseline (mean box)" in first.reason

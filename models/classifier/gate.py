@@ -1,0 +1,50 @@
+"""The classifier's gate: the candidate and the classifier in use name the same held-out thumbnails."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.checkpoint import open_checkpoint
+from models.classifier.data import Thumbnails, read_thumbnails, split_by_product
+from models.classifier.infer import Classifier
+from models.pixels import cache_size
+from models.promotion import Verdict, beats, not_worse
+
+MEASURE: Final = "accuracy"
+
+
+def weigh_classifier(candidate: Path, in_use: Path | None, sources: Sequence[Path], *, margin: float) -> Verdict:
+    """Compare how often each names a held-out thumbnail as the shop does, with products as clusters.
+
+    A product never moves from train to validation, so the classifier in use has not learned from these either. Wrong
+    names in the catalog count against both alike.
+
+    Args:
+        candidate: checkpoint directory.
+        in_use: checkpoint directory of the classifier that would be replaced; None asks to beat the commonest name.
+        sources: what the candidate was trained on, as in `read_thumbnails`.
+        margin: how much worse than the one in use a candidate may be, in accuracy.
+
+    Raises:
+        MetricError: there are too few products to tell.
+    """
+    _, manifest = open_checkpoint(candidate, "classifier")
+    config = manifest.config
+    thumbnails, _ = read_thumbnails(sources, cache_size(config["height"], config["width"]))
+    _, held_out = split_by_product(thumbnails, config["validation_share"])
+    if in_use is None:
+        commonest = Counter(held_out.labels.tolist()).most_common(1)[0][1] / len(held_out)
+        return beats(MEASURE, float(manifest.metrics[MEASURE]), {"commonest category": commonest})
+    new, old = (_right(Classifier.load(path), held_out) for path in (candidate, in_use))
+    return not_worse(new, old, np.array(held_out.products), margin=margin, measure=MEASURE)
+
+
+def _right(classifier: Classifier, held_out: Thumbnails) -> NDArray[np.float64]:
+    """Whether each thumbnail gets the shop's name, 0 or 1; (n,)."""
+    logits = classifier.logits([Image.fromarray(pixels) for pixels in held_out.pixels])
+    return np.asarray(logits.argmax(1) == held_out.labels, np.float64)
