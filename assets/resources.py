@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.once import listing, once
-from assets.sandbox_server import SandboxAddress, ensure_serving
+from assets.sandbox_server import SandboxAddress, SandboxError, ensure_serving
 from curation.engine import MapReport, Workers, here, map_shards
 from curation.places import keep_tables_at, place, send
 from curation.ray_engine import THIS_MACHINE, RayWorkers
@@ -135,7 +135,10 @@ class SandboxSites(Sites):
     def crawler_options(self, site: str) -> Iterator[list[str]]:
         """Start the sandbox unless it is serving this world already; it ends by itself when nobody asks any more."""
         address = SandboxAddress(self.seed, self.posts, self.photos, self.port)
-        base = ensure_serving(address)[site]
+        try:
+            base = ensure_serving(address)[site]
+        except SandboxError as error:  # a port that is taken stays so
+            raise dg.Failure(str(error), allow_retries=False) from error
         yield ["--base-url", base, "--block-size", str(self.block_size), *_SANDBOX_PACE]
 
 

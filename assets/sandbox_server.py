@@ -70,6 +70,7 @@ def _about(address: SandboxAddress) -> dict[str, Any] | None:
         with urllib.request.urlopen(f"{address.urls['kream']}/__sandbox", timeout=5) as response:  # noqa: S310 - loopback
             return dict(json.load(response))
     except urllib.error.HTTPError as error:
+        error.close()
         raise SandboxError(f"port {address.port} is in use by another program; set FASHION_SANDBOX_PORT") from error
     except (urllib.error.URLError, TimeoutError):
         return None
