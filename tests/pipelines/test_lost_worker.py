@@ -1,0 +1,62 @@
+"""A worker is killed while it holds a pool's slot: the daemon, set up by our dagster.yaml, tries once more."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.lost_worker import FOLDER
+
+ROOT = Path(__file__).parents[2]
+MODULE = "tests.pipelines.lost_worker"
+PATIENCE_S = 240.0  # of a machine on which much else runs
+
+
+def _until(ready: Callable[[], bool], daemon: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not ready():
+        assert daemon.poll() is None, "the daemon ended"
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Dagster home with our own settings, in which monitoring looks every second."""
+    settings = (ROOT / "dagster.yaml").read_text()
+    settings, changed = re.subn(r"(poll_interval_seconds|free_slots_after_run_end_seconds): 30", r"\1: 1", settings)
+    assert changed == 2
+    (tmp_path / "dagster.yaml").write_text(settings)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with (home / "daemon.log").open("wb") as log:
+        command = [sys.executable, "-m", "dagster._daemon", "run", "-m", MODULE]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        yield process
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_lost_worker__its_slot_is_freed_and_the_run_tried_once_more(
+    home: Path, daemon: "subprocess.Popen[bytes]"
+) -> None:
+    launch = [sys.executable, "-m", "dagster", "job", "launch", "-m", MODULE, "-j", "crawl_job"]
+    subprocess.run(launch, cwd=ROOT, check=True, capture_output=True)
+    first, second = home / "try-0", home / "try-1"
+    _until(lambda: first.exists() and bool(first.read_text()), daemon)
+    step, worker = map(int, first.read_text().split())
+    os.kill(worker, signal.SIGKILL)
+    os.kill(step, signal.SIGKILL)
+    _until(second.exists, daemon)
