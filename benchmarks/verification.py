@@ -24,7 +24,7 @@ _COLUMNS: Final = ("site", "post_id", "product_id", "photo_position", "box", "cl
 _RIDGE: Final = 1.0  # of standardised evidence: weights stay finite where nothing is wrong
 _ROUNDS: Final = 25  # of Newton's method, far more than it needs
 _BINS: Final = 15
-_THRESHOLDS: Final = (0.8, 0.85, LEAST, 0.93, 0.95, 0.97)
+_THRESHOLDS: Final = (0.8, 0.85, 0.9, 0.93, LEAST, 0.98)
 
 
 class Matched:
