@@ -66,7 +66,7 @@ def follow(command: Command) -> None:
     """Run a command of a document, or check it as far as can be; what its comment names beside it, too."""
     import click
 
-    assert set(command.variables) <= VARIABLES
+    assert not (unknown := set(command.variables) - VARIABLES), f"no such variable: {unknown}"
     words = [_filled(word) for word in command.words if not (command.quoted and word == "…")]
     try:
         _follow(words, names_only=command.quoted)

@@ -124,12 +124,14 @@ def test_readme__names_every_make_target() -> None:
 
 
 def test_readme__settings_are_there_with_these_defaults() -> None:
-    rows = re.findall(rf"^\| (`{PREFIX}.+?) \| (.*?) \|", README, re.MULTILINE)
+    rows = re.findall(rf"^\| (`{PREFIX}.+?) \|(.*?)\|", README, re.MULTILINE)
     assert rows
     for names, default in rows:
         for name in re.findall(rf"`{PREFIX}(\w+)`", names):
             value = Settings.model_fields[name.lower()].get_default(call_default_factory=True)
-            assert default.strip("`") == ("" if value is None else str(value).lower()), name
+            assert default.strip(" `") == (
+                "" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
+            ), name
 
 
 def test_documents__name_no_setting_that_is_not_there() -> None:
