@@ -1,5 +1,6 @@
 """The documents are right: their commands can be followed, their links lead somewhere, and the README is a map."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -142,6 +143,18 @@ def test_documents__name_no_setting_that_is_not_there() -> None:
 def test_readme__names_every_room() -> None:
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert {room for room in rooms if f"`{room}/`" not in README} == set()
+
+
+def test_architecture__shows_the_graph_and_every_decision() -> None:
+    page = (ROOT / "docs/ARCHITECTURE.md").read_text()
+    rows = {
+        name: set(re.findall(r"`(\w+)`", after))
+        for name, after in re.findall(r"^\| \w+ \| `(\w+)` \| (.*?)\|$", page, re.MULTILINE)
+    }
+    graph = json.loads((ROOT / "tests/pipelines/graph.json").read_text())["assets"]  # itself held to the code
+    assert rows == {name: set(asset["after"]) for name, asset in graph.items()}
+    decisions = {f"decisions/{path.name}" for path in (ROOT / "docs/decisions").glob("*.md")}
+    assert decisions <= set(links(page))
 
 
 def test_benchmarks__every_program_has_its_row() -> None:
