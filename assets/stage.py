@@ -173,7 +173,7 @@ def mapped(report: MapReport, entered: int, metadata: Mapping[str, Any] | None =
 def reasons_table(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
     """Counts per reason, most frequent first."""
     lines = [f"| {reason} | {count:,} |" for reason, count in sorted(counts.items(), key=lambda item: -item[1])]
-    return dg.MetadataValue.md("\n".join(["| reason | rows |", "|---|--:|", *lines]))
+    return dg.MetadataValue.md("\n".join(["| | rows |", "|---|--:|", *lines]))
 
 
 def no_failed_shard(report: MapReport) -> Check:

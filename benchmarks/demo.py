@@ -4,6 +4,7 @@ Both runs are made side by side, in a data folder of their own that is removed a
 `FASHION_*` variables, as for `make demo`.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 
 def main() -> None:
     """Run the demo twice, print a table by stage, and the figures as JSON."""
+    argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__).parse_args()
     with tempfile.TemporaryDirectory(prefix="fashion-demo-") as folder:
         first, first_seconds = _run(Path(folder))
         again, again_seconds = _run(Path(folder))
