@@ -139,3 +139,9 @@ PLAN: Final[Mapping[int, tuple[Event, ...]]] = {
     27: (take_down, review),
 }
 """Night → what happens. Weekly, by their schedules, there are training and upkeep besides."""
+CRAWLS: Final[Mapping[int, tuple[Event, ...]]] = {
+    **{night: tuple(event for event in events if event not in (review, bad_model)) for night, events in PLAN.items()},
+    1: (all_sites,),
+    20: (deletions,),
+}
+"""The same where one site is crawled and no model is ever trained."""
