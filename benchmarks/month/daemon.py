@@ -185,7 +185,10 @@ def _metadata(event: Any) -> Any:
 
 
 def _why(event: Any) -> str:
-    """The innermost message of a step's failure, in one line."""
+    """What a step says of its failure, else the innermost error's message; in one line."""
+    said = event.event_specific_data.user_failure_data
+    if said and said.description:
+        return " ".join(said.description.split())
     error = event.event_specific_data.error
     while error.cause:
         error = error.cause

@@ -8,6 +8,8 @@ import numpy as np
 from benchmarks.month.month import Night
 from benchmarks.month.truth import Findings
 
+_WARM: Final = 2  # nights
+_LEAST_NIGHTS: Final = 4  # for a slope to mean something
 HEAD: Final = "night runs  pages posts pairs model index    MiB      s  what happened"
 
 
@@ -54,8 +56,7 @@ def _cells(night: Night) -> list[str]:
 
 
 def figures(nights: Sequence[Night], findings: Findings) -> dict[str, Any]:
-    """What the month comes to. `memory_growth_mib` is the slope of the daemon's memory over the nights, times them."""
-    known = [(night.night, night.memory_mib) for night in nights if night.memory_mib is not None]
+    """What the month comes to."""
     return {
         "nights": len(nights),
         "posts": nights[-1].posts,
@@ -64,18 +65,30 @@ def figures(nights: Sequence[Night], findings: Findings) -> dict[str, Any]:
         "doubled": len(findings.doubled),
         "wrong": len(findings.wrong),
         "failed_steps": sum(len(night.failed) for night in nights),
-        "memory_growth_mib": _growth(known),
-        "memory_peak_mib": max((memory for _, memory in known), default=None),
+        **_memory(nights),
         "seconds": round(sum(night.seconds for night in nights), 1),
     }
 
 
-def _growth(known: Sequence[tuple[int, float]]) -> float | None:
-    """MiB by which a line through the nights rises, first to last; None with too few of them."""
-    if len(known) < 3:
-        return None
-    nights, memory = np.array(known, float).T
-    return round(float(np.polyfit(nights, memory, 1)[0] * (nights[-1] - nights[0])), 1)
+def _memory(nights: Sequence[Night]) -> dict[str, Any]:
+    """How a daemon's memory grows, MiB a night and over a month of such nights: a line through its longest life.
+
+    Its first nights are left out, in which it loads what it needs.
+    """
+    lives: list[list[float]] = [[]]
+    for night in nights:
+        if night.memory_mib is None:
+            lives.append([])
+        else:
+            lives[-1].append(night.memory_mib)
+    life = max((life[_WARM:] for life in lives), key=len)
+    slope = float(np.polyfit(range(len(life)), life, 1)[0]) if len(life) >= _LEAST_NIGHTS else None
+    return {
+        "memory_nights": len(life),
+        "memory_mib_per_night": None if slope is None else round(slope, 2),
+        "memory_growth_mib": None if slope is None else round(slope * (len(life) - 1), 1),
+        "memory_peak_mib": max((memory for life in lives for memory in life), default=None),
+    }
 
 
 def _short(text: str, most: int = 200) -> str:

@@ -1,4 +1,4 @@
-"""A week of the simulated month, with what costs least to go wrong: `python -m benchmarks.month` has the whole of it."""
+"""A week of the simulated month, with what costs least to go wrong; `python -m benchmarks.month` has all of it."""
 
 import shutil
 import socket
