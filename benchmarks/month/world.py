@@ -53,9 +53,9 @@ class GrowingWorld:
         return len(posts) - (len(self.shown(night - 1)) if night > 1 else 0)
 
     def delete(self, night: int, old: int, new: int) -> list[Key]:
-        """Delete so many posts of earlier nights, and of this night's before they were ever crawled."""
+        """Delete so many posts that were crawled for certain, and of this night's before they ever were."""
         known = len(self.shown(night - 1))
-        before = [post for post in self.shown(night - 1) if self._alive(post)]
+        before = [post for post in self.shown(night - 1) if self._alive(post) and self._seen(post, night)]
         fresh = [post for post in self.shown(night)[known:] if self._alive(post)]
         chosen = [(post.site, post.post_id) for post in [*before[:: max(1, len(before) // old)][:old], *fresh[:new]]]
         self.deleted.update(dict.fromkeys(chosen, night))
@@ -76,13 +76,16 @@ class GrowingWorld:
     def _alive(self, post: Post) -> bool:
         return post.site in self.sites and not post.gone and (post.site, post.post_id) not in self.deleted
 
+    def _seen(self, post: Post, before: int) -> bool:
+        """Whether the post's site was crawled undisturbed while it was there, before a night."""
+        appeared = 1 + max(0, -(-(self._posts.index(post) + 1 - self.first) // self.nightly))
+        return any(appeared <= calm < before for calm in self.calm[post.site])
+
     def _state(self, post: Post, night: int) -> str:
         key = (post.site, post.post_id)
         if key in self.taken_down:
             return f"excluded {TAKEN_DOWN}"
-        appeared = 1 + max(0, -(-(self._posts.index(post) + 1 - self.first) // self.nightly))
-        gone = self.deleted.get(key, NEVER)
-        if post.gone or not any(appeared <= calm < gone for calm in self.calm[post.site] if calm <= night):
+        if post.gone or not self._seen(post, min(self.deleted.get(key, NEVER), night + 1)):
             return "gone"
         if post.ai_made:
             return "excluded ai_made"
