@@ -75,8 +75,9 @@ class Daemon:
             if number + 1 == len(due) or (due[number + 1][0] - at).seconds > 3600:  # the crawls run side by side
                 runs += self._sensors()
         gc.collect()
+        self._tell()
         memory = psutil.Process().memory_info().rss
-        return {"runs": [asdict(run) for run in runs], "skipped": skipped, "memory": memory, "told": self._tell()}
+        return {"runs": [asdict(run) for run in runs], "skipped": skipped, "memory": memory}
 
     def again(self) -> dict[str, int]:
         """Make everything that needs no training once more: asset → shards that were not up to date."""
@@ -142,7 +143,7 @@ class Daemon:
         result = dg.execute_job(
             dg.build_reconstructable_job("benchmarks.month.fast", "job", (name,)),
             self._instance,
-            run_config={**request.run_config, **_NO_RETRIES} if _has_executor(name) else dict(request.run_config),
+            run_config={**request.run_config, **_NO_RETRIES},
             tags=request.tags,
             asset_selection=chosen,
         )
@@ -157,8 +158,8 @@ class Daemon:
             with suppress(NotImplementedError):
                 self._instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
-    def _tell(self) -> list[str]:
-        """Evaluate the sensor of failures for every run that failed since it was evaluated last; the jobs' names."""
+    def _tell(self) -> None:
+        """Evaluate the sensor of failures for every run that failed since it was evaluated last."""
         sensor = next(one for one in definitions().sensors or () if one.name == "failures")
         seen = set(self._cursors.get("failures", []))
         failed = self._instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
@@ -169,15 +170,10 @@ class Daemon:
             told: Any = sensor(context.for_run_failure())
             list(told)
         self._keep("failures", [run.run_id for run in failed])
-        return [run.job_name for run in failed if run.run_id not in seen]
 
     def _keep(self, sensor: str, cursor: Any) -> None:
         self._cursors[sensor] = cursor
         write_json(self._file, self._cursors)
-
-
-def _has_executor(name: str) -> bool:
-    return name != "upkeep"  # has one of its own
 
 
 def _metadata(event: Any) -> Any:

@@ -69,7 +69,6 @@ class Month:
         self.night = 0
         self.rejected: list[tuple[str, str]] = []
         self.bad_models: list[str] = []
-        self.heard: list[str] = []
         self.findings = Findings([], [], [])
         self._settings = dict(settings)
         self._home = data.with_name(f"{data.name}-dagster")
