@@ -17,8 +17,8 @@ ASKED: Final = "asked"
 """The job of some assets that a sensor or a person asks for; Dagster's own may not be made anew by its name."""
 _RETRY_WAIT_S: Final = 0.1
 """The crawler's pause of an hour before it tries a failed post again; a night is longer."""
-_DRAWN: Final = 200
-"""Pictures that the detector learns from, a seventh of the demo's."""
+_DRAWN: Final = 300
+"""Pictures that the detector learns from, a fifth of the demo's."""
 _NOON: Final = 12  # o'clock, UTC: from one to the next is a night
 
 

@@ -92,11 +92,18 @@ class Month:
         """The crawls of these sites cannot be expected to end well in this night."""
         self._disturbed.update(sites)
 
-    def run(self, job: str, *assets: str, **settings: object) -> None:
-        """Run a job as an operator does, in a process of its own, with other settings where they are given."""
+    def run(self, job: str, *assets: str, may_fail: bool = False, **settings: object) -> None:
+        """Run a job as an operator does, in a process of its own, with other settings where they are given.
+
+        Raises:
+            MonthError: it failed, and may not.
+        """
         process = DaemonProcess(self._environment(**settings), self._log)
-        process.ask(job=job, select=assets)
+        answer = process.ask(job=job, select=assets) or {"runs": []}
         process.stop()
+        failed = {step: why for run in answer["runs"] for step, why in run["failed"].items()}
+        if failed and not may_fail:
+            raise MonthError(f"{job} failed: {failed}")
 
     def operate(self, *arguments: str) -> None:
         """Type a command. Raises `MonthError` when it fails."""

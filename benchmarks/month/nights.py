@@ -47,8 +47,7 @@ class DaemonProcess:
             if self.kill_when and self.kill_when():
                 self.kill_when = None
                 process.kill()
-                process.wait()
-                self._process = None
+                self.stop()
                 return None
         answer = stdout.readline()
         if not answer:
@@ -58,7 +57,8 @@ class DaemonProcess:
     def stop(self) -> None:
         """Let it end."""
         if self._process is not None:
-            _pipes(self._process)[0].close()
+            for pipe in _pipes(self._process):
+                pipe.close()
             self._process.wait()
             self._process = None
 
