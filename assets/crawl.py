@@ -128,17 +128,19 @@ def _crawl(
         try:
             children.run(context=context, command=[*crawler, "--out", str(out), *target, *options])
         except Exception as error:  # of a kind that Dagster does not export
-            if _ran_out_of_time(stats, begun):
+            told = _written(stats, begun)
+            if told.get("finish_reason") == "max_seconds":  # trying again would take as much again
                 text = "stopped after max_minutes, as it was told; the next run goes on here"
                 raise dg.Failure(text, allow_retries=False) from error
+            if told.get("error"):
+                raise dg.Failure(told["error"]) from error
             raise
     return dict(json.loads(stats.read_text()))
 
 
-def _ran_out_of_time(stats: Path, begun: float) -> bool:
-    """Whether the crawl that wrote its stats after `begun` had its time: trying again would take as much again."""
-    written = stats.is_file() and stats.stat().st_mtime >= begun
-    return written and json.loads(stats.read_text())["finish_reason"] == "max_seconds"
+def _written(stats: Path, begun: float) -> dict[str, Any]:
+    """The stats of a crawl that began at a time; nothing if it could not write any."""
+    return dict(json.loads(stats.read_text())) if stats.is_file() and stats.stat().st_mtime >= begun else {}
 
 
 def _checks(rows: Rows, stats: dict[str, Any]) -> dict[str, Check]:

@@ -34,11 +34,11 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
             raise TypeError(
                 f"{context.asset_key.to_user_string()}: a ShardedTable or a Path is wanted, not {type(obj)}"
             )
-        write_json(_path(self.data.path, context.asset_key), reference)
+        write_json(reference_of(self.data.path, context.asset_key), reference)
 
     def load_input(self, context: dg.InputContext) -> ShardedTable | Path:
         """Read the reference."""
-        reference = json.loads(_path(self.data.path, context.asset_key).read_text())
+        reference = json.loads(reference_of(self.data.path, context.asset_key).read_text())
         if "table" in reference:
             return ShardedTable(place(reference["table"]), reference["prefix"])
         return Path(reference["directory"])
@@ -46,10 +46,11 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
 
 def adopt(data: Path, asset: str, directory: Path) -> None:
     """Let an asset of a data folder be a directory that was made elsewhere, such as a trained model."""
-    write_json(_path(data, dg.AssetKey(asset)), {"directory": str(directory)})
+    write_json(reference_of(data, dg.AssetKey(asset)), {"directory": str(directory)})
 
 
-def _path(data: Path, key: dg.AssetKey) -> Path:
+def reference_of(data: Path, key: dg.AssetKey) -> Path:
+    """The file that says where an asset of a data folder lies; not there before it is made."""
     return data / "references" / f"{'/'.join(key.path)}.json"
 
 

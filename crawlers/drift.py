@@ -18,9 +18,11 @@ from crawlers.pages.base import PostPage, ShopItem
 
 _ITEM: Final = tuple(field.name for field in fields(ShopItem))
 _RUNS: Final = 60  # latest crawls that a crawl is compared with
-_LEAST_PAGES: Final = 30  # on either side, for a share to mean something
+_LEAST_PAGES: Final = 30  # before, for a share to mean something
+_FEWEST_PAGES: Final = 5  # of a crawl: a small site has no more in a night
 _LEAST_FALL: Final = 0.25  # share of its former value that a field must lose
 _LEAST_DEVIATIONS: Final = 4.0  # standard errors: one in thirty thousand by chance, for ten fields a night
+_LEAST_CHANCE: Final = 1 / 30_000  # the same for a crawl of fewer pages, whose chance is reckoned exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def compare(yields: Mapping[str, int], pages: int, history: Iterable[Mapping[str
     """
     calm = [run for run in history if not run["drifted"]][-_RUNS:]
     pages_before = sum(run["pages"] for run in calm)
-    if min(pages, pages_before) < _LEAST_PAGES:
+    if pages < _FEWEST_PAGES or pages_before < _LEAST_PAGES:
         return []
     total: Counter[str] = Counter()
     for run in calm:
@@ -84,7 +86,16 @@ def record(folder: Path, yields: Mapping[str, int], pages: int) -> list[str]:
 
 
 def _fell(drift: Drift, pages: int, pages_before: int) -> bool:
-    share = (drift.before * pages_before + drift.now * pages) / (pages_before + pages)
-    error = math.sqrt(share * (1 - share) * (1 / pages + 1 / pages_before))
     fall = drift.before - drift.now
-    return fall >= _LEAST_FALL * drift.before and fall > _LEAST_DEVIATIONS * error
+    if fall < _LEAST_FALL * drift.before:
+        return False
+    if pages < _LEAST_PAGES:
+        share = (drift.before * pages_before + 1) / (pages_before + 2)  # never quite all: one page is no proof
+        return _chance(round(drift.now * pages), pages, share) < _LEAST_CHANCE
+    share = (drift.before * pages_before + drift.now * pages) / (pages_before + pages)
+    return fall > _LEAST_DEVIATIONS * math.sqrt(share * (1 - share) * (1 / pages + 1 / pages_before))
+
+
+def _chance(found: int, pages: int, share: float) -> float:
+    """Probability that at most so many of some pages have a field that a share of all pages has (binomial)."""
+    return sum(math.comb(pages, k) * share**k * (1 - share) ** (pages - k) for k in range(found + 1))

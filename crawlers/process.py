@@ -11,7 +11,7 @@ from typing import Any, Final
 from crawlers.blocks import claim_block_size
 from crawlers.config import CrawlConfig
 from crawlers.drift import record
-from crawlers.errors import EmptyCrawlError, StoppedCrawlError
+from crawlers.errors import CrawlError, EmptyCrawlError, StoppedCrawlError
 from crawlers.exclusions import Exclusions
 from crawlers.policy import Policy, activate
 from crawlers.progress import Progress
@@ -93,23 +93,30 @@ def _conclude(config: CrawlConfig, crawler: Any, progress: Progress) -> dict[str
     spider, finish = crawler.spider, (crawler.stats.get_value("finish_reason") if crawler.stats else None)
     reason = (spider.stopped if spider else None) or finish or "not started"
     kept = _kept(config)
+    error = (spider and spider.error) or _failure(config, progress, reason, kept)
     stats = progress.save(
         config.out / f"stats-{config.kind}.json",
         finish_reason=reason,
+        error=None if error is None else f"{type(error).__name__}: {error}",
         kept=kept,
         drift=record(_folder(config) / config.site, progress.found, progress.read),
         pid=os.getpid(),
     )
-    if spider is not None and spider.error is not None:
-        raise spider.error
+    if error is not None:
+        raise error
+    return stats
+
+
+def _failure(config: CrawlConfig, progress: Progress, reason: str, kept: int) -> CrawlError | None:
+    """Why a crawl that ran without an error still did not do its work; None when it did."""
     if reason != "finished":
-        raise StoppedCrawlError(f"{config.kind}: stopped ({reason}); run again to resume")
+        return StoppedCrawlError(f"{config.kind}: stopped ({reason}); run again to resume")
     failed = [name for name, state in progress.blocks.items() if state == "failed"]
     if failed:
-        raise StoppedCrawlError(f"{config.kind}: could not read {', '.join(failed)}; run again to resume")
+        return StoppedCrawlError(f"{config.kind}: could not read {', '.join(failed)}; run again to resume")
     if not kept:
-        raise EmptyCrawlError(f"{config.kind}: nothing was kept ({progress.pages} pages, {dict(progress.reasons)})")
-    return stats
+        return EmptyCrawlError(f"{config.kind}: nothing was kept ({progress.pages} pages, {dict(progress.reasons)})")
+    return None
 
 
 def _table(config: CrawlConfig) -> ShardedTable:

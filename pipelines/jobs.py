@@ -8,6 +8,18 @@ from pipelines.rollback import rollback
 from pipelines.upkeep import upkeep
 
 CRAWLS = ("kream_posts", "onthelook_posts", "kream_catalog")
+REPUBLISHED = ("pair_dataset",)
+"""What depends on the verdicts of reviewers."""
+OUT_OF_DATE = (
+    "duplicate_clusters",
+    "pair_matches",
+    "candidate_pairs",
+    "pair_dataset",
+    "catalog_embeddings",
+    "search_index",
+    "search_report",
+)
+"""What a take-down leaves to be made anew."""
 _CRAWL = dg.AssetSelection.groups("crawl")
 GPU = {"fashion/gpu": "true"}
 """Runs that train: `dagster.yaml` lets one of them go at a time."""
@@ -27,20 +39,12 @@ retrain = dg.define_asset_job(
 )
 republish = dg.define_asset_job(
     "republish",
-    dg.AssetSelection.assets("pair_dataset"),
+    dg.AssetSelection.assets(*REPUBLISHED),
     description="A dataset version that obeys the newest verdicts of reviewers.",
 )
 after_takedown = dg.define_asset_job(
     "after_takedown",
-    dg.AssetSelection.assets(
-        "duplicate_clusters",
-        "pair_matches",
-        "candidate_pairs",
-        "pair_dataset",
-        "catalog_embeddings",
-        "search_index",
-        "search_report",
-    ),
+    dg.AssetSelection.assets(*OUT_OF_DATE),
     description="What a take-down leaves out of date: clusters, pairs, dataset, index, drawn pictures. Trains nothing.",
 )
 

@@ -1,16 +1,19 @@
 """Sensors: verdicts and take-downs, failed runs, and the cheap middle stages. All start stopped."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import dagster as dg
 
+from assets.io_manager import reference_of
 from assets.resources import DataFolder
 from pipelines.decisions import changed, state_of
-from pipelines.jobs import after_takedown, republish
+from pipelines.jobs import OUT_OF_DATE, REPUBLISHED, after_takedown, republish
 from pipelines.webhook import failure_body, send
 
 _JOB_AFTER = {"takedowns": "after_takedown", "verdicts": "republish"}
+_ASSETS_AFTER = {"takedowns": OUT_OF_DATE, "verdicts": REPUBLISHED}
 
 
 @dg.sensor(
@@ -26,8 +29,17 @@ def verdicts_and_takedowns(context: dg.SensorEvaluationContext, data: DataFolder
         return dg.SkipReason("no new verdict and no new take-down")
     if "takedowns" in names:
         names = ["takedowns"]  # publishes the dataset too
-    requests = [dg.RunRequest(run_key=f"{name}:{now[name]}", job_name=_JOB_AFTER[name]) for name in names]
+    requests = [
+        dg.RunRequest(run_key=f"{name}:{now[name]}", job_name=_JOB_AFTER[name], asset_selection=made)
+        for name in names
+        if (made := _made(data.path, _ASSETS_AFTER[name]))
+    ]
     return dg.SensorResult(run_requests=requests, cursor=json.dumps(now))
+
+
+def _made(data: Path, assets: Sequence[str]) -> list[dg.AssetKey]:
+    """Those that were ever made: what was not holds nothing of what people said, and may lack what it is made from."""
+    return [dg.AssetKey(name) for name in assets if reference_of(data, dg.AssetKey(name)).is_file()]
 
 
 def failures(webhook: str) -> dg.SensorDefinition:

@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -26,7 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    serve = ServeOptions(options.port, options.delay, dict(options.fault), options.retry_after, options.idle_exit)
+    serve = ServeOptions(
+        options.port,
+        options.delay,
+        dict(options.fault),
+        options.retry_after,
+        options.idle_exit,
+        until=options.until,
+    )
     server = Server(_source(options), serve)
     asyncio.run(server.serve(lambda: print(json.dumps(server.urls), flush=True)))
     return 0
@@ -67,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--retry-after", type=_whole(0, 3600), default=1, help="seconds named by a 429 or 503")
     serve.add_argument("--idle-exit", type=_whole(1, 86_400), help="end after so many seconds without a request")
+    serve.add_argument("--until", type=_time, metavar="TIME", help="show no post after it, such as 2024-02-01T09:00")
     serve.set_defaults(run=_serve)
     truth = commands.add_parser("truth", help="write the truth tables as Parquet")
     _add_world(truth)
@@ -109,6 +118,14 @@ def _seconds(text: str) -> float:
     if not 0 <= value <= 60:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 60")
     return value
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date or time") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _fault(text: str) -> tuple[str, float]:

@@ -39,8 +39,8 @@ class Faults:
     Args:
         app: the site.
         seed: draws are the same for the same seed and order of requests.
-        rates: kind → share of requests, 0-1.
-        paths: path → kind, for every request of it.
+        rates: kind → share of requests, 0-1; may be changed while it serves, as may `paths`.
+        paths: path → kind, for every request of it. What is not named there leaves /robots.txt alone.
         delay: seconds before every response.
         retry_after: seconds that a 429 or 503 asks the client to wait.
         slow: seconds of a `slow` response.
@@ -58,13 +58,21 @@ class Faults:
         slow: float = 3.0,
     ) -> None:
         self._app = app
-        self._rates = dict(rates or {})
-        self._paths = dict(paths or {})
+        self.rates = dict(rates or {})
+        self.paths = dict(paths or {})
         self._delay = delay
         self._retry_after = retry_after
         self._slow = slow
         self._random = np.random.default_rng([seed, _STREAM])
         self.served: Counter[str] = Counter()
+
+    def go_down(self) -> None:
+        """Answer 503 to everything, robots.txt too, until `recover`."""
+        self.rates, self.paths = {"503": 1.0}, {"/robots.txt": "503"}
+
+    def recover(self) -> None:
+        """Misbehave no more."""
+        self.rates, self.paths = {}, {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, perhaps badly."""
@@ -91,14 +99,14 @@ class Faults:
         asked = parse_qs(scope["query_string"].decode("latin-1")).get("fault", [""])[0]
         if asked in KINDS:
             return str(asked)
+        if named := self.paths.get(scope["path"]):
+            return named
         if scope["path"] == "/robots.txt" or b"whole=1" in scope["query_string"]:
             return None
-        if named := self._paths.get(scope["path"]):
-            return named
-        if not self._rates:
+        if not self.rates:
             return None
         draw = float(self._random.random())
-        for kind, rate in self._rates.items():
+        for kind, rate in self.rates.items():
             if draw < rate:
                 return kind
             draw -= rate

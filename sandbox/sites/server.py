@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import uvicorn
@@ -32,28 +33,39 @@ class ServeOptions:
     retry_after: int = 1  # s
     idle_exit: float | None = None  # s without a request after which the sites end; None: never
     paths: Mapping[str, str] = field(default_factory=dict)  # path → kind of fault
+    until: datetime | None = None  # posts after it are not there yet
 
 
 class Server:
-    """Both sites of one source. `sites` holds them for those who want to read their counters."""
+    """Both sites of one source.
+
+    `sites` holds them for those who want to read their counters or to change which posts are there, and `faults` what
+    misbehaves in front of each. Both may be changed while it serves.
+    """
 
     def __init__(self, source: Source, options: ServeOptions | None = None) -> None:
         self._options = options or ServeOptions()
         self._pictures = PictureServer(source)
         kream, onthelook = KreamSite(source, self._pictures), OnTheLookSite(source, self._pictures)
         self.sites: dict[str, Site] = {KREAM: kream, ONTHELOOK: onthelook}
+        for site in self.sites.values():
+            site.until = self._options.until
+        self.faults = {
+            name: Faults(
+                app,
+                seed=source.seed,
+                rates=self._options.faults,
+                paths=self._options.paths,
+                delay=self._options.delay,
+                retry_after=self._options.retry_after,
+            )
+            for name, app in ((KREAM, kream.build()), (ONTHELOOK, onthelook.build()))
+        }
         self._sockets = _bind(self._options.port)
         self._servers = [
             uvicorn.Server(
                 uvicorn.Config(
-                    Faults(
-                        app,
-                        seed=source.seed,
-                        rates=self._options.faults,
-                        paths=self._options.paths,
-                        delay=self._options.delay,
-                        retry_after=self._options.retry_after,
-                    ),
+                    app,
                     log_level="critical",
                     access_log=False,
                     lifespan="off",
@@ -61,7 +73,7 @@ class Server:
                     timeout_graceful_shutdown=1,
                 )
             )
-            for app in (kream.build(), onthelook.build())
+            for app in self.faults.values()
         ]
 
     @property

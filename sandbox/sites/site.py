@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from importlib.resources import files
 from string import Template
 from typing import Final
@@ -29,6 +30,8 @@ class SiteError(Exception):
 class Site:
     """One retailer's site over a source.
 
+    Whoever serves it may set `until` and change `deleted` while it serves, so that posts come and go as time passes.
+
     Args:
         name: kream or onthelook.
         source: the world.
@@ -44,12 +47,16 @@ class Site:
         self.pictures = pictures
         self.addresses = Addresses(source.seed)
         self.hits: Counter[str] = Counter()
+        self.until: datetime | None = None  # posts after it are not there yet; None: all are
+        self.deleted: set[int] = set()  # posts that are no longer there
         self._size_of = size_of
 
     def post(self, post_id: int) -> Post | None:
-        """The post, or None when it was deleted or never existed."""
+        """The post, or None when it was deleted, never existed or is not there yet."""
         post = self.source.posts.get(self.name, {}).get(post_id)
-        return None if post is None or post.gone else post
+        if post is None or post.gone or post_id in self.deleted:
+            return None
+        return post if self.until is None or post.posted_at <= self.until else None
 
     def photo_paths(self, post: Post) -> list[str]:
         """Original image path of each photo of a post."""

@@ -214,6 +214,8 @@ def test_kream__empty_site_fails_loudly(tmp_path: Path) -> None:
 def test_kream__site_that_is_down_fails_loudly(tmp_path: Path) -> None:
     answer = crawl("kream", "http://127.0.0.1:9", tmp_path, "--retries", "0", code=1)
     assert "cannot find the newest post" in answer["error"]
+    stats = json.loads((tmp_path / "stats-kream.json").read_text())
+    assert stats["error"].startswith("StoppedCrawlError: cannot find the newest post")
 
 
 def test_kream__loopback_is_refused_without_permission(tmp_path: Path) -> None:

@@ -33,9 +33,24 @@ def test_compare__slow_change_is_no_drift() -> None:
 
 
 def test_compare__too_few_pages_mean_nothing() -> None:
-    assert fields({}, pages=29) == []
+    assert fields({}, pages=4) == []
     assert fields({}, history=[{**HISTORY[0], "pages": 29}]) == []
     assert fields({}, history=[]) == []
+
+
+def test_compare__few_pages_tell_when_all_of_them_lack_a_field() -> None:
+    assert fields({}, pages=6) == ["images", "price"]  # a tenth of the pages named a brand: six without say nothing
+    assert fields({"images": 5, "price": 4, "brand": 0}, pages=6) == []
+    always = [{"pages": 130, "found": {"images": 130}, "drifted": []}]
+    assert fields({"images": 4}, 6, always) == []
+    assert fields({"images": 0}, 6, always) == ["images"]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+def test_compare__chance_raises_no_alarm_on_few_pages(share: float) -> None:
+    random = np.random.default_rng(0)
+    before = [{"pages": 300, "found": {"brand": round(300 * share)}, "drifted": []}]
+    assert not any(fields({"brand": int(random.binomial(6, share))}, 6, before) for _ in range(2000))
 
 
 def test_compare__chance_raises_no_alarm() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.io_manager import adopt
 from assets.resources import DataFolder
 from curation.tables import write_json
 from curation.versions import Versions
@@ -98,8 +99,18 @@ def test_verdicts_and_takedowns__asks_once(tmp_path: Path, files: list[str], job
 
     for file in files:
         _say(tmp_path, file, "{}")
+    adopt(tmp_path, "pair_dataset", tmp_path / "pair_dataset")
     asked = tick(None)
+    assert [request.asset_selection for request in asked.run_requests] == [[dg.AssetKey("pair_dataset")]]
     assert [request.job_name for request in asked.run_requests] == [job]
     assert isinstance(tick(asked.cursor), dg.SkipReason)
     _say(tmp_path, files[0], "{}")
     assert tick(asked.cursor).run_requests[0].run_key != asked.run_requests[0].run_key
+
+
+def test_verdicts_and_takedowns__makes_nothing_that_was_never_made(tmp_path: Path) -> None:
+    _say(tmp_path, "takedowns.jsonl", "{}")
+    context = dg.build_sensor_context(resources={"data": DataFolder(root=str(tmp_path))})
+    asked: Any = verdicts_and_takedowns(context)
+    assert asked.run_requests == []
+    assert asked.cursor == json.dumps(state_of(tmp_path))

@@ -4,6 +4,8 @@ import io
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -211,3 +213,35 @@ def test_serving__port_and_next() -> None:
         port = probe.getsockname()[1]
     with serving(tiny_world(), ServeOptions(port=port)) as server:
         assert server.urls == {"kream": f"http://127.0.0.1:{port}", "onthelook": f"http://127.0.0.1:{port + 1}"}
+
+
+def test_site__shows_what_is_there_by_a_time_and_not_deleted() -> None:
+    world = tiny_world(3)
+    posts = world.posts["kream"]
+    posts[3] = replace(posts[3], posted_at=posts[3].posted_at + timedelta(days=1))
+    site = KreamSite(world, PictureServer(world))
+    with TestClient(site.build()) as client:
+
+        def statuses() -> list[int]:
+            return [client.get(f"/social/posts/{number}").status_code for number in (1, 2, 3)]
+
+        photo = image_paths(client.get("/social/posts/3").text)[0]
+        assert statuses() == [200, 200, 200]
+        site.until = posts[1].posted_at
+        assert statuses() == [200, 200, 404]
+        assert client.get(photo).status_code == 404
+        site.deleted = {1}
+        assert statuses() == [404, 200, 404]
+        site.until = posts[3].posted_at
+        assert statuses() == [404, 200, 200]
+
+
+def test_faults__a_site_goes_down_and_recovers() -> None:
+    world = tiny_world()
+    app = Faults(KreamSite(world, PictureServer(world)).build())
+    with TestClient(app) as client:
+        paths = ("/social/posts/1", "/search", "/robots.txt")
+        app.go_down()
+        assert [client.get(path).status_code for path in paths] == [503] * 3
+        app.recover()
+        assert [client.get(path).status_code for path in paths] == [200] * 3

@@ -62,6 +62,7 @@ def test_truth__writes_one_file_per_table(tmp_path: Path) -> None:
         (["serve", "--posts", "0"], "--posts: '0'"),
         (["serve", "--delay", "fast"], "--delay: 'fast'"),
         (["serve", "--fault", "flood=0.1"], "--fault: 'flood' is not one of"),
+        (["serve", "--until", "soon"], "--until: 'soon' is not a date or time"),
         (["serve", "--fault", "429=2"], "--fault: rate '2' of 429"),
         (["annotations", "--images", "-5", "--out", "x"], "--images"),
     ],
