@@ -159,12 +159,13 @@ class DuplicateIndex:
         """Identity of the rules and of a source shard; its length, since `remove` leaves the fingerprint."""
         return f"{self._version}.{fingerprint([shard.fingerprint, shard.rows])}"
 
-    def _known(self, made: Mapping[str, Shard], stored: Shard | None) -> tuple[list[pa.Table], pa.Table]:
+    def _known(self, made: Mapping[str, Shard], stored: Shard | None) -> tuple[pa.Table, pa.Table]:
         """Pictures that were joined under these rules, and their matches; none after an update that was cut short."""
         same = [shard for shard in made.values() if shard.fingerprint.startswith(f"{self._version}.")]
         if stored is None or stored.fingerprint == _UNFINISHED or not same:
-            return [], MATCHES.empty_table()
-        return [shard.table(_JOINED) for shard in same], stored.table()
+            return CLUSTERS.empty_table(), MATCHES.empty_table()
+        # One table: whatever looks pictures up in many of them makes an index of all pictures for each.
+        return pa.concat_tables([shard.table(_JOINED) for shard in same]), stored.table()
 
     def _write_matches(self, tables: list[pa.Table], state: str, counts: Mapping[str, int]) -> None:
         write_shard(self.matches.root, "all", MATCHES, tables, fingerprint=state, counts=counts)
@@ -187,15 +188,14 @@ def _is_made_from(shard: Shard | None, stamp: str) -> bool:
     return shard is not None and shard.fingerprint.startswith(f"{stamp}.")
 
 
-def _joined(pictures: Collection, known: list[pa.Table]) -> npt.NDArray[np.bool_]:
+def _joined(pictures: Collection, known: pa.Table) -> npt.NDArray[np.bool_]:
     """Which pictures were compared with all others before, by the hashes that they have now."""
+    compared = pc.and_(pc.equal(known["role"], pictures.role), pc.not_equal(known["evidence"], Evidence.CROWDED))
+    rows = known.filter(compared)
+    at, exact = pictures.find(rows["sha256"]), np.asarray(pc.equal(rows["mode"], Mode.EXACT))
     was = np.zeros((2, len(pictures.keys)), bool)
-    for table in known:
-        compared = pc.and_(pc.equal(table["role"], pictures.role), pc.not_equal(table["evidence"], Evidence.CROWDED))
-        rows = table.filter(compared)
-        at, exact = pictures.find(rows["sha256"]), np.asarray(pc.equal(rows["mode"], Mode.EXACT))
-        was[0, at[(at >= 0) & exact]] = True
-        was[1, at[(at >= 0) & ~exact]] = True
+    was[0, at[(at >= 0) & exact]] = True
+    was[1, at[(at >= 0) & ~exact]] = True
     return np.asarray(np.where(pictures.flags("mode", Mode.EXACT), was[0], was[1]))
 
 
