@@ -12,15 +12,13 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Final
 
 from curation.places import fetched, place
 from models import commands
 from models.errors import ConfigError, ModelsError
 from models.presets import preset
+from models.promotion import KINDS
 from models.run import train
-
-_KINDS: Final = ("detector", "classifier", "encoder")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments and arguments[0] in commands.NAMES:
         return commands.main(arguments)
     parser = argparse.ArgumentParser(prog="python -m models", description="Train one model and write its checkpoint.")
-    parser.add_argument("kind", choices=_KINDS)
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument(
         "--data",
         type=place,

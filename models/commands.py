@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from curation.errors import CurationError
 from models.errors import ModelsError
-from models.promotion import ModelVersions
+from models.promotion import KINDS, ModelVersions
 
 Answers = Iterator[dict[str, Any]]
 
@@ -22,7 +22,6 @@ _NEXT: Final = {
     "classifier": "categories stay until category_classifier and thumbnail_categories are materialized",
     "encoder": "search keeps the index's own encoder until catalog_embeddings and search_index are materialized",
 }
-_KINDS: Final = tuple(_NEXT)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,9 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     for command in (promote, rollback):
         command.add_argument("--reason", required=True, help="why; it is kept in the ledger")
     for command in (versions, promote, rollback):
-        command.add_argument("--kind", choices=_KINDS, default="encoder", help="of which model (default: encoder)")
+        command.add_argument("--kind", choices=KINDS, default="encoder", help="of which model (default: encoder)")
     push = commands.add_parser("push", help="make a hub repository hold a model, with its card")
-    push.add_argument("kind", choices=_KINDS)
+    push.add_argument("kind", choices=KINDS)
     push.add_argument("repo", help="owner/name; the token is the one of `hf auth login`")
     push.add_argument("--endpoint", help="another hub than huggingface.co")
     push.add_argument("--public", action="store_true", help="a repository that has to be created is public")
