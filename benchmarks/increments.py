@@ -22,7 +22,7 @@ from benchmarks.hashes import synthetic_hashes
 from curation.dedup import DuplicateIndex
 from curation.images import encode_jpeg
 from curation.lookup import find_picture
-from curation.schemas import COLOUR_GRID, HASHES
+from curation.schemas import HASHES, LAYOUT_BYTES
 from curation.tables import write_shard
 from sandbox.world import World
 
@@ -67,14 +67,14 @@ def _write_block(folder: Path, number: int, hashes: np.ndarray, size: int) -> No
     rng = np.random.default_rng(number)
     dhash = phash ^ np.uint64(0x5555555555555555)
     cells = ((phash[:, None] >> np.arange(0, 64, dtype=np.uint64)) & np.uint64(1)).astype(np.uint8) * 96 + 80
-    colour = np.repeat(cells, 3 * COLOUR_GRID**2 // 64, axis=1) + rng.integers(0, 4, (size, 1), np.uint8)
+    colour = np.repeat(cells, LAYOUT_BYTES // 64, axis=1) + rng.integers(0, 4, (size, 1), np.uint8)
     columns = {
         "sha256": [f"{number:032x}{row:032x}" for row in range(size)],
         "role": ["photo"] * size,
         "mode": ["exact"] * size,
         "phash": phash,
         "dhash": dhash,
-        "colour": pa.FixedSizeListArray.from_arrays(pa.array(colour.ravel()), 3 * COLOUR_GRID**2),
+        "colour": pa.array(map(bytes, colour), pa.binary(LAYOUT_BYTES)),
         "contrast": [50.0] * size,
         "sharpness": [50.0] * size,
         "blank": [False] * size,

@@ -22,7 +22,7 @@ from curation.duplicates import PHOTO_RULE, PRODUCT_RULE, DuplicateRule, hash_bi
 from curation.engine import map_shards
 from curation.errors import CurationError, ImageError
 from curation.hamming import hamming_pairs
-from curation.hashing import describe
+from curation.hashing import as_layouts, describe
 from curation.images import decode
 from curation.pair_rows import FACTS
 from curation.places import tables_of
@@ -32,7 +32,6 @@ from curation.tables import Shard, ShardedTable, rows_to_batch, write_json
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 RULES: Final[Mapping[str, DuplicateRule]] = {"photo": PHOTO_RULE, "anchor": PHOTO_RULE, "product": PRODUCT_RULE}
 _COMPARED: Final = ["sha256", "phash", "dhash", "colour", "blank"]
-_LAYOUT: Final = HASHES.field("colour").type.list_size
 _COMPARED_SCHEMA: Final = pa.schema([HASHES.field(name) for name in _COMPARED])
 
 
@@ -167,7 +166,7 @@ def _pictures(table: pa.Table, files: Sequence[str] = ()) -> _Pictures:
     names = whole["sha256"].to_pylist()
     _, once = np.unique(names, return_index=True)
     once = np.arange(len(names)) if files else once  # a benchmark may hold a picture twice
-    layouts = whole["colour"].combine_chunks().flatten().to_numpy().reshape(len(names), _LAYOUT)
+    layouts = as_layouts(whole["colour"].to_pylist())
     phash, dhash, blank = (whole[name].to_numpy()[once] for name in ("phash", "dhash", "blank"))
     return _Pictures([names[row] for row in once], list(files), phash, dhash, blank, layouts[once])
 

@@ -5,7 +5,7 @@ tools. It collides on plain and white pictures, hence the difference hash, the c
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from curation.errors import ImageError
 from curation.images import decode, decode_reduced
-from curation.schemas import COLOUR_GRID, HASHES
+from curation.schemas import COLOUR_GRID, HASHES, LAYOUT_BYTES
 from curation.tables import Shard, rows_to_batch
 
 MIN_CONTRAST: Final = 4.0
@@ -63,6 +63,11 @@ def colour_layout(image: Image.Image) -> npt.NDArray[np.uint8]:
     return np.asarray(cells.convert("YCbCr"), dtype=np.uint8).ravel()
 
 
+def as_layouts(colours: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """`colour` of HASHES rows as numbers, (n, cells · 3)."""
+    return np.frombuffer(b"".join(colours), np.uint8).reshape(len(colours), LAYOUT_BYTES)
+
+
 def sharpness(luma: Image.Image) -> float:
     """Variance of the Laplacian of luma at a fixed scale (Pech-Pacheco et al. 2000); low means blurred."""
     scaled = luma.copy()
@@ -83,7 +88,7 @@ def describe(image: Image.Image) -> dict[str, Any]:
         "mode": Mode.EXACT,
         "phash": perceptual_hash(small),
         "dhash": difference_hash(luma),
-        "colour": colour_layout(image).tolist(),
+        "colour": colour_layout(image).tobytes(),
         "contrast": contrast,
         "sharpness": sharpness(luma),
         "blank": contrast < MIN_CONTRAST,
@@ -107,7 +112,7 @@ class HashImages:
         mode: a `Mode`.
     """
 
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     schema: ClassVar[pa.Schema] = HASHES
 
     def __init__(self, mode: str = Mode.EXACT) -> None:

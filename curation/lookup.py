@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from curation.dedup import DuplicateIndex
 from curation.duplicates import DuplicateRule, hash_bits, layout_distances
-from curation.hashing import Mode, describe_bytes
+from curation.hashing import Mode, as_layouts, describe_bytes
 from curation.leaders import Evidence
 from curation.pictures import layouts_of
 from curation.tables import Shard
@@ -92,7 +92,7 @@ def _found(rows: pa.Table, picture: dict[str, Any], rule: DuplicateRule, source:
     if not len(rows):
         return
     layouts = layouts_of(source, rows["sha256"].combine_chunks())
-    colour, luma = layout_distances(layouts, np.array([picture["colour"]], np.uint8), rule.odd_cells)
+    colour, luma = layout_distances(layouts, as_layouts([picture["colour"]]), rule.odd_cells)
     bits = [hash_bits(rows[name].to_numpy(), np.uint64(picture[name])) for name in ("phash", "dhash")]
     for number, row in enumerate(rows.select(_SHOWN).to_pylist()):
         identical = row["sha256"] == picture["sha256"]

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.duplicates import Hashes, Indices
+from curation.hashing import as_layouts
 from curation.leaders import by_precedence
-from curation.schemas import COLOUR_GRID, PICTURES
+from curation.schemas import LAYOUT_BYTES, PICTURES
 from curation.tables import Shard, conform
 
 _SOURCE: Final = [name for name in PICTURES.names if name not in ("catalog", "pixels")]
@@ -65,7 +66,7 @@ class Collection:
 
     def layouts(self, pictures: Indices, hashes: Sequence[Shard]) -> npt.NDArray[np.uint8]:
         """Colour layouts, (n, cells · 3), read from the HASHES shards in which the pictures were seen."""
-        layouts = np.empty((len(pictures), 3 * COLOUR_GRID**2), np.uint8)
+        layouts = np.empty((len(pictures), LAYOUT_BYTES), np.uint8)
         shard_of = np.searchsorted(self.bounds, self.first[pictures], side="right") - 1
         for number in np.unique(shard_of):
             here = np.flatnonzero(shard_of == number)
@@ -75,11 +76,11 @@ class Collection:
 
 def layouts_of(shard: Shard, keys: pa.Array) -> npt.NDArray[np.uint8]:
     """Colour layouts, (n, cells · 3), of pictures of a HASHES shard by their sha256; other row groups are not read."""
-    layouts = np.empty((len(keys), 3 * COLOUR_GRID**2), np.uint8)
     with shard.open() as file:
-        for group in range(file.num_row_groups):
-            place = pc.index_in(file.read_row_group(group, ["sha256"])["sha256"].combine_chunks(), keys)
-            if place.null_count < len(place):
-                colours = file.read_row_group(group, ["colour"])["colour"].combine_chunks().filter(place.is_valid())
-                layouts[place.drop_null().to_numpy()] = colours.flatten().to_numpy().reshape(len(colours), -1)
-    return layouts
+        ends = np.cumsum([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
+        rows = pc.index_in(keys, file.read(["sha256"])["sha256"].combine_chunks()).to_numpy()
+        groups, group_of = np.unique(np.searchsorted(ends, rows, side="right"), return_inverse=True)
+        sizes = np.diff(ends, prepend=0)[groups]
+        read = np.cumsum(sizes) - sizes  # where each group begins in what is read
+        layouts = as_layouts(file.read_row_groups(groups.tolist(), ["colour"])["colour"].to_pylist())
+    return np.asarray(layouts[rows - (ends[groups] - sizes)[group_of] + read[group_of]])

@@ -9,8 +9,10 @@ sudo=""
 
 apt_install() {
     command -v apt-get >/dev/null || { echo "please install: $*" >&2; exit 1; }
-    $sudo apt-get update -q
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -q -y --no-install-recommends "$@"
+    # A fresh Ubuntu holds the lock for its own upgrades for a while after it starts.
+    apt="$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300"
+    $apt update
+    $apt install -y --no-install-recommends "$@"
 }
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$python is older than Python 3.11" >&2; exit 1; }

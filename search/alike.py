@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from curation.duplicates import PRODUCT_RULE, hash_bits, layout_distances
-from curation.hashing import describe_bytes
+from curation.hashing import as_layouts, describe_bytes
 from search.index import Hit
 from search.protocols import ProductIndex
 
@@ -59,6 +59,6 @@ def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     for name, most in (("phash", rule.phash_bits), ("dhash", rule.dhash_bits)):
         if hash_bits(np.array([a[name]], np.uint64), np.uint64(b[name]))[0] > most:
             return False
-    one, other = (np.array([side["colour"]], np.uint8) for side in (a, b))
+    one, other = (as_layouts([side["colour"]]) for side in (a, b))
     colour, luma = layout_distances(one, other, rule.odd_cells)
     return bool(colour[0] <= rule.colour_levels and luma[0] <= rule.luma_levels)

@@ -21,7 +21,7 @@ import numpy as np
 from curation.duplicates import PHOTO_RULE, candidates, confirmed
 from curation.errors import ImageError
 from curation.groups import Groups
-from curation.hashing import describe
+from curation.hashing import as_layouts, describe
 from curation.images import decode
 from curation.tables import fingerprint, write_json
 from curation.taxonomy import CATEGORIES
@@ -136,7 +136,7 @@ def _row(source: Source, classes: frozenset[str], item: Annotated) -> tuple[Row 
         "boxes": boxes,
         "path": path,
     }
-    return row | {key: known[key] for key in _HASHES} | {"colour": np.array(known["colour"], np.uint8)}, reasons
+    return row | {key: known[key] for key in _HASHES}, reasons
 
 
 def _box(numbers: Any, width: int, height: int) -> tuple[list[float] | None, str]:
@@ -180,7 +180,7 @@ def _near(rows: Sequence[Row]) -> set[tuple[int, int]]:
     """Pairs of rows, the first one first, that `curation` calls one photo."""
     usable = np.array([index for index, row in enumerate(rows) if not row["blank"]], np.int64)
     phash, dhash = (np.array([row[key] for row in rows], np.uint64) for key in ("phash", "dhash"))
-    layouts = np.stack([row["colour"] for row in rows]) if rows else np.empty((0, 0), np.uint8)
+    layouts = as_layouts([row["colour"] for row in rows])
     found: set[tuple[int, int]] = set()
     for i, j in candidates(PHOTO_RULE, phash, dhash, usable, usable[:0]):
         same = confirmed(PHOTO_RULE, i, j, phash, dhash, layouts)

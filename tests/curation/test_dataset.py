@@ -16,7 +16,7 @@ from curation.errors import CurationError
 from curation.images import encode_jpeg
 from curation.pair_rows import read_pairs
 from curation.review import Decision, Rulings, Verdict
-from curation.schemas import CLUSTERS, COLOUR_GRID, HASHES
+from curation.schemas import CLUSTERS, HASHES, LAYOUT_BYTES
 from curation.selection import Selection, read_selection
 from curation.sources import Source, excluded_sources
 from curation.splits import crossing_keys
@@ -184,7 +184,7 @@ def test_write_pair_dataset__replaces_a_dataset_of_the_time_before_versions(tmp_
 def test_photo_ties__join_posts_by_any_photo(tmp_path: Path) -> None:
     def hashed(post: int, sha: str) -> dict[str, Any]:
         row = dict.fromkeys(HASHES.names, 0)
-        colour = [0] * (3 * COLOUR_GRID**2)
+        colour = bytes(LAYOUT_BYTES)
         return row | {"sha256": sha, "role": "photo", "mode": "exact", "colour": colour, "blank": False,
                       "site": "kream", "post_id": post, "product_id": None, "posted_at": None}  # fmt: skip
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.dedup import DuplicateIndex, Update
-from curation.schemas import COLOUR_GRID, HASHES
+from curation.schemas import HASHES, LAYOUT_BYTES
 from tests.curation.builders import write_hashes
 
 Row = dict[str, Any]
@@ -19,7 +19,7 @@ Blocks = Mapping[str, Sequence[Row]]
 
 def hash_row(sha256: str, phash: int, **values: Any) -> Row:
     row = dict.fromkeys(HASHES.names)
-    plain = {"role": "photo", "mode": "exact", "dhash": 0, "colour": [128] * 3 * COLOUR_GRID**2, "contrast": 50.0}
+    plain = {"role": "photo", "mode": "exact", "dhash": 0, "colour": bytes([128]) * LAYOUT_BYTES, "contrast": 50.0}
     place = {"site": "kream", "post_id": 1, "position": 0}
     size = {"sharpness": 9.0, "blank": False, "width": 100, "height": 100}
     return row | plain | place | size | {"sha256": sha256, "phash": phash} | values
