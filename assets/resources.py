@@ -211,6 +211,7 @@ class Recipes(dg.ConfigurableResource[Any]):
     least_probability: float | None = None  # of a thumbnail's category; by default the classifier's own threshold
     must_beat_baselines: bool = True
     margin: float = 0.05  # of R@1, F1, accuracy: a new model that may be worse by more does not replace the one in use
+    least_new_pairs: int = 500  # for which a weekly training is worth its hours
     keep_versions: int = 5  # of each model, besides the one in use
     effort: float = 1.0  # share of the preset's optimiser steps: less to try the chain out, more for patience
 

@@ -81,6 +81,7 @@ def _resources(settings: Settings) -> dict[str, object]:
             profile="tiny" if sandbox else "full",
             seed=settings.seed,
             effort=settings.effort,
+            least_new_pairs=settings.retrain_pairs,
             side_by_side=settings.concurrency if sandbox else 1,
             floors=_FLOORS if settings.gates == "on" else {},
             # a detector that learned from a few real photos is sure of nothing

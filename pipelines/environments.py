@@ -73,6 +73,9 @@ class Settings(BaseModel):
     effort: float = Field(
         1.0, gt=0, le=100, description="share of the recipe's training steps: less to try the chain out"
     )
+    retrain_pairs: int = Field(
+        500, ge=1, le=10_000_000, description="pairs that the encoder has not seen, for which the weekly training runs"
+    )
     gates: Literal["on", "off"] = Field(
         "on", description="off: models pass whatever they reach, as for a few real photos"
     )

@@ -4,12 +4,11 @@ from typing import Any, Final
 
 import dagster as dg
 
-from assets.resources import DataFolder
+from assets.resources import DataFolder, Recipes
 from pipelines.decisions import why_no_training
 from pipelines.jobs import recrawl_of, retrain
 from pipelines.upkeep import upkeep
 
-LEAST_NEW_PAIRS: Final = 500  # for which a training is worth its hours
 NIGHT_MINUTES: Final = 240.0  # after which a site is left alone until the next night, which goes on there
 _TIMES: Final = {"kream_posts": "30 17 * * *", "onthelook_posts": "0 18 * * *", "kream_catalog": "0 17 * * *"}
 
@@ -36,12 +35,14 @@ NIGHTLY = [
 @dg.schedule(
     job=retrain,
     cron_schedule="0 20 * * 6",
-    description=f"Sunday 05:00 in Seoul, if the dataset has {LEAST_NEW_PAIRS} pairs that the encoder has not seen.",
+    description="Sunday 05:00 in Seoul, if the dataset has enough pairs that the encoder has not seen.",
 )
-def weekly_retraining(context: dg.ScheduleEvaluationContext, data: DataFolder) -> dg.RunRequest | dg.SkipReason:
+def weekly_retraining(
+    context: dg.ScheduleEvaluationContext, data: DataFolder, recipes: Recipes
+) -> dg.RunRequest | dg.SkipReason:
     """Train, or say in the tick why not."""
     del context
-    reason = why_no_training(data.path, LEAST_NEW_PAIRS)
+    reason = why_no_training(data.path, recipes.least_new_pairs)
     return dg.SkipReason(reason) if reason else dg.RunRequest(tags={"fashion/automation": "weekly"})
 
 

@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--nights", type=int, default=30)
     parser.add_argument("--posts-per-night", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--retrain-pairs", type=int, default=100, help="new ones for which the weekly training runs")
     parser.add_argument("--effort", type=float, default=0.2, help="share of the recipes' training steps")
     parser.add_argument(
         "--crawls-only", action="store_true", help="one site every night, the others once; nothing is trained"
@@ -50,6 +51,7 @@ def main() -> int:
             "sandbox_port": options.port,
             "block_size": _BLOCK,
             "effort": options.effort,
+            "retrain_pairs": options.retrain_pairs,
             "gates": "off",
             "webhook": address,
         }

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from assets.io_manager import adopt
-from assets.resources import DataFolder
+from assets.resources import DataFolder, Recipes
 from curation.tables import write_json
 from curation.versions import Versions
 from pipelines.decisions import changed, new_pairs, state_of, why_no_training
@@ -49,12 +49,14 @@ def test_why_no_training__says_how_many_are_missing(tmp_path: Path) -> None:
 
 def test_weekly_retraining__skips_with_the_reason_or_runs(tmp_path: Path) -> None:
     def tick() -> Any:
-        return weekly_retraining(dg.build_schedule_context(resources={"data": DataFolder(root=str(tmp_path))}))
+        recipes = Recipes(profile="tiny", seed=0, floors={}, least_new_pairs=300)
+        resources = {"data": DataFolder(root=str(tmp_path)), "recipes": recipes}
+        return weekly_retraining(dg.build_schedule_context(resources=resources))
 
     _dataset(tmp_path, 700, "a")
     assert isinstance(tick(), dg.RunRequest)
     _trained_on(tmp_path, "a")
-    assert tick().skip_message == "0 new pairs since the last training, 500 are wanted"
+    assert tick().skip_message == "0 new pairs since the last training, 300 are wanted"
 
 
 def test_nightly__configuration_is_what_the_assets_take() -> None:
