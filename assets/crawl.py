@@ -14,6 +14,7 @@ from assets.pictures import sheet_metadata
 from assets.resources import DataFolder, Sites
 from assets.stage import Check, Outcome, Rows, reasons_table, stage
 from assets.world import WorldError, claim
+from crawlers.errors import REFUSED
 from curation.tables import ShardedTable
 
 MOST_FAILED = 0.2
@@ -133,7 +134,8 @@ def _crawl(
                 text = "stopped after max_minutes, as it was told; the next run goes on here"
                 raise dg.Failure(text, allow_retries=False) from error
             if told.get("error"):
-                raise dg.Failure(told["error"]) from error
+                refused = told["finish_reason"] == REFUSED
+                raise dg.Failure(told["error"], allow_retries=not refused) from error
             raise
     return dict(json.loads(stats.read_text()))
 

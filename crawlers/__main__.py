@@ -12,8 +12,9 @@ from pydantic.fields import FieldInfo
 
 from crawlers import exclusions
 from crawlers.config import CrawlConfig, make_config
-from crawlers.errors import ConfigError, CrawlError
+from crawlers.errors import REFUSED, ConfigError, CrawlError
 from crawlers.sites import CATALOG_SITES, KINDS, POST_SITES, site_of
+from curation.tables import write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,11 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _crawl(options: dict[str, Any]) -> dict[str, Any]:
-    config = _config(options)
-    from crawlers.process import die_with_parent, run  # after the options are known to be good
+    try:
+        config = _config(options)
+        from crawlers.process import die_with_parent, run  # after the options are known to be good
 
-    die_with_parent()
-    return run(config)
+        die_with_parent()
+        return run(config)
+    except ConfigError as error:
+        if Path(options["out"]).is_dir():  # for the run that started this one: trying again would be in vain
+            stats = {"finish_reason": REFUSED, "error": f"ConfigError: {error}"}
+            write_json(Path(options["out"]) / f"stats-{options['kind']}.json", stats)
+        raise
 
 
 def _fixture(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,10 @@
 """Errors of the crawling room. Each says which field, which rule and which value."""
 
+from typing import Final
+
+REFUSED: Final = "refused"
+"""How a crawl ended that never began, since its configuration is wrong."""
+
 
 class CrawlError(Exception):
     """Base of everything this package raises on purpose."""

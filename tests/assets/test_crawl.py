@@ -9,6 +9,7 @@ import pytest
 
 from assets.crawl import _crawl
 from assets.resources import DataFolder, RealSites
+from crawlers.errors import REFUSED
 
 
 class _FailingChild:
@@ -42,6 +43,13 @@ def test_crawl__failure_says_why(tmp_path: Path) -> None:
 def test_crawl__out_of_time_is_not_retried(tmp_path: Path) -> None:
     error = _failed(tmp_path, {"finish_reason": "max_seconds", "error": "StoppedCrawlError: kream: stopped"})
     assert isinstance(error, dg.Failure)
+    assert not error.allow_retries
+
+
+def test_crawl__wrong_configuration_is_not_retried(tmp_path: Path) -> None:
+    error = _failed(tmp_path, {"finish_reason": REFUSED, "error": "ConfigError: blocks: range 9-1 runs backwards"})
+    assert isinstance(error, dg.Failure)
+    assert "runs backwards" in str(error.description)
     assert not error.allow_retries
 
 

@@ -1,5 +1,6 @@
 """Options are checked by name before any work starts."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from crawlers.__main__ import main
 from crawlers.config import make_config
-from crawlers.errors import ConfigError
+from crawlers.errors import REFUSED, ConfigError
 
 
 def test_make_config__defaults_are_polite(tmp_path: Path) -> None:
@@ -53,6 +54,8 @@ def test_main__refuses_before_any_work(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["kream", "--out", str(tmp_path / "out"), "--blocks", "9-1"]) == 2
     assert "blocks: range 9-1 runs backwards" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    assert main(["kream", "--out", str(tmp_path), "--blocks", "9-1"]) == 2
+    assert json.loads((tmp_path / "stats-kream.json").read_text())["finish_reason"] == REFUSED
 
 
 def test_import__loads_neither_scrapy_nor_playwright() -> None:
