@@ -18,7 +18,6 @@ from sandbox.posts import SITES
 from sandbox.sites.server import ServeOptions, serving
 from sandbox.world import World
 
-_FIRST: Final = 60  # posts on the first night
 _BLOCK: Final = 50  # post ids per shard
 _ONE_SITE: Final = ("nightly_kream_posts", "weekly_retraining", "weekly_upkeep")
 
@@ -27,6 +26,7 @@ def main() -> int:
     """Live through the month; exit status 1 when something does not agree with the truth."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.month", description=__doc__)
     parser.add_argument("--nights", type=int, default=30)
+    parser.add_argument("--first-night", type=int, default=200, help="posts that are there then: models need some")
     parser.add_argument("--posts-per-night", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--retrain-pairs", type=int, default=100, help="new ones for which the weekly training runs")
@@ -39,9 +39,10 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="empty folder that takes everything (default: a temporary one)")
     options = parser.parse_args()
     data = (options.data or Path(tempfile.mkdtemp(prefix="fashion-month-"))).resolve() / "data"
-    posts = _FIRST + (options.nights - 1) * options.posts_per_night
+    posts = options.first_night + (options.nights - 1) * options.posts_per_night
     sites = ("kream",) if options.crawls_only else SITES
-    world = GrowingWorld(World(options.seed, posts, options.products), _FIRST, options.posts_per_night, sites)
+    drawn = World(options.seed, posts, options.products)
+    world = GrowingWorld(drawn, options.first_night, options.posts_per_night, sites)
     passed: list[Night] = []
     heard: list[dict[str, object]] = []
     with serving(world.world, ServeOptions(options.port)) as server, webhook(heard) as address:
