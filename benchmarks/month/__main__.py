@@ -34,14 +34,15 @@ def main() -> int:
     parser.add_argument(
         "--crawls-only", action="store_true", help="one site every night, the others once; nothing is trained"
     )
-    parser.add_argument("--products", type=int, default=300, help="of the shop")
+    parser.add_argument("--products", type=int, default=300, help="of the shop, where nothing is trained")
     parser.add_argument("--port", type=int, default=8710, help="of the sandbox's KREAM; OnTheLook is on the next one")
     parser.add_argument("--data", type=Path, help="empty folder that takes everything (default: a temporary one)")
     options = parser.parse_args()
     data = (options.data or Path(tempfile.mkdtemp(prefix="fashion-month-"))).resolve() / "data"
     posts = options.first_night + (options.nights - 1) * options.posts_per_night
     sites = ("kream",) if options.crawls_only else SITES
-    drawn = World(options.seed, posts, options.products)
+    # Scores know the truth by seed and posts alone, so where there are any the shop is as large as they have it.
+    drawn = World(options.seed, posts, options.products if options.crawls_only else None)
     world = GrowingWorld(drawn, options.first_night, options.posts_per_night, sites)
     passed: list[Night] = []
     heard: list[dict[str, object]] = []
