@@ -96,12 +96,13 @@ class Daemon:
         return self._run(name, dg.RunRequest(asset_selection=keys or None))
 
     def _tick(self, schedule: dg.ScheduleDefinition, at: datetime) -> Any:
-        resources = {"data": dict(definitions().resources or {})["data"]}
+        resources = dict(definitions().resources or {})
+        wanted = {name: resources[name] for name in schedule.required_resource_keys}
         return schedule.evaluate_tick(
             dg.build_schedule_context(
                 instance=self._instance,
                 scheduled_execution_time=at,
-                resources=resources if schedule.required_resource_keys else None,
+                resources=wanted or None,
             )
         )
 
