@@ -162,8 +162,10 @@ def mapped(report: MapReport, entered: int, metadata: Mapping[str, Any] | None =
     facts = {
         "shards_made": report.made,
         "shards_up_to_date": report.skipped,
+        "shards_waiting": len(report.waiting),
         "shards_failed": len(report.failed),
         **({"reasons": reasons_table(dropped)} if dropped else {}),
+        **({"waiting": dg.MetadataValue.json(dict(report.waiting))} if report.waiting else {}),
         **({"errors": dg.MetadataValue.json(dict(report.failed))} if report.failed else {}),
     }
     rows = Rows(entered, counts.get(KEPT, 0), sum(dropped.values()), counts.get(FAILED, 0))

@@ -51,6 +51,7 @@ class MapReport:
     made: int  # shards
     skipped: int  # shards whose output was up to date
     failed: Mapping[str, str] = field(default_factory=dict)  # shard name → error
+    waiting: Mapping[str, str] = field(default_factory=dict)  # shard name → which inputs do not have it yet
 
     @property
     def counts(self) -> dict[str, int]:
@@ -152,10 +153,11 @@ def map_shards(
             not tell that the model behind it changed.
 
     Raises:
-        StepError: every shard that had to be made failed.
+        StepError: every shard that had to be made failed, or lacks an input.
     """
     work = Work(step, arguments, output)
-    tasks, failed = _tasks(work, inputs)
+    tasks, waiting = _tasks(work, inputs)
+    failed: dict[str, str] = {}
     current = _current(output, inputs[0].prefix)
     wanted = [task for task in tasks if current.get(task.name) != task.key]
     with closing(workers(work, wanted)) as results:  # whatever ends this call, ends the workers
@@ -166,26 +168,30 @@ def map_shards(
             else:
                 progress(f"{step.rpartition(':')[2]} {made.name}: {made.rows} rows {dict(made.counts)}")
     skipped = len(tasks) - len(wanted)
-    made_now = len(inputs[0].shards) - skipped - len(failed)
-    if failed and not made_now and not skipped:
-        raise StepError(f"{step}: all {len(failed)} shards failed: {failed}")
+    made_now = len(wanted) - len(failed)
+    if (lost := failed | waiting) and not made_now and not skipped:
+        raise StepError(f"{step}: all {len(lost)} shards failed: {lost}")
     _remove_orphans(output, inputs[0])
-    return MapReport(ShardedTable(output, inputs[0].prefix), made_now, skipped, failed)
+    return MapReport(ShardedTable(output, inputs[0].prefix), made_now, skipped, failed, waiting)
 
 
 def _tasks(work: Work, inputs: Sequence[ShardedTable]) -> tuple[list[Task], dict[str, str]]:
-    """A task per shard, and the shards that lack an input."""
+    """A task per shard, and the shards that lack an input.
+
+    One lacks it where a crawl adds shards while a run is under way: what had its turn before does not know them. The
+    run that follows the crawl makes them.
+    """
     others = [{shard.name: shard for shard in table.shards} for table in inputs[1:]]
-    tasks, failed = [], {}
+    tasks, waiting = [], {}
     for first in inputs[0].shards:
         missing = [table.root for table, named in zip(inputs[1:], others, strict=True) if first.name not in named]
         if missing:
-            failed[first.name] = f"no shard of that name in {', '.join(map(str, missing))}"
+            waiting[first.name] = f"no shard of that name in {', '.join(map(str, missing))}"
             continue
         shards = (first, *(named[first.name] for named in others))
         stamps = [shard.fingerprint for shard in shards]
         tasks.append(Task(shards, fingerprint([work.step, work.kind.version, dict(work.arguments), stamps])))
-    return tasks, failed
+    return tasks, waiting
 
 
 def _current(output: Place, prefix: str) -> dict[str, str | None]:

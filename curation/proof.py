@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +31,8 @@ _TABLES: Final = "tables: every column and picture"
 _SAME_BITS: Final = 4  # of 64: a picture that was only re-encoded or scaled
 _KEPT: Final = frozenset({RECORD, "exclusions.jsonl"})
 """They hold ids, digests and addresses on purpose, so that nothing comes back."""
+TRUTH: Final = PurePosixPath("report/truth")
+"""What the sandbox serves, as it tells of itself: no shop has it, and nothing in it was crawled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def _search(path: Path, folder: Path, removal: Removal) -> tuple[str, Iterable[s
     suffix = path.suffix.lower()
     if path.name in _KEPT or folder.is_relative_to(LEDGER):
         return "not searched: keeps ids on purpose, as excluded", []
+    if folder.is_relative_to(TRUTH):
+        return "not searched: the sandbox's own truth, no crawled row", []
     if suffix == ".parquet":
         return _TABLES, _in_parquet(found_at(path.parent, path), removal)
     if suffix == ".arrow":

@@ -91,6 +91,26 @@ def test_map_shards__all_bad_raises(tmp_path: Path) -> None:
         _double(tmp_path, refuse=13)
 
 
+def test_map_shards__shard_that_an_input_has_not_yet_waits(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _write(tmp_path / "in", name, [1])
+    _write(tmp_path / "late", "a", [1])
+    inputs = [ShardedTable(tmp_path / "in"), ShardedTable(tmp_path / "late")]
+    report = map_shards(f"{__name__}:Double", inputs, tmp_path / "out")
+    assert (report.made, report.failed, list(report.waiting)) == (1, {}, ["b"])
+    assert str(tmp_path / "late") in report.waiting["b"]
+    _write(tmp_path / "late", "b", [1])
+    report = map_shards(f"{__name__}:Double", [inputs[0], ShardedTable(tmp_path / "late")], tmp_path / "out")
+    assert (report.made, report.skipped, report.waiting) == (1, 1, {})
+
+
+def test_map_shards__all_waiting_raises(tmp_path: Path) -> None:
+    _write(tmp_path / "in", "a", [1])
+    _write(tmp_path / "other", "b", [1])
+    with pytest.raises(StepError, match="no shard of that name"):
+        map_shards(f"{__name__}:Double", [ShardedTable(tmp_path / n) for n in ("in", "other")], tmp_path / "out")
+
+
 def test_map_shards__output_of_a_vanished_input_goes(tmp_path: Path) -> None:
     _write(tmp_path / "in", "a", [1])
     gone = _write(tmp_path / "in", "b", [2])

@@ -8,7 +8,7 @@ import pytest
 from curation.audit import audit
 from curation.dataset import read_manifest
 from curation.places import keep_tables_at
-from curation.proof import search_everywhere
+from curation.proof import TRUTH, search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.republish import republish
 from curation.review import Decision, Verdict, VerdictLog, read_verdicts
@@ -168,3 +168,12 @@ def test_search_everywhere__sees_what_no_table_owns(data: Path, tmp_path: Path) 
     found = _still_there(data, removal)
     assert {name.partition(":")[0] for name in found["elsewhere"]} <= {"copy.jpg", "list.json"}
     assert found.keys() == {"elsewhere", "elsewhere/kream"}
+
+
+def test_search_everywhere__says_that_the_truth_of_the_sandbox_is_no_crawled_table(data: Path) -> None:
+    removal, _ = find(data, "kream", "post", ["3"])
+    _purge(data, removal)
+    write_table(data / TRUTH, "posts", rows=[picture_row(3, "photo", 0, photo(3))])
+    places = [place for place in search_everywhere(data, removal) if Path(place.folder).is_relative_to(TRUTH)]
+    assert [(place.files, place.found) for place in places] == [(1, [])]
+    assert places[0].how.startswith("not searched")

@@ -39,7 +39,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def daemon(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def queued(home: Path) -> None:
+    """A run in the queue before the daemon is there: two processes must not make the home's databases at once."""
+    launch = [sys.executable, "-m", "dagster", "job", "launch", "-m", MODULE, "-j", "crawl_job"]
+    done = subprocess.run(launch, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def daemon(home: Path, queued: None) -> Iterator["subprocess.Popen[bytes]"]:
     with (home / "daemon.log").open("wb") as log:
         command = [sys.executable, "-m", "dagster._daemon", "run", "-m", MODULE]
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
@@ -52,8 +60,6 @@ def daemon(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
 def test_lost_worker__its_slot_is_freed_and_the_run_tried_once_more(
     home: Path, daemon: "subprocess.Popen[bytes]"
 ) -> None:
-    launch = [sys.executable, "-m", "dagster", "job", "launch", "-m", MODULE, "-j", "crawl_job"]
-    subprocess.run(launch, cwd=ROOT, check=True, capture_output=True)
     first, second = home / "try-0", home / "try-1"
     _until(lambda: first.exists() and bool(first.read_text()), daemon)
     step, worker = map(int, first.read_text().split())
