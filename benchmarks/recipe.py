@@ -9,16 +9,21 @@ import argparse
 import json
 import os
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
+from transformers import AutoImageProcessor  # noqa: TID253
 
 from benchmarks.pairs import draw_pairs, shop_folds
 from curation.tables import ShardedTable
 from curation.taxonomy import CATEGORIES
+from models.device import pick_device
 from models.encoder.infer import Encoder
+from models.encoder.model import ImageEncoder
 from models.encoder.report import by_category, evaluate_encoders, uniform
 from models.errors import DataError
 from models.presets import preset
@@ -33,6 +38,7 @@ _PRIOR: Final = {
     "learn_temperature": False,
     "optimiser": "adamw",
     "trim": False,
+    "scales": [1.0],
     **_PLAIN_BATCHES,
     **_NO_AUGMENTATION,
     "rotation": 27.0,  # 90° for three in ten pictures there
@@ -54,6 +60,11 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "ours, AdamW": {"optimiser": "adamw"},
     "ours, product ids": {"loss": "classification"},
 }
+RESCALED: Final[Mapping[str, tuple[str, Sequence[float]]]] = {
+    "ours": ("ours, one scale", [1.0]),
+    "prior": ("prior, at our scales", preset("encoder", "tiny")["scales"]),
+}
+"""Trained once, seen otherwise."""
 
 
 def main() -> None:
@@ -70,7 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fashion-recipe-") as name:
         folder = Path(name)
-        errors: dict[str, list[float]] = {recipe: [] for recipe in [*options.recipes, "per category"]}
+        errors: dict[str, list[float]] = defaultdict(list)
         for part, (pairs, catalog) in enumerate(_data(options, folder / "data")):
             for seed in options.seeds:
                 measured = _compare(options, seed, pairs, catalog, folder / f"{part}-{seed}")
@@ -90,16 +101,29 @@ def _data(options: argparse.Namespace, out: Path) -> list[tuple[Path, ShardedTab
 def _compare(
     options: argparse.Namespace, seed: int, pairs: Path, catalog: ShardedTable, folder: Path
 ) -> dict[str, float]:
-    """The error in R@1 of each recipe, and of one encoder per category if `ours` is among them."""
+    """The error in R@1 of each recipe, of some at other scales too, and of an encoder per category (of `ours`)."""
     errors = {}
+
+    def note(name: str, common: Encoder, own: Mapping[str, Encoder] = MappingProxyType({})) -> None:
+        errors[name] = 1 - _recall(common, own, pairs, catalog)
+        print(f"{folder.name:<8}{name:<28} R@1 {1 - errors[name]:.3f}", flush=True)
+
     for name in options.recipes:
         _train(folder / name, pairs, {**RECIPES[name], "steps": options.steps, "seed": seed})
-        errors[name] = 1 - _recall(Encoder.load(folder / name), {}, pairs, catalog)
-        print(f"{folder.name:<8}{name:<28} R@1 {1 - errors[name]:.3f}", flush=True)
+        note(name, Encoder.load(folder / name))
+        if name in RESCALED:
+            other, scales = RESCALED[name]
+            note(other, _at(folder / name, scales))
     if "ours" in options.recipes:
-        own = _specialists(folder / "ours", pairs)
-        errors["per category"] = 1 - _recall(Encoder.load(folder / "ours"), own, pairs, catalog)
+        note("per category", Encoder.load(folder / "ours"), _specialists(folder / "ours", pairs))
     return errors
+
+
+def _at(folder: Path, scales: Sequence[float]) -> Encoder:
+    """A trained encoder at other scales than its own."""
+    processor = AutoImageProcessor.from_pretrained(folder)
+    processor.scales = scales
+    return Encoder(ImageEncoder.load(folder), processor, "", pick_device("auto"))
 
 
 def _train(out: Path, pairs: Path, changes: Mapping[str, Any]) -> None:
@@ -129,7 +153,7 @@ def _recall(common: Encoder, own: Mapping[str, Encoder], pairs: Path, catalog: S
 
 
 def _report(errors: Mapping[str, Sequence[float]]) -> None:
-    mean = {name: float(np.mean(values)) for name, values in errors.items() if values}
+    mean = {name: float(np.mean(values)) for name, values in errors.items()}
     print(f"\n{'recipe':<30}{'R@1':>8}{'error of prior':>16}")
     for name, error in mean.items():
         ratio = f"{error / mean['prior']:.2f}" if "prior" in mean else "–"

@@ -119,7 +119,7 @@ def _digest(network: nn.Module, example: Inputs, arithmetic: Arithmetic) -> str:
     shapes = [(tuple(tensor.shape), str(tensor.dtype)) for tensor in example]
     versions = openvino.__version__, torch.__version__
     machine = _processor(), torch.get_num_threads(), arithmetic
-    digest.update(repr([type(network).__name__, shapes, versions, machine]).encode())
+    digest.update(repr([network, shapes, versions, machine]).encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
         digest.update(memoryview(tensor.detach().contiguous().flatten().view(torch.uint8).numpy()))

@@ -23,6 +23,11 @@ class EncoderConfig(PictureConfig):
     temperature: float = Field(0.07, gt=0, description="of the softmax over similarities; where a learned one starts")
     learn_temperature: bool = Field(True, description="learn the temperature (CLIP, Radford et al. 2021)")
     trim: bool = Field(True, description="cut off the plain background of thumbnails; carried by the checkpoint")
+    scales: list[float] = Field(
+        [1.0],
+        min_length=1,
+        description="centred windows, as shares of the sides, whose vectors are averaged; carried by the checkpoint",
+    )
     distractors: int = Field(
         1000, ge=0, description="training products that validation queries compete with, so that the measure is hard"
     )
@@ -50,6 +55,8 @@ class EncoderConfig(PictureConfig):
     def _fits_together(self) -> Self:
         if self.height != self.width:
             raise ValueError(f"an encoder's input is square, got {self.height}×{self.width} px")
+        if any(not 0 < scale <= 1 for scale in self.scales):
+            raise ValueError(f"scales are shares of the sides, over 0 and up to 1, got {self.scales}")
         if any(not 2 <= length < self.dimension for length in self.matryoshka):
             raise ValueError(f"matryoshka lengths are from 2 to under {self.dimension}, got {self.matryoshka}")
         return self

@@ -14,6 +14,7 @@ from transformers import AutoImageProcessor  # noqa: TID253
 from models.checkpoint import open_checkpoint
 from models.device import Precision, pick_device
 from models.encoder.model import ImageEncoder
+from models.encoder.scales import at_scales
 from models.forward import Forward
 from models.pixels import input_size, model_input, normalise, random_input, to_unit
 from models.runtime import Engine, Inputs, Outputs, compile_for
@@ -41,7 +42,7 @@ class Encoder:
         self.version = version
         self.dimension = int(model.embedding_layer.out_features)
         self.processor = processor
-        network = model.to(device).eval()
+        network = at_scales(model.to(device), processor).eval()
         probes = [(random_input(rows, *input_size(processor)).to(device),) for rows in _PROBES]
         run = compile_for(network, probes, device, _distance, precision=precision, engine=engine, cache=cache)
         self._forward = Forward(run, device, precision)

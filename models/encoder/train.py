@@ -157,12 +157,13 @@ def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:
     if config.pretrained:
         backbone = AutoModel.from_pretrained(config.pretrained)
         processor = AutoImageProcessor.from_pretrained(config.pretrained)
-        processor.trim_ground = config.trim
+        processor.trim_ground, processor.scales = config.trim, config.scales
         if is_encoder(Path(config.pretrained), config.dimension):
             return ImageEncoder.load(Path(config.pretrained)), processor
         return ImageEncoder(backbone, config.dimension), processor
     architecture = AutoConfig.for_model(image_size=config.height, **config.architecture)
-    processor = ViTImageProcessor(size={"height": config.height, "width": config.width}, trim_ground=config.trim)
+    size = {"height": config.height, "width": config.width}
+    processor = ViTImageProcessor(size=size, trim_ground=config.trim, scales=config.scales)
     backbone = AutoModel.from_config(architecture)
     fit_to_width(backbone, getattr(architecture, "initializer_range", None))
     return ImageEncoder(backbone, config.dimension), processor
