@@ -1,8 +1,7 @@
 """One vector from several views of a picture: the whole of it, and its middle ever closer.
 
-A crop of a photo cuts garments closer than a shop does, or less close; views at several scales meet somewhere. The mean
-of their vectors is the multi-scale descriptor of image retrieval (Radenović et al. 2018, section 4.3; without its
-learned pooling).
+A crop of a photo cuts garments closer than a shop does, or less close; views at several scales meet somewhere. Image
+retrieval pools descriptors of one picture at several sizes likewise (Radenović et al. 2018, arXiv:1711.02512).
 """
 
 from collections.abc import Sequence
