@@ -14,6 +14,7 @@ from assets.once import once
 from assets.pictures import bars_metadata, differences_table, measures_table
 from assets.resources import DataFolder, SandboxSites
 from assets.stage import Check, Outcome, Rows, stage
+from curation.proof import TRUTH
 from curation.tables import ShardedTable, write_json
 from models.card import add_result
 
@@ -24,7 +25,7 @@ _REPORT_CHECKS = {"written": "There are stages to report on."}
 @stage("report", kinds={"parquet"}, checks={"not_empty": "The world has posts."})
 def sandbox_truth(data: DataFolder, sites: SandboxSites) -> Outcome:
     """What the sandbox knows and a real crawl never can: boxes, products worn, wrong tags, reposts. For scores only."""
-    out = data.path / "report" / "truth"
+    out = data.path / TRUTH
     command = [sys.executable, "-m", "sandbox", "truth", *sites.world, "--out", str(out)]
     once(out, sites.world, lambda: subprocess.run(command, check=True))
     rows = {path.stem: pq.read_metadata(path).num_rows for path in sorted(out.glob("*.parquet"))}

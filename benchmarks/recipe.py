@@ -12,7 +12,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -104,16 +103,16 @@ def _compare(
     """The error in R@1 of each recipe, of some at other scales too, and of an encoder per category (of `ours`)."""
     errors = {}
 
-    def note(name: str, common: Encoder, own: Mapping[str, Encoder] = MappingProxyType({})) -> None:
+    def note(name: str, common: Encoder, own: Mapping[str, Encoder]) -> None:
         errors[name] = 1 - _recall(common, own, pairs, catalog)
         print(f"{folder.name:<8}{name:<28} R@1 {1 - errors[name]:.3f}", flush=True)
 
     for name in options.recipes:
         _train(folder / name, pairs, {**RECIPES[name], "steps": options.steps, "seed": seed})
-        note(name, Encoder.load(folder / name))
+        note(name, Encoder.load(folder / name), {})
         if name in RESCALED:
             other, scales = RESCALED[name]
-            note(other, _at(folder / name, scales))
+            note(other, _at(folder / name, scales), {})
     if "ours" in options.recipes:
         note("per category", Encoder.load(folder / "ours"), _specialists(folder / "ours", pairs))
     return errors

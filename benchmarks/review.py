@@ -22,6 +22,7 @@ from curation.dataset_plan import DatasetRules, photo_ties
 from curation.label_studio import read_annotations, write_tasks
 from curation.noise import noise_scores, read_colours
 from curation.pair_rows import read_pairs
+from curation.proof import TRUTH
 from curation.republish import republish
 from curation.review import VerdictLog
 from curation.tables import ShardedTable
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.1, help="of the pairs looked at for doubt (default 0.1)")
     parser.add_argument("--random", type=int, default=200, help="pairs drawn at random besides (default 200)")
     options = parser.parse_args()
-    truth = sorted((options.data / "report" / "truth").glob("*.parquet"))
+    truth = sorted((options.data / TRUTH).glob("*.parquet"))
     judge = Judge({path.stem: pq.read_table(path) for path in truth})
     with tempfile.TemporaryDirectory(prefix="fashion-review-") as folder:
         data = _copy(options.data, Path(folder))

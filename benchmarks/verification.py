@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.scores import judge_of
+from curation.proof import TRUTH
 from curation.tables import ShardedTable
 from curation.verification import LEAST, Floats, evidence
 from sandbox.score import Judge, pair_scores
@@ -32,7 +33,7 @@ class Matched:
 
     def __init__(self, folder: Path) -> None:
         table = ShardedTable(folder / "pairs" / "candidate_pairs").table(_COLUMNS)
-        self.judge: Judge = judge_of(folder / "report" / "truth")
+        self.judge: Judge = judge_of(folder / TRUTH)
         self.rows: list[dict[str, Any]] = [row for row in table.to_pylist() if row["encoder_similarity"] is not None]
         opinions = [[row[name] for row in self.rows] for name in _OPINIONS]
         self.evidence = evidence(*opinions)

@@ -170,7 +170,7 @@ def map_shards(
     skipped = len(tasks) - len(wanted)
     made_now = len(wanted) - len(failed)
     if (lost := failed | waiting) and not made_now and not skipped:
-        raise StepError(f"{step}: all {len(lost)} shards failed: {lost}")
+        raise StepError(f"{step}: none of {len(lost)} shards could be made: {lost}")
     _remove_orphans(output, inputs[0])
     return MapReport(ShardedTable(output, inputs[0].prefix), made_now, skipped, failed, waiting)
 

@@ -123,7 +123,7 @@ _ENCODER_TINY: Final = {
     "learning_rate": 2e-3,
     "weight_decay": 0.05,
     "same_category": 0.7,
-    "scales": [1.0, 0.85, 0.7],  # R@1 rises by two to six points; embedding takes three times as long
+    "scales": [1.0, 0.85, 0.7],  # R@1 rises by three to six points; embedding takes three times as long
     "splice": 0.5,  # R@1 rose by one to two points in each of three comparisons
     "jitter": 0.1,
     "cast": 0.06,
