@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from assets.crawl import all_posts
-from assets.pictures import picture_metadata, sheet
+from assets.pictures import tiles_metadata
 from assets.resources import DataFolder, Engine
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.crawled import pictures_by_sha
@@ -89,7 +89,7 @@ def _duplicates_sheet(data: DataFolder, clusters: ShardedTable) -> dg.MarkdownMe
     for row in copies:
         tiles.append((pictures[row["cluster_id"]], f"kept: {row['kept_because']}"))
         tiles.append((pictures[row["sha256"]], f"{row['phash_distance']} bits off"))
-    return picture_metadata(sheet(tiles, columns=8), "near-duplicates beside what represents them")
+    return tiles_metadata(tiles, "near-duplicates beside what represents them", columns=8)
 
 
 def _copies(clusters: ShardedTable) -> Any:

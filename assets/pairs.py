@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assets.artifacts import each, manifest_of, train
 from assets.crawl import all_posts
-from assets.pictures import picture_metadata, sheet
+from assets.pictures import tiles_metadata
 from assets.resources import DataFolder, Engine, Recipes, Terms
 from assets.shift import NO_SHIFT, Mix, no_shift
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
@@ -252,4 +252,4 @@ def _pairs_sheet(table: ShardedTable, anchor: str, positive: str) -> dg.Markdown
     tiles: list[tuple[bytes, str]] = []
     for row in islice(kept, _SHEET_PAIRS):
         tiles += [(row[anchor], f"{row['category']} {row['verification_score']:.2f}"), (row[positive], "tagged")]
-    return picture_metadata(sheet(tiles, columns=12, side=80), "anchors beside their positives")
+    return tiles_metadata(tiles, "anchors beside their positives", columns=12, side=80)

@@ -35,8 +35,10 @@ def picture_metadata(image: Image.Image, alt: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{alt}](data:image/jpeg;base64,{data})")
 
 
-def sheet(tiles: Iterable[tuple[bytes, str]], columns: int = 7, side: int = _SIDE) -> Image.Image:
-    """Contact sheet of encoded pictures with captions; unreadable ones are left out."""
+def tiles_metadata(
+    tiles: Iterable[tuple[bytes, str]], alt: str, columns: int = 7, side: int = _SIDE
+) -> dg.MarkdownMetadataValue:
+    """Contact sheet of encoded pictures with captions; unreadable ones are left out. Where none is left, it says so."""
     from models.pictures import contact_sheet
 
     images: list[Image.Image] = []
@@ -47,7 +49,9 @@ def sheet(tiles: Iterable[tuple[bytes, str]], columns: int = 7, side: int = _SID
         except ImageError:
             continue
         captions.append(caption)
-    return contact_sheet(images, captions, columns=columns, tile=side)
+    if not images:
+        return dg.MetadataValue.md(f"{alt}: there are none")
+    return picture_metadata(contact_sheet(images, captions, columns=columns, tile=side), alt)
 
 
 def sheet_metadata(
@@ -63,7 +67,7 @@ def sheet_metadata(
     """
     each = -(-tiles // max(1, len(table.shards)))
     rows = (row for shard in table.shards for row in islice(_pictures(shard, column, caption), each))
-    return picture_metadata(sheet(islice(rows, tiles)), "contact sheet")
+    return tiles_metadata(islice(rows, tiles), "contact sheet")
 
 
 def _pictures(shard: Shard, column: str, caption: str) -> Iterator[tuple[bytes, str]]:
@@ -158,7 +162,7 @@ def disagreements_metadata(
     ]
     head = ["| product | shop | classifier | probability | shop is taken to be wrong |", "|---|---|---|--:|---|"]
     facts = {"disagrees_with_the_shop": dg.MetadataValue.md("\n".join([*head, *lines]))}
-    return {**facts, **({"disagreements": picture_metadata(sheet(tiles), "disagreements")} if tiles else {})}
+    return {**facts, "disagreements": tiles_metadata(tiles, "disagreements")}
 
 
 def measures_table(summaries: Mapping[str, Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from assets.pictures import differences_table, disagreements_metadata, reliability_metadata
+from assets.pictures import differences_table, disagreements_metadata, reliability_metadata, tiles_metadata
+from tests.curation.builders import picture
 from tests.models import toys
 
 PICTURE = "](data:image/jpeg;base64,"
@@ -22,7 +23,13 @@ def test_disagreements__as_pictures_and_as_a_table(tmp_path: Path) -> None:
 
 
 def test_disagreements__none(tmp_path: Path) -> None:
-    assert set(disagreements_metadata([], toys.catalog_table(tmp_path, per_class=1))) == {"disagrees_with_the_shop"}
+    facts = disagreements_metadata([], toys.catalog_table(tmp_path, per_class=1))
+    assert facts["disagreements"].value == "disagreements: there are none"
+
+
+def test_tiles__what_is_no_picture_is_left_out() -> None:
+    assert PICTURE in (tiles_metadata([(b"torn", "a"), (picture(1), "b")], "crops").value or "")
+    assert tiles_metadata([(b"torn", "a")], "crops").value == "crops: there are none"
 
 
 def test_reliability__a_picture() -> None:
