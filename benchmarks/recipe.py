@@ -59,9 +59,9 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "ours, AdamW": {"optimiser": "adamw"},
     "ours, product ids": {"loss": "classification"},
 }
-RESCALED: Final[Mapping[str, tuple[str, Sequence[float]]]] = {
-    "ours": ("ours, one scale", [1.0]),
-    "prior": ("prior, at our scales", preset("encoder", "tiny")["scales"]),
+RESCALED: Final[Mapping[str, Mapping[str, Sequence[float]]]] = {
+    "ours": {"ours, one scale": [1.0]},
+    "prior": {"prior, at our scales": preset("encoder", "tiny")["scales"]},
 }
 """Trained once, seen otherwise."""
 
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=preset("encoder", "tiny")["steps"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of training")
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--scales", nargs="+", type=_scales, default=[], help="see `ours` at these too, such as 1,.9")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fashion-recipe-") as name:
         folder = Path(name)
@@ -110,12 +111,16 @@ def _compare(
     for name in options.recipes:
         _train(folder / name, pairs, {**RECIPES[name], "steps": options.steps, "seed": seed})
         note(name, Encoder.load(folder / name), {})
-        if name in RESCALED:
-            other, scales = RESCALED[name]
+        others = {f"ours, at {scales}": scales for scales in options.scales if name == "ours"}
+        for other, scales in {**RESCALED.get(name, {}), **others}.items():
             note(other, _at(folder / name, scales), {})
     if "ours" in options.recipes:
         note("per category", Encoder.load(folder / "ours"), _specialists(folder / "ours", pairs))
     return errors
+
+
+def _scales(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
 
 
 def _at(folder: Path, scales: Sequence[float]) -> Encoder:

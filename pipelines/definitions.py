@@ -108,7 +108,7 @@ def _terms(settings: Settings) -> Terms:
 
 
 def _executor(settings: Settings) -> dg.ExecutorDefinition:
-    """Steps as processes; forked from a server that has the light libraries loaded, never torch."""
+    """Steps as processes; forked from a server that has the code location loaded, which never loads torch."""
     return dg.multiprocess_executor.configured(
         {
             "max_concurrent": settings.concurrency,
@@ -116,7 +116,7 @@ def _executor(settings: Settings) -> dg.ExecutorDefinition:
             "tag_concurrency_limits": [{"key": "gpu", "value": "true", "limit": 1}]
             if settings.profile == "full"
             else [],
-            "start_method": {"forkserver": {"preload_modules": ["dagster", "pyarrow", "pandas"]}},
+            "start_method": {"forkserver": {"preload_modules": ["pipelines.definitions"]}},
         },
         name="processes",
     )
