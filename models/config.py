@@ -31,7 +31,7 @@ class TrainerConfig(BaseModel):
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     weight_decay: float = Field(0.05, ge=0, description="weight decay; not on biases, norms and scalars")
     optimiser: Literal["adamw", "muon"] = Field(
-        "adamw", description="muon: for the weights of linear layers, from scratch; AdamW for all others"
+        "adamw", description="muon: for weights of linear layers and convolutions, from scratch; AdamW for the rest"
     )
     ema: float = Field(
         0.0,

@@ -40,6 +40,7 @@ _DETECTOR_TINY: Final = {
     "height": 160,
     "width": 128,
     "steps": 1400,
+    "optimiser": "muon",  # after 500 steps AP50 0.69 against 0.61 with AdamW; a step takes a fifth longer
     "batch": 8,  # more, smaller steps: from scratch it learns faster per picture
     "learning_rate": 2e-3,
     "weight_decay": 1e-4,
@@ -85,6 +86,7 @@ _CLASSIFIER_TINY: Final = {
     "width": 64,
     "steps": 1000,
     "batch": 64,
+    "optimiser": "muon",  # a third fewer errors than with AdamW in either of two trainings
     "learning_rate": 2e-3,
     "weight_decay": 0.05,
     "evaluations": 1,  # on a hundred products, the best of several is luck

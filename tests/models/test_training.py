@@ -7,6 +7,7 @@ from torch import nn  # noqa: TID253
 from models.batches import Batches
 from models.config import TrainerConfig
 from models.errors import TrainingError
+from models.optimisers import build_optimisers
 from models.progress import Progress, read_progress
 from models.states import States
 from models.training import fit, prepare
@@ -80,18 +81,41 @@ def test_fit__muon_learns_all_directions_of_a_matrix_alike(tmp_path):
     assert model.weight.detach().trace() > 0
 
 
-def test_fit__muon_leaves_everything_but_linear_layers_to_adamw(tmp_path):
-    model = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 2), nn.LayerNorm(2))
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    run(
-        tmp_path,
-        model,
-        lambda _: model(torch.arange(4)).pow(3).sum(),
-        lambda: {"score": 0.0},
-        optimiser="muon",
-        steps=3,
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_fit__muon_takes_a_convolution_for_a_matrix_of_a_row_per_output_channel(tmp_path, layout):
+    torch.manual_seed(0)
+    maps, weight = torch.randn(5, 6, 2, 2), torch.randn(4, 6, 2, 2)
+
+    def learned(layer, rows):
+        with torch.no_grad():
+            layer.weight.copy_(weight.view_as(layer.weight))  # in its own layout
+        steps = {"steps": 5, "evaluations": 1, "optimiser": "muon"}
+        run(tmp_path, layer, lambda _: layer(rows).pow(2).sum(), lambda: {"score": 0.0}, **steps)
+        return layer.weight.detach().flatten(1)
+
+    of_maps = learned(nn.Conv2d(6, 4, 2, bias=False).to(memory_format=layout), maps)
+    of_rows = learned(nn.Linear(24, 4, bias=False), maps.flatten(1))
+    assert not torch.allclose(of_rows, weight.flatten(1), atol=1e-2)
+    torch.testing.assert_close(of_maps, of_rows, atol=1e-2, rtol=0)
+
+
+def test_build_optimisers__muon_leaves_pixels_and_embeddings_to_adamw_and_takes_a_shared_weight_once():
+    model = nn.ModuleDict(
+        {
+            "pixels": nn.Conv2d(3, 8, 3, bias=False),
+            "hidden": nn.Conv2d(8, 8, 3, bias=False),
+            "depthwise": nn.Conv2d(8, 8, 3, groups=8, bias=False),
+            "names": nn.Embedding(4, 8),
+            "linear": nn.Linear(8, 8),
+            "same": nn.Linear(8, 8, bias=False),
+        }
     )
-    assert all(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    model["same"].weight = model["linear"].weight
+    adamw, muon = build_optimisers(model, config(optimiser="muon"))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    others = {names[id(parameter)] for group in adamw.param_groups for parameter in group["params"]}
+    assert others == {"pixels.weight", "depthwise.weight", "names.weight", "linear.bias"}
+    assert sorted(matrix.shape for matrix in muon.param_groups[0]["params"]) == [(8, 8), (8, 72)]
 
 
 def test_fit__clips_gradients(tmp_path):
