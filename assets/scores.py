@@ -58,7 +58,7 @@ def detector_scores(
         for row in posts.table(["site", "post_id", "position", "role", "width", "height"]).to_pylist()
         if row["role"] == "photo" and row["width"] is not None
     }
-    photos = [photo for photo in sizes if judge.boxes(photo)]
+    photos = [photo for photo in sizes if photo in found and judge.boxes(photo)]  # some may have been crawled since
     boxes = [[(row["category"], tuple(row["box"])) for row in judge.boxes(photo)] for photo in photos]
     shapes = [sizes[photo] for photo in photos]
     measured = coco_metrics(boxes, [found[photo] for photo in photos])

@@ -62,12 +62,12 @@ class MatrixMuon(torch.optim.Muon):
 
     def __init__(self, weights: Sequence[nn.Parameter], learning_rate: float, weight_decay: float) -> None:
         self._weights = weights
-        matrices = [nn.Parameter(weight.detach().flatten(1)) for weight in weights]
+        matrices = [nn.Parameter(weight.detach().flatten(1).clone()) for weight in weights]
         super().__init__(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """See `torch.optim.Muon`. The matrices may be copies of the weights, where these lie otherwise in memory."""
+        """See `torch.optim.Muon`. Its matrices are copies: the weights of a convolution may lie otherwise in memory."""
         pairs = list(zip(self._weights, self.param_groups[0]["params"], strict=True))
         for weight, matrix in pairs:
             matrix.copy_(weight.flatten(1))

@@ -82,9 +82,10 @@ def test_fit__muon_learns_all_directions_of_a_matrix_alike(tmp_path):
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_fit__muon_takes_a_convolution_for_a_matrix_of_a_row_per_output_channel(tmp_path, layout):
+@pytest.mark.parametrize("side", [1, 2])
+def test_fit__muon_takes_a_convolution_for_a_matrix_of_a_row_per_output_channel(tmp_path, layout, side):
     torch.manual_seed(0)
-    maps, weight = torch.randn(5, 6, 2, 2), torch.randn(4, 6, 2, 2)
+    maps, weight = torch.randn(5, 6, side, side), torch.randn(4, 6, side, side)
 
     def learned(layer, rows):
         with torch.no_grad():
@@ -93,8 +94,8 @@ def test_fit__muon_takes_a_convolution_for_a_matrix_of_a_row_per_output_channel(
         run(tmp_path, layer, lambda _: layer(rows).pow(2).sum(), lambda: {"score": 0.0}, **steps)
         return layer.weight.detach().flatten(1)
 
-    of_maps = learned(nn.Conv2d(6, 4, 2, bias=False).to(memory_format=layout), maps)
-    of_rows = learned(nn.Linear(24, 4, bias=False), maps.flatten(1))
+    of_maps = learned(nn.Conv2d(6, 4, side, bias=False).to(memory_format=layout), maps)
+    of_rows = learned(nn.Linear(6 * side**2, 4, bias=False), maps.flatten(1))
     assert not torch.allclose(of_rows, weight.flatten(1), atol=1e-2)
     torch.testing.assert_close(of_maps, of_rows, atol=1e-2, rtol=0)
 
