@@ -1,15 +1,18 @@
-"""Which garments of the test posts are searched for end to end, by a hand-made truth."""
+"""What is measured by a hand-made truth: found boxes, and which garments of the test posts are searched for."""
 
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from assets.scores import annotated_photos
+from assets.resources import SandboxSites
+from assets.scores import annotated_photos, detector_scores
 from curation.images import encode_jpeg
-from curation.schemas import PAIRS
+from curation.schemas import CROPS, PAIRS, POSTS
 from curation.tables import ShardedTable, rows_to_batch, write_shard
 from sandbox.score import Judge
+from tests.curation.builders import crop_row, picture, picture_row
 from tests.models import toys
 
 KNOWN = {("kream", str(number)): f"label-{number}" for number in (7, 8)}
@@ -20,11 +23,28 @@ def _box(post: int, product: int | None, visible: float = 1.0) -> dict[str, obje
     return {**place, "product_id": product, "box": [0.0, 0.0, 50.0, 60.0], "visible": visible}
 
 
+def _products() -> pa.Table:
+    return pa.Table.from_pylist([{"kream_id": str(n), "onthelook_id": f"o{n}", "product_id": n} for n in (7, 8, 9)])
+
+
 @pytest.fixture
 def judge() -> Judge:
-    products = [{"kream_id": str(n), "onthelook_id": f"o{n}", "product_id": n} for n in (7, 8, 9)]
     boxes = [_box(0, 7), _box(0, 8, visible=0.2), _box(0, 9), _box(0, None), _box(1, 7), _box(2, 7), _box(3, 7)]
-    return Judge({"products": pa.Table.from_pylist(products), "boxes": pa.Table.from_pylist(boxes)})
+    return Judge({"products": _products(), "boxes": pa.Table.from_pylist(boxes)})
+
+
+def test_detector_scores__a_photo_that_was_crawled_since_counts_next_time(tmp_path: Path) -> None:
+    pq.write_table(_products(), tmp_path / "products.parquet")
+    pq.write_table(pa.Table.from_pylist([_box(0, 7), _box(1, 8)]), tmp_path / "boxes.parquet")
+    photos = [picture_row(post, "photo", 0, picture(post), width=240, height=300) for post in (0, 1)]
+    write_shard(tmp_path / "posts", "kream/000000", POSTS, [rows_to_batch(photos, POSTS)], fingerprint="x")
+    crops = [crop_row(0, 0, "top", 0.9, [0.0, 0.0, 50.0, 60.0])]
+    write_shard(tmp_path / "crops", "kream/000000", CROPS, [rows_to_batch(crops, CROPS)], fingerprint="x")
+    sites = SandboxSites(name="drawn", seed=1, posts=2, port=1, block_size=1)
+    measured = detector_scores(
+        sites, tmp_path, tmp_path, ShardedTable(tmp_path / "crops"), ShardedTable(tmp_path / "posts")
+    )
+    assert measured["detector_ap50"] == pytest.approx(1.0)
 
 
 def test_annotated_photos__visible_garments_of_test_products(tmp_path: Path, judge: Judge) -> None:
