@@ -27,8 +27,8 @@ def build_optimisers(model: nn.Module, config: TrainerConfig) -> list[torch.opti
     """AdamW for everything, or for what is left when Muon takes the weights of linear layers and convolutions.
 
     Muon orthogonalises the update of a matrix, so that all its directions learn (Jordan et al. 2024); with the update's
-    size matched to AdamW's (Liu et al. 2025) both use the same learning rate. Layers that see pixels are left to AdamW,
-    as embeddings are.
+    size matched to AdamW's (Liu et al. 2025) both use the same learning rate. Embeddings are left to AdamW, those of
+    patches too.
     """
     trained = {id(parameter): parameter for parameter in model.parameters() if parameter.requires_grad}
     taken = _weights(model, trained) if config.optimiser == "muon" else {}
@@ -47,8 +47,13 @@ def _weights(model: nn.Module, trained: Mapping[int, nn.Parameter]) -> dict[int,
     """Those that Muon takes, by identity: layers may share them."""
     linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
-    hidden = [layer for layer in convolutions if layer.groups == 1 and layer.in_channels > _COLOURS]
-    return {id(layer.weight): trained[id(layer.weight)] for layer in [*linear, *hidden] if id(layer.weight) in trained}
+    dense = [layer for layer in convolutions if layer.groups == 1 and not _embeds_patches(layer)]
+    return {id(layer.weight): trained[id(layer.weight)] for layer in [*linear, *dense] if id(layer.weight) in trained}
+
+
+def _embeds_patches(layer: nn.Conv2d) -> bool:
+    """Whether a convolution is a transformer's first layer: pixels in, and no two windows overlap."""
+    return layer.in_channels <= _COLOURS and layer.stride == layer.kernel_size
 
 
 class MatrixMuon(torch.optim.Muon):

@@ -39,7 +39,7 @@ _DETECTOR_TINY: Final = {
     },
     "height": 160,
     "width": 128,
-    "steps": 1400,
+    "steps": 1700,
     "optimiser": "muon",  # after 500 steps AP50 0.69 against 0.61 with AdamW; a step takes a fifth longer
     "batch": 8,  # more, smaller steps: from scratch it learns faster per picture
     "learning_rate": 2e-3,
@@ -84,7 +84,7 @@ _CLASSIFIER_TINY: Final = {
     },
     "height": 64,
     "width": 64,
-    "steps": 1000,
+    "steps": 1500,
     "batch": 64,
     "optimiser": "muon",  # a third fewer errors than with AdamW in either of two trainings
     "learning_rate": 2e-3,

@@ -100,10 +100,11 @@ def test_fit__muon_takes_a_convolution_for_a_matrix_of_a_row_per_output_channel(
     torch.testing.assert_close(of_maps, of_rows, atol=1e-2, rtol=0)
 
 
-def test_build_optimisers__muon_leaves_pixels_and_embeddings_to_adamw_and_takes_a_shared_weight_once():
+def test_build_optimisers__muon_leaves_embeddings_to_adamw_and_takes_a_shared_weight_once():
     model = nn.ModuleDict(
         {
-            "pixels": nn.Conv2d(3, 8, 3, bias=False),
+            "patches": nn.Conv2d(3, 8, 4, 4, bias=False),
+            "pixels": nn.Conv2d(3, 8, 3, 2, bias=False),
             "hidden": nn.Conv2d(8, 8, 3, bias=False),
             "depthwise": nn.Conv2d(8, 8, 3, groups=8, bias=False),
             "names": nn.Embedding(4, 8),
@@ -115,8 +116,8 @@ def test_build_optimisers__muon_leaves_pixels_and_embeddings_to_adamw_and_takes_
     adamw, muon = build_optimisers(model, config(optimiser="muon"))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     others = {names[id(parameter)] for group in adamw.param_groups for parameter in group["params"]}
-    assert others == {"pixels.weight", "depthwise.weight", "names.weight", "linear.bias"}
-    assert sorted(matrix.shape for matrix in muon.param_groups[0]["params"]) == [(8, 8), (8, 72)]
+    assert others == {"patches.weight", "depthwise.weight", "names.weight", "linear.bias"}
+    assert sorted(matrix.shape for matrix in muon.param_groups[0]["params"]) == [(8, 8), (8, 27), (8, 72)]
 
 
 def test_fit__clips_gradients(tmp_path):
