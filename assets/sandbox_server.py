@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import logging
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+log = logging.getLogger(__name__)
+
 _START_S: Final = 60.0
 _IDLE_EXIT_S: Final = 120
 """Long enough for the pauses between two crawls of a run, short enough to leave nothing behind."""
+_IDLE_MARGIN: Final = 1.3  # the sandbox looks now and then whether somebody asks
 _POSTS_PER_S: Final = 200  # that a large world gets more time for: it takes so long to draw, and is given up less soon
 
 
@@ -45,18 +50,39 @@ class SandboxAddress:
 def ensure_serving(address: SandboxAddress) -> dict[str, str]:
     """Start the sandbox unless it already serves this world; return site → base URL.
 
-    Several steps of a run may ask at once: a file lock lets one of them start it.
+    Several steps of a run may ask at once: a file lock lets one of them start it. Another world that the last run left
+    there is waited for: it ends by itself.
     """
     lock = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.lock"
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if (about := _about(address)) is None:
+        about = _about(address)
+        if about is not None and not _same_world(about, address):
+            _wait_for_end(about, address)
+            about = None
+        if about is None:
             _start(address)
-        elif not _same_world(about, address):
-            raise SandboxError(
-                f"port {address.port} serves another world ({about}): stop it or choose another FASHION_SANDBOX_PORT"
-            )
     return address.urls
+
+
+def _wait_for_end(about: dict[str, Any], address: SandboxAddress) -> None:
+    """Until nobody listens on the port any more. What is asked would keep the other world alive, so nothing is."""
+    log.warning("port %d still serves another world (%s): waiting for it to end", address.port, about)
+    deadline = time.monotonic() + _IDLE_MARGIN * _idle_exit(int(about["posts"]))
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", address.port), timeout=5).close()
+        except OSError:
+            return
+        time.sleep(1)
+    raise SandboxError(
+        f"port {address.port} serves another world ({about}): stop it or choose another FASHION_SANDBOX_PORT"
+    )
+
+
+def _idle_exit(posts: int) -> int:
+    """Seconds without a request after which a world of so many posts ends."""
+    return _IDLE_EXIT_S + posts // _POSTS_PER_S
 
 
 def _same_world(about: dict[str, Any], address: SandboxAddress) -> bool:
@@ -77,7 +103,7 @@ def _about(address: SandboxAddress) -> dict[str, Any] | None:
 
 
 def _start(address: SandboxAddress) -> None:
-    log = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.log"
+    printed = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.log"
     patience = address.posts // _POSTS_PER_S
     command = [
         "nice",  # as the crawls that ask it
@@ -89,13 +115,13 @@ def _start(address: SandboxAddress) -> None:
         "--port",
         str(address.port),
         "--idle-exit",
-        str(_IDLE_EXIT_S + patience),
+        str(_idle_exit(address.posts)),
     ]
-    with log.open("w") as output:
+    with printed.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     deadline = time.monotonic() + _START_S + patience
     while _about(address) is None:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise SandboxError(f"the sandbox did not start on port {address.port}: {log.read_text()[-2000:]}")
+            raise SandboxError(f"the sandbox did not start on port {address.port}: {printed.read_text()[-2000:]}")
         time.sleep(0.2)

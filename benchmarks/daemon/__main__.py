@@ -103,12 +103,12 @@ class Dev:
         return found
 
     def stop(self) -> None:
-        """End it, as Ctrl-C does."""
+        """End it, as Ctrl-C does, and whatever of it is still there a minute later."""
+        parts = psutil.Process(self._process.pid).children(recursive=True)
         self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        _, left = psutil.wait_procs([psutil.Process(self._process.pid), *parts], timeout=60)
+        for process in left:
+            process.kill()
 
 
 @contextmanager

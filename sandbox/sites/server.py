@@ -21,6 +21,7 @@ from sandbox.sites.source import KREAM, ONTHELOOK, Source
 
 HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 30.0
+_LOOKS: Final = 10  # in the time after which it ends, whether somebody asked
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ class Server:
         self._pictures.close()
 
     async def _idle(self, seconds: float) -> None:
-        """Return when no request has come for so long."""
-        seen = -1
-        while seen != self._requests:
+        """Return when no request has come for so long, or a tenth longer."""
+        seen, quiet = -1, 0
+        while quiet < _LOOKS:
+            quiet = quiet + 1 if seen == self._requests else 0
             seen = self._requests
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds / _LOOKS)
 
     @property
     def _requests(self) -> int:

@@ -1,13 +1,23 @@
 """The sandbox as a site to crawl: what another try cannot help is not tried again."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
 import pytest
 
+from assets import sandbox_server
 from assets.resources import SandboxSites
+from assets.sandbox_server import SandboxAddress, SandboxError, ensure_serving
+from sandbox.sites.server import serving
+from sandbox.world import World
 
 
 @pytest.fixture
@@ -24,3 +34,33 @@ def test_crawler_options__port_of_another_program(taken_port: int) -> None:
     with pytest.raises(dg.Failure, match="in use by another program") as raised, sites.crawler_options("kream"):
         pass
     assert raised.value.allow_retries is False
+
+
+@pytest.fixture
+def left_behind() -> Iterator[tuple[int, threading.Event]]:
+    """A port on which another world is served, and what is set when that may end."""
+    ended = threading.Event()
+    with serving(World(2, 5)) as server:
+        port = int(server.urls["kream"].rsplit(":", 1)[1])
+        threading.Thread(target=lambda: ended.wait() and server.stop(), daemon=True).start()
+        yield port, ended
+        ended.set()
+
+
+def test_ensure_serving__waits_for_the_world_that_the_last_run_left(left_behind: tuple[int, threading.Event]) -> None:
+    port, ended = left_behind
+    threading.Timer(3, ended.set).start()
+    run = f"from assets.sandbox_server import *; print(ensure_serving(SandboxAddress(1, 5, '', {port}))['kream'])"
+    done = subprocess.run([sys.executable, "-c", run], check=True, capture_output=True, text=True)
+    with urllib.request.urlopen(f"{done.stdout.strip()}/__sandbox", timeout=5) as response:
+        about = json.load(response)
+    os.kill(about["pid"], signal.SIGTERM)
+    assert about["seed"] == 1
+
+
+def test_ensure_serving__another_world_that_does_not_end(
+    left_behind: tuple[int, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox_server, "_IDLE_EXIT_S", 1)
+    with pytest.raises(SandboxError, match="another world"):
+        ensure_serving(SandboxAddress(1, 5, "", left_behind[0]))
