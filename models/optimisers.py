@@ -10,7 +10,6 @@ from torch import nn  # noqa: TID253
 from models.config import TrainerConfig
 
 _FLOOR: Final = 0.01  # share of the peak learning rate with which the one-cycle schedule starts and ends
-
 _COLOURS: Final = 3  # channels of a picture
 
 
