@@ -82,7 +82,12 @@ def _wait_for_end(about: dict[str, Any], address: SandboxAddress) -> None:
 
 def _idle_exit(posts: int) -> int:
     """Seconds without a request after which a world of so many posts ends."""
-    return _IDLE_EXIT_S + posts // _POSTS_PER_S
+    return _IDLE_EXIT_S + _drawing(posts)
+
+
+def _drawing(posts: int) -> int:
+    """Seconds more that a world of so many posts is given."""
+    return posts // _POSTS_PER_S
 
 
 def _same_world(about: dict[str, Any], address: SandboxAddress) -> bool:
@@ -104,7 +109,6 @@ def _about(address: SandboxAddress) -> dict[str, Any] | None:
 
 def _start(address: SandboxAddress) -> None:
     printed = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.log"
-    patience = address.posts // _POSTS_PER_S
     command = [
         "nice",  # as the crawls that ask it
         sys.executable,
@@ -119,7 +123,7 @@ def _start(address: SandboxAddress) -> None:
     ]
     with printed.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    deadline = time.monotonic() + _START_S + patience
+    deadline = time.monotonic() + _START_S + _drawing(address.posts)
     while _about(address) is None:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
