@@ -1,6 +1,7 @@
 """Stage label: detector and classifier, and what they say about the crawled pictures."""
 
 import json
+import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -21,8 +22,8 @@ from assets.resources import DataFolder, DetectionSources, Engine, Recipes, Term
 from assets.shift import NO_SHIFT, Mix, no_shift
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.engine import MapReport
-from curation.tables import ShardedTable
-from models.card import write_card
+from curation.tables import ShardedTable, fingerprint
+from models.card import read_sources, write_card
 from models.promotion import Verdict
 
 _SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Something was kept.", **NO_SHIFT}
@@ -68,9 +69,8 @@ def detector(
     detection_dataset: Path,
 ) -> Outcome:
     """Detection transformer that finds the seven kinds of garment in photos of people."""
-    summary = json.loads((detection_dataset / "dataset.json").read_text())
-    name, fingerprint = "detector_candidate", summary["fingerprint"]
-    candidate = train(context, data, recipes, children, "detector", detection_dataset, fingerprint, name=name)
+    learned, name = _photos_fingerprint(detection_dataset), "detector_candidate"
+    candidate = train(context, data, recipes, children, "detector", detection_dataset, learned, name=name)
     trained = model_outcome(candidate, "ap50", recipes.floor("detector"), "finds_garments")
 
     def weigh(in_use: Path | None) -> tuple[Verdict, None]:
@@ -97,13 +97,17 @@ def category_classifier(
     terms: Terms,
     children: dg.PipesSubprocessClient,
     kream_catalog: ShardedTable,
+    detection_dataset: Path,
 ) -> Outcome:
-    """Names the category of a thumbnail, or rejects it (`etc`). Learns from the shop's own categories."""
-    catalog, fingerprint = data.path / "crawl" / "catalog", kream_catalog.fingerprint
-    name, also = "classifier_candidate", recipes.thumbnails
-    candidate = train(context, data, recipes, children, "classifier", catalog, fingerprint, name=name, also=also)
+    """Names the category of a thumbnail, or rejects it (`etc`). Learns from the shop and from annotated photos."""
+    catalog, also = data.path / "crawl" / "catalog", recipes.thumbnails
+    boxes = os.path.relpath(detection_dataset, catalog)  # stays the same where the data folder is moved
+    learned = fingerprint([kream_catalog.fingerprint, _photos_fingerprint(detection_dataset)])
+    name, more = "classifier_candidate", {"also": also, "boxes": boxes}
+    candidate = train(context, data, recipes, children, "classifier", catalog, learned, name=name, **more)
     metrics = manifest_of(candidate)["metrics"]
-    write_card(candidate, {site: asdict(source) for site, source in terms.sources.items()})
+    shops = {site: asdict(source) for site, source in terms.sources.items()}
+    write_card(candidate, shops | read_sources(detection_dataset))
     facts = {
         "confusion": confusion_table(metrics["confusion"]),
         "reliability_before": reliability_metadata(metrics["reliability_before"], "before calibration"),
@@ -170,6 +174,10 @@ def thumbnail_categories(
     categories = Counter(kept.filter(kept["kept"])["category"].to_pylist())
     checks = {**_shard_checks(report), **no_shift(data, report.table, config, count_dropped=True)}
     return mapped(report, report.table.rows, {"categories": reasons_table(categories)}, **checks)
+
+
+def _photos_fingerprint(detection_dataset: Path) -> str:
+    return str(json.loads((detection_dataset / "dataset.json").read_text())["fingerprint"])
 
 
 def _shard_checks(report: MapReport) -> dict[str, Check]:

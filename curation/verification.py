@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-LEAST: Final = 0.96
+LEAST: Final = 0.95
 """Of the probability of a pair that is kept, by default."""
 _EDGE: Final = 1e-3  # a share nearer to 0 or 1 says no more than this
 

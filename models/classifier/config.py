@@ -9,6 +9,8 @@ class ClassifierConfig(PictureConfig):
     """An image classifier over the seven classes and `etc`, trained on a shop's own categories."""
 
     also: str = Field("", description="folder of pictures with labels.csv that train besides the catalog")
+    boxes: str = Field("", description="detection dataset, from the data's folder: what its boxes hold trains too")
+    boxes_share: float = Field(0.5, ge=0, lt=1, description="of a class's pictures, if boxes have the class at all")
     validation_share: float = Field(0.15, gt=0, lt=1, description="share of products that are only measured on")
     smoothing: float = Field(0.05, ge=0, lt=1, description="label smoothing")
     early_learning: float = Field(

@@ -30,11 +30,11 @@ _LABELS_FILE: Final = "labels.csv"
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Pictures of products with the shop's category."""
+    """Pictures of single garments with their category."""
 
     pixels: NDArray[np.uint8]  # (n, height, width, 3)
     labels: NDArray[np.int64]  # positions in LABELS
-    products: list[str]  # ids, for the split and for reports
+    products: list[str]  # ids, for the split and for reports; of a worn garment, its photo
 
     def __len__(self) -> int:
         return len(self.products)
@@ -43,6 +43,11 @@ class Thumbnails:
         """The rows of a mask."""
         products = [product for product, use in zip(self.products, chosen, strict=True) if use]
         return Thumbnails(self.pixels[chosen], self.labels[chosen], products)
+
+    def and_then(self, more: "Thumbnails") -> "Thumbnails":
+        """These rows, then those."""
+        pixels, labels = np.concatenate([self.pixels, more.pixels]), np.concatenate([self.labels, more.labels])
+        return Thumbnails(pixels, labels, self.products + more.products)
 
 
 def read_thumbnails(sources: Sequence[Path], size: tuple[int, int]) -> tuple[Thumbnails, str]:
@@ -73,7 +78,7 @@ def read_thumbnails(sources: Sequence[Path], size: tuple[int, int]) -> tuple[Thu
 
 def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbnails, Thumbnails]:
     """(train, validation) such that a product is on one side. Raises `DataError` when a class is missing in train."""
-    held = np.array([_draw(product) < validation_share for product in data.products])
+    held = np.array([place_of(product) < validation_share for product in data.products])
     train, validation = data.take(~held), data.take(held)
     missing = sorted(set(range(len(LABELS))) - set(train.labels.tolist()))
     if missing or not len(validation):
@@ -83,10 +88,32 @@ def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbna
 
 
 class BalancedBatches:
-    """Batches (pixels uint8, labels, positions in the data) by the number of their step, each class equally likely."""
+    """Batches (pixels uint8, labels, positions in the data) by the number of their step, each class equally likely.
 
-    def __init__(self, data: Thumbnails, batch: int, seed: int, ranks: Ranks = ALONE) -> None:
-        self._weights = torch.from_numpy(1.0 / np.bincount(data.labels, minlength=len(LABELS))[data.labels])
+    Args:
+        data: the shop's own.
+        batch: rows.
+        seed: of the order.
+        ranks: of the processes that share a batch.
+        worn: further garments, whose positions go on after those of `data`.
+        share: of the rows of a class that are worn ones, where there are any.
+    """
+
+    def __init__(
+        self,
+        data: Thumbnails,
+        batch: int,
+        seed: int,
+        ranks: Ranks = ALONE,
+        worn: Thumbnails | None = None,
+        share: float = 0.0,
+    ) -> None:
+        weights = _alike(data.labels)
+        if worn:
+            weights[np.isin(data.labels, worn.labels)] *= 1 - share
+            weights = np.concatenate([weights, share * _alike(worn.labels)])
+            data = data.and_then(worn)
+        self._weights = torch.from_numpy(weights)
         self._pixels, self._labels = torch.from_numpy(data.pixels), torch.from_numpy(data.labels)
         self._batch = batch
         self._seed = seed
@@ -98,6 +125,11 @@ class BalancedBatches:
         rows = torch.multinomial(self._weights, self._batch, replacement=True, generator=draw)
         own = torch.tensor(self._ranks.share(rows.tolist()))
         return self._pixels[own], self._labels[own], own
+
+
+def place_of(key: str) -> float:
+    """A number in [0, 1) that depends on a product's id or a photo's name alone."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48
 
 
 def labelled_pictures(source: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
@@ -132,6 +164,6 @@ def _decode(data: bytes | None) -> Image.Image | None:
         return None
 
 
-def _draw(key: str) -> float:
-    """A number in [0, 1) that depends on the product alone."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48
+def _alike(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A weight per row, such that those of every class add up to 1."""
+    return np.asarray(1.0 / np.bincount(labels)[labels], np.float64)

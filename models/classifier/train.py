@@ -1,5 +1,6 @@
 """Training of the category classifier on a shop's own categories."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import (  # noqa: TID253
     ViTImageProcessor,
 )
 
+from curation.tables import fingerprint as joint_fingerprint
 from curation.taxonomy import ETC, LABELS
 from models.augment import augment
 from models.batches import Batches
@@ -21,6 +23,7 @@ from models.classifier.data import BalancedBatches, Thumbnails, read_thumbnails,
 from models.classifier.evaluate import classification_metrics
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.loss import EarlyLearning
+from models.classifier.worn import read_worn
 from models.device import pick_device, set_threads
 from models.initialise import fit_to_width
 from models.pixels import cache_size, input_size, normalise
@@ -42,7 +45,7 @@ class Learner(nn.Module):
 
 
 def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: Progress, ranks: Ranks) -> Trained:
-    """Train on a catalog table (or a folder with `labels.csv`) and keep the most accurate weights.
+    """Train on a catalog table (or a folder with `labels.csv`) and keep the weights most accurate on held-out products.
 
     Raises:
         DataError: a class has no thumbnail, or there are too few to split.
@@ -57,10 +60,15 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
     sources = [data, Path(config.also)] if config.also else [data]
     thumbnails, fingerprint = read_thumbnails(sources, cache_size(*size))
     train, validation = split_by_product(thumbnails, config.validation_share)
+    worn = None
+    if config.boxes:
+        worn, boxes = read_worn(Path(os.path.normpath(data / config.boxes)), cache_size(*size))
+        fingerprint = joint_fingerprint([fingerprint, boxes])
+    count = len(train) + (len(worn) if worn else 0)
     states = States(out / FOLDER, config, fingerprint, ranks)
-    progress("start", step=states.step, train=len(train), validation=len(validation), device=str(device))
+    progress("start", step=states.step, train=count, validation=len(validation), device=str(device))
 
-    learner = Learner(model, EarlyLearning(len(train), len(LABELS), config.early_learning, config.smoothing)).to(device)
+    learner = Learner(model, EarlyLearning(count, len(LABELS), config.early_learning, config.smoothing)).to(device)
 
     def loss(batch: tuple[Tensor, Tensor, Tensor], step: Step) -> Tensor:
         pixels, labels, rows = (part.to(device) for part in batch)
@@ -72,7 +80,7 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
     def evaluate() -> dict[str, Any]:
         return held_out_metrics(Classifier(model, processor, "", device), validation, config.accept_precision)
 
-    batches = Batches(BalancedBatches(train, config.batch, config.seed, ranks))
+    batches = Batches(BalancedBatches(train, config.batch, config.seed, ranks, worn, config.boxes_share))
     metrics = fit(learner, config, batches, loss, evaluate, "accuracy", progress, states, ranks)
     setattr(model.config, TEMPERATURE, metrics["temperature"])
     setattr(model.config, THRESHOLD, metrics["threshold"])

@@ -32,21 +32,21 @@ class DetectionPictures(Dataset[tuple[Sample, int]]):
             raise DataError(f"{root} is no detection dataset: {error}") from error
         self.classes = tuple(str(category["name"]) for category in data["categories"])
         self._folder = root / "images"
-        self._files = [str(image["file_name"]) for image in data["images"]]
+        self.files = [str(image["file_name"]) for image in data["images"]]
         self._sizes = [(int(image["width"]), int(image["height"])) for image in data["images"]]
-        self._boxes: list[list[list[float]]] = [[] for _ in self._files]
-        self._labels: list[list[int]] = [[] for _ in self._files]
+        self._boxes: list[list[list[float]]] = [[] for _ in self.files]
+        self._labels: list[list[int]] = [[] for _ in self.files]
         place = {image["id"]: index for index, image in enumerate(data["images"])}
         for annotation in data["annotations"]:
             self._boxes[place[annotation["image_id"]]].append([float(n) for n in annotation["bbox"]])
             self._labels[place[annotation["image_id"]]].append(int(annotation["category_id"]))
-        if not self._files:
+        if not self.files:
             raise DataError(f"{root}: split {split} has no picture")
         self._cache_side = cache_side
         self._cache: dict[int, Image.Image] = {}
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.files)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -65,7 +65,7 @@ class DetectionPictures(Dataset[tuple[Sample, int]]):
         return Sample(image, boxes, self._labels[index]), index
 
     def _read(self, index: int) -> Image.Image:
-        image = decode((self._folder / self._files[index]).read_bytes())
+        image = decode((self._folder / self.files[index]).read_bytes())
         if self._cache_side:
             image.thumbnail((self._cache_side, self._cache_side), Image.Resampling.BILINEAR, reducing_gap=2.0)
             self._cache[index] = image

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from models.detector.dataset import build_detection_dataset
+from models.detector.sources import coco
 from tests.models import toys
 
 TINY = {"threads": 1, "precision": "float32", "evaluations": 1}
@@ -24,3 +26,12 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toys.catalog_table(tmp_path_factory.mktemp("catalog"), per_class=20).root
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    folder = toys.coco_folder(root / "toy", 30)
+    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
+    build_detection_dataset([source], root / "dataset", validation_share=0.2)
+    return root / "dataset"

@@ -9,6 +9,7 @@ from curation.schemas import CATALOG
 from curation.tables import rows_to_batch, write_shard
 from curation.taxonomy import LABELS
 from models.classifier.data import BalancedBatches, read_thumbnails, split_by_product
+from models.classifier.worn import read_worn
 from models.errors import DataError
 from tests.models import toys
 
@@ -98,3 +99,16 @@ def test_balanced_batches__rare_classes_come_as_often(catalog):
     batches = BalancedBatches(rare, 64, 0)
     labels = np.concatenate([batches(step)[1].numpy() for step in range(50)])
     assert np.bincount(labels, minlength=8).min() > 0.8 * len(labels) / 8
+
+
+def test_balanced_batches__worn_garments_take_their_share(catalog, photos):
+    shop, _ = read_thumbnails([catalog], (8, 8))
+    worn, _ = read_worn(photos, (8, 8))
+    batches = BalancedBatches(shop, 64, 0, worn=worn, share=0.25)
+    pixels, labels, rows = (np.concatenate([batches(step)[part] for step in range(80)]) for part in range(3))
+    both = shop.and_then(worn)
+    np.testing.assert_array_equal(pixels, both.pixels[rows])
+    np.testing.assert_array_equal(labels, both.labels[rows])
+    assert np.bincount(labels, minlength=8).min() > 0.8 * len(labels) / 8
+    shares = [(rows[labels == label] >= len(shop)).mean() for label in range(8)]
+    assert shares == [pytest.approx(0.0 if name == "etc" else 0.25, abs=0.06) for name in LABELS]

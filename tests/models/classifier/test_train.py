@@ -1,6 +1,7 @@
 """The classifier trained on toy thumbnails, its checkpoint and its step."""
 
 import json
+import os
 from collections import Counter
 
 import numpy as np
@@ -13,8 +14,10 @@ from models.classifier.calibration import softmax
 from models.classifier.gate import weigh_classifier
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.step import ClassifyThumbnails
+from models.classifier.worn import read_worn
 from models.errors import CheckpointError, ConfigError
 from models.presets import preset
+from models.progress import read_progress
 from models.run import train
 from tests.models import toys
 from tests.models.conftest import TINY
@@ -74,6 +77,15 @@ def test_train_classifier__continues_from_a_checkpoint_directory(trained, catalo
     values = preset("classifier", "tiny", **{**TINY, "steps": 1, "learning_rate": 1e-6})
     values = {**values, "architecture": {}, "pretrained": str(trained[0])}
     assert train("classifier", values, catalog, tmp_path / "again").metrics["accuracy"] > 0.9
+
+
+def test_train_classifier__annotated_photos_train_too(trained, catalog, photos, tmp_path):
+    worn, _ = read_worn(photos, (8, 8))
+    values = preset("classifier", "tiny", **{**TINY, "steps": 2, "batch": 16, "height": 32, "width": 32})
+    manifest = train("classifier", {**values, "boxes": os.path.relpath(photos, catalog)}, catalog, tmp_path)
+    alone, both = (read_progress(folder / "progress.jsonl")[0] for folder in (trained[0], tmp_path))
+    assert (both["train"], both["validation"]) == (alone["train"] + len(worn), alone["validation"])
+    assert manifest.data_fingerprint != trained[1].data_fingerprint
 
 
 def test_train__wrong_value_starts_nothing(catalog, tmp_path):
