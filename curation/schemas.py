@@ -225,6 +225,9 @@ the posts."""
 CANDIDATES: Final = pa.schema(
     [
         *TAG_MATCHES,
+        _optional(
+            "proportion_difference", pa.float32(), "log of the box's height by width over the thumbnail garment's"
+        ),
         _optional("anchor_bytes", pa.large_binary(), "JPEG of the crop; null when not kept"),
         _optional("positive_bytes", pa.large_binary(), "original thumbnail; null when not kept"),
     ]

@@ -6,6 +6,7 @@ Chuang 2021).
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -23,6 +24,7 @@ from curation.reasons import PairDrop
 from curation.schemas import CANDIDATES, PAIRS
 from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
 from curation.verification import verification_scores
+from models.pixels import trim_ground
 
 HALVES: Final = 2
 _POSTS_AT_ONCE: Final = 32  # whose pictures are held in memory
@@ -95,7 +97,7 @@ class VerifyPairs:
     """
 
     on_gpu: ClassVar[bool] = True
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = CANDIDATES
 
     def __init__(self, verifier: str, verifier_version: str, least_verification: float, threads: int = 1) -> None:
@@ -110,6 +112,7 @@ class VerifyPairs:
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """One batch of rows for each few posts."""
         self._known: dict[tuple[int, str], Vectors] = {}  # thumbnails of the shard: most are tagged again and again
+        self._proportions: dict[str, float] = {}
         posts = posts_in_step(*shards)
         while some := list(islice(posts, _POSTS_AT_ONCE)):
             rows = [row for tables in some for row in with_pictures(*tables)]
@@ -124,12 +127,22 @@ class VerifyPairs:
             return
         similarities = self._similarities(rows) if self._encoders else None
         detector, classifier, colours = ([row[name] for row in rows] for name in _SHARES)
-        scores = verification_scores(detector, classifier, colours, similarities)
+        differences = [math.log(_proportion(row["box"]) / self._thumbnail_proportion(row)) for row in rows]
+        scores = verification_scores(detector, classifier, colours, differences, similarities)
         for number, (row, score) in enumerate(zip(rows, scores, strict=True)):
             row["encoder_similarity"] = None if similarities is None else float(similarities[number])
+            row["proportion_difference"] = differences[number]
             row["verification_score"] = float(score)
             if score < self._least:
                 row |= {"kept": False, "reason": PairDrop.DOUBTFUL, "anchor_bytes": None, "positive_bytes": None}
+
+    def _thumbnail_proportion(self, row: Row) -> float:
+        """Height by width of the garment on a thumbnail, or of the picture where its ground is not plain."""
+        key = row["positive_sha256"]
+        if key not in self._proportions:
+            garment = trim_ground(decode(row["positive_bytes"]))
+            self._proportions[key] = garment.height / garment.width
+        return self._proportions[key]
 
     def _similarities(self, rows: Sequence[Row]) -> Vectors:
         """Cosine of crop and thumbnail, by the encoder of the half that the post does not belong to; (n,)."""
@@ -144,6 +157,11 @@ class VerifyPairs:
             for n, crop in zip(own, crops, strict=True):
                 found[n] = crop @ self._known[half, rows[n]["positive_sha256"]]
         return found
+
+
+def _proportion(box: Sequence[float]) -> float:
+    """Height by width."""
+    return (box[3] - box[1]) / (box[2] - box[0])
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[pa.RecordBatch]:

@@ -1,5 +1,6 @@
 """Verification: two halves that never judge themselves, scores on what is kept, pictures only for it."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,14 @@ def test_verify_pairs__wrong_crop_is_the_least_like(tmp_path: Path, monkeypatch:
     strict, _ = _verified(tmp_path / "strict", monkeypatch, least_verification=least - 1e-6)
     (doubtful,) = [row for row in strict if row["reason"] == "doubtful"]
     assert (doubtful["post_id"], doubtful["anchor_bytes"], doubtful["kept"]) == (1, None, False)
+
+
+def test_verify_pairs__proportions_of_crop_and_thumbnail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = _verified(tmp_path, monkeypatch)
+    left, top, right, bottom = toys.BOXES["hat"]
+    wanted = math.log((BOX[3] - BOX[1]) / (BOX[2] - BOX[0]) * (right - left) / (bottom - top))
+    for row in rows:
+        assert row["proportion_difference"] == (pytest.approx(wanted, abs=0.05) if row["kept"] else None)
 
 
 def test_verify_pairs__each_half_is_judged_by_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
