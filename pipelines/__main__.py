@@ -64,6 +64,7 @@ def _doctor(*, as_json: bool) -> int:
 def _add_scale(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs", type=int, default=290_000, help="wanted (default 290000)")
     parser.add_argument("--hours", type=float, default=8.0, help="after which no further step begins (default 8)")
+    parser.add_argument("--again", action="store_true", help="repeat what is there, and tell what share that took")
     parser.set_defaults(run=_scale)
 
 
@@ -73,6 +74,9 @@ def _scale(settings: Settings, options: argparse.Namespace) -> int:
 
     scale = Scale(settings, options.pairs, settings.data.with_name(f"{settings.data.name}-scale"))
     try:
+        if options.again:
+            print(json.dumps(scale.again()))
+            return 0
         scale.run(options.hours, lambda line: print(line, flush=True))
     except (ScaleError, SandboxError) as error:
         print(f"scale: {error}", file=sys.stderr)

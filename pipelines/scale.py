@@ -16,7 +16,8 @@ import sys
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +71,14 @@ class Scale:
         return -(-round(self.pairs / PAIRS_PER_POST) // UNIT) * UNIT
 
     @property
+    def _address(self) -> SandboxAddress:
+        return SandboxAddress(self.settings.seed, self.posts, "", self.settings.sandbox_port)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "log"
+
+    @property
     def steps(self) -> list[dict[str, Any]]:
         """What was done."""
         path = self.folder / "steps.jsonl"
@@ -87,21 +96,45 @@ class Scale:
         """
         start = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
+        with self._alone() as lock:
+            self._take_models(lock)
+            while not (steps := self.steps) or (
+                not self._enough(steps[-1]) and time.monotonic() - start < 3600 * hours
+            ):
+                self._step(steps, lock)
+                say(self.state())
+            if not steps[-1]["finished"]:
+                self._finish(lock)
+
+    def again(self) -> dict[str, float]:
+        """Materialize once more what is there, with nothing new to crawl: its seconds beside those of all steps.
+
+        Raises:
+            ScaleError: there is nothing yet, or see `run`.
+        """
+        steps = self.steps
+        if not steps:
+            raise ScaleError(f"{self.folder}: no step was done yet")
+        with self._alone() as lock:
+            ensure_serving(self._address)
+            start = time.monotonic()
+            config = {"ops": self._blocks(0, steps[-1]["posts"] // UNIT)}
+            _materialize(self._environment(self.folder, self.posts), (*_STEP, *_FINISH), self._log, lock, config)
+            again = time.monotonic() - start
+        first = sum(step["seconds"] for step in steps)
+        return {"first_seconds": round(first), "again_seconds": round(again, 1), "share": round(again / first, 4)}
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Hold the folder's lock; its descriptor is handed to each child, so that what a kill leaves holds it too."""
         with (self.folder / "lock").open("w") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # handed to each child: what a kill leaves holds it
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ScaleError(
                     f"{self.folder}: another process is at work there, or what a killed one left"
                 ) from None
-            self._take_models(lock.fileno())
-            while not (steps := self.steps) or (
-                not self._enough(steps[-1]) and time.monotonic() - start < 3600 * hours
-            ):
-                self._step(steps, lock.fileno())
-                say(self.state())
-            if not steps[-1]["finished"]:
-                self._finish(lock.fileno())
+            yield lock.fileno()
 
     def _enough(self, step: dict[str, Any]) -> bool:
         return bool(step["pairs"] >= self.pairs or step["posts"] >= self.posts)
@@ -120,23 +153,23 @@ class Scale:
         last = min(done + max(1, done // _GROWTH), self.posts // UNIT)
         finished = max((step["posts"] for step in steps if step["finished"]), default=0)
         finish = last * UNIT >= max(2 * finished, UNIT) or last * UNIT == self.posts
-        blocks = {
-            f"{site}_posts": {"config": {"blocks": f"{number * done}-{number * last - 1}"}}
-            for site, number in _BLOCKS.items()
-        }
         assets = (*_STEP, *(_FINISH if finish else ()), *(() if done else ("kream_catalog",)))
-        self._work(assets, last * UNIT, lock, {"ops": blocks})
+        self._work(assets, last * UNIT, lock, {"ops": self._blocks(done, last)})
+
+    def _blocks(self, first: int, end: int) -> dict[str, Any]:
+        """Configuration of the crawls of some units."""
+        spans = {site: f"{number * first}-{number * end - 1}" for site, number in _BLOCKS.items()}
+        return {f"{site}_posts": {"config": {"blocks": span}} for site, span in spans.items()}
 
     def _finish(self, lock: int) -> None:
         self._work(_FINISH, self.steps[-1]["posts"], lock, {})
 
     def _work(self, assets: tuple[str, ...], posts: int, lock: int, config: dict[str, Any]) -> None:
         """Materialize some assets, and note what that took."""
-        address = SandboxAddress(self.settings.seed, self.posts, "", self.settings.sandbox_port)
-        ensure_serving(address)  # as a child of this process: its memory counts
-        start, served = time.monotonic(), _server_seconds(address)
+        ensure_serving(self._address)  # as a child of this process: its memory counts
+        start, served = time.monotonic(), _server_seconds(self._address)
         with MemoryPeak() as memory:
-            _materialize(self._environment(self.folder, self.posts), assets, self.folder / "log", lock, config)
+            _materialize(self._environment(self.folder, self.posts), assets, self._log, lock, config)
         stages = {name: json.loads((self.folder / "stages" / f"{name}.json").read_text()) for name in assets}
         link = self.folder / "pair_dataset"
         done = {
@@ -144,7 +177,7 @@ class Scale:
             "finished": _FINISH[-1] in assets,
             "pairs": ShardedTable(link.resolve()).rows if link.exists() else 0,
             "seconds": round(time.monotonic() - start, 1),
-            "server_seconds": round(_server_seconds(address) - served, 1),
+            "server_seconds": round(_server_seconds(self._address) - served, 1),
             "stages": {name: {key: row[key] for key in _COSTS} for name, row in stages.items()},
             "peak_gib": round(memory.gib, 2),
             "disk_gib": round(_disk(self.folder) / _GIB, 2),
@@ -160,7 +193,7 @@ class Scale:
         if not all((source / "models" / name / "manifest.json").is_file() for name in _MODELS.values()):
             source = self.folder / "school"
             log.warning("no models in %s: training them on a small world first", self.settings.data)
-            _materialize(self._environment(source, 1000), _TRAINING, self.folder / "log", lock, {})
+            _materialize(self._environment(source, 1000), _TRAINING, self._log, lock, {})
         for asset, name in _MODELS.items():
             shutil.copytree(source / "models" / name, self.folder / "models" / name, dirs_exist_ok=True)
             adopt(self.folder, asset, self.folder / "models" / name)

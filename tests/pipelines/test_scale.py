@@ -86,6 +86,22 @@ def test_run__one_at_a_time(tmp_path: Path, calls: Calls) -> None:
             scale.run(hours=1)
 
 
+def test_again__all_of_it_and_no_step_of_its_own(tmp_path: Path, calls: Calls) -> None:
+    scale = _scale(tmp_path)
+    with pytest.raises(ScaleError, match="no step was done yet"):
+        scale.again()
+    scale.run(hours=1)
+    steps = [{**step, "seconds": 100.0} for step in scale.steps]
+    (scale.folder / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    figures = scale.again()
+    assets, blocks = calls[-1]
+    assert blocks == {"kream_posts": "0-56", "onthelook_posts": "0-18"}
+    assert set(assets) == {name for made, _ in calls[:-1] for name in made} - {"kream_catalog"}
+    assert scale.steps == steps
+    assert figures["first_seconds"] == 1800
+    assert figures["share"] == pytest.approx(figures["again_seconds"] / 1800, abs=1e-4)
+
+
 def test_rates__reckon_what_is_left(tmp_path: Path, calls: Calls) -> None:
     scale = _scale(tmp_path)
     scale.run(hours=1)
