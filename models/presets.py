@@ -147,7 +147,6 @@ _VERIFIER_TINY: Final = {
     **_ENCODER_TINY,
     "steps": 300,
     "batch": 64,
-    "scales": [1.0],  # a similarity among several signs
     "processes": 1,  # both halves learn at once
     "distractors": 0,  # they would be the very products that are looked for
 }

@@ -97,7 +97,7 @@ class VerifyPairs:
     """
 
     on_gpu: ClassVar[bool] = True
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     schema: ClassVar[pa.Schema] = CANDIDATES
 
     def __init__(self, verifier: str, verifier_version: str, least_verification: float, threads: int = 1) -> None:
