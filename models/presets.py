@@ -145,7 +145,7 @@ _CATEGORY_ENCODER_TINY: Final = {
 }
 _VERIFIER_TINY: Final = {
     **_ENCODER_TINY,
-    "steps": 300,
+    "steps": 500,  # with 600 instead of 300, a fifth fewer of the pairs that are kept are wrong
     "batch": 64,
     "processes": 1,  # both halves learn at once
     "distractors": 0,  # they would be the very products that are looked for
