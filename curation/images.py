@@ -21,6 +21,9 @@ TILE_COLOUR: Final = (244, 244, 244)
 _ORIENTATION: Final = 0x0112
 _LYING: Final = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _GROUND_TOLERANCE: Final = 20  # largest channel difference, 0-255, at which a pixel still is ground: soft shadows are
+_TRIM_SIDE: Final = 128  # px: the background is looked for in a picture reduced to about this
+_PLAIN_SHARE: Final = 0.75  # share of the border that must be background; the rest may be legs that leave the picture
+_TRIM_LEAST: Final = 0.1  # share of the smaller side; what is smaller than this is a speck, not a garment
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,25 @@ def foreground(pixels: NDArray[Any], least_plain: float) -> NDArray[np.bool_] | 
     if (np.abs(border - ground).max(1) <= _GROUND_TOLERANCE).mean() < least_plain:
         return None
     return np.asarray(np.abs(pixels - ground).max(2) > _GROUND_TOLERANCE)
+
+
+def trim_ground(image: Image.Image) -> Image.Image:
+    """Cut off a plain background around a garment, so that a thumbnail fills the input as a crop of a photo does.
+
+    A picture whose border is not plain comes back as it is.
+    """
+    scale = max(1, max(image.size) // _TRIM_SIDE)
+    pixels = np.asarray(image.convert("RGB").reduce(scale), np.int16)
+    cloth = foreground(pixels, _PLAIN_SHARE)
+    if cloth is None:
+        return image
+    rows, columns = np.nonzero(cloth)
+    if not len(rows):
+        return image
+    x0, y0, x1, y1 = (int(n) for n in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+    if min(x1 - x0, y1 - y0) < _TRIM_LEAST * min(pixels.shape[:2]):
+        return image
+    return image.crop((x0 * scale, y0 * scale, min(image.width, x1 * scale), min(image.height, y1 * scale)))
 
 
 def encode_jpeg(image: Image.Image, quality: int = 92) -> bytes:

@@ -1,7 +1,7 @@
 """Pictures as arrays and tensors: resized for the cache, normalised for the model."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
@@ -10,38 +10,15 @@ from PIL import Image
 from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
-from curation.images import foreground
+from curation.images import trim_ground
 from models.augment import CACHE_SCALE
 from models.errors import CheckpointError
-
-_TRIM_SIDE: Final = 128  # px: the background is looked for in a picture reduced to about this
-_PLAIN_SHARE: Final = 0.75  # share of the border that must be background; the rest may be legs that leave the picture
-_TRIM_LEAST: Final = 0.1  # share of the smaller side; what is smaller than this is a speck, not a garment
 
 
 def resize(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
     """The whole picture at a size, its proportions not kept; uint8, (height, width, 3)."""
     small = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.asarray(small, np.uint8)
-
-
-def trim_ground(image: Image.Image) -> Image.Image:
-    """Cut off a plain background around a garment, so that a thumbnail fills the input as a crop of a photo does.
-
-    A picture whose border is not plain comes back as it is.
-    """
-    scale = max(1, max(image.size) // _TRIM_SIDE)
-    pixels = np.asarray(image.convert("RGB").reduce(scale), np.int16)
-    cloth = foreground(pixels, _PLAIN_SHARE)
-    if cloth is None:
-        return image
-    rows, columns = np.nonzero(cloth)
-    if not len(rows):
-        return image
-    x0, y0, x1, y1 = (int(n) for n in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-    if min(x1 - x0, y1 - y0) < _TRIM_LEAST * min(pixels.shape[:2]):
-        return image
-    return image.crop((x0 * scale, y0 * scale, min(image.width, x1 * scale), min(image.height, y1 * scale)))
 
 
 def prepare(image: Image.Image, processor: Any) -> Image.Image:

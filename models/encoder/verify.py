@@ -18,13 +18,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.engine import KEPT
-from curation.images import decode
+from curation.images import decode, trim_ground
 from curation.posts import posts_in_step
 from curation.reasons import PairDrop
 from curation.schemas import CANDIDATES, PAIRS
 from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
 from curation.verification import verification_scores
-from models.pixels import trim_ground
 
 HALVES: Final = 2
 _POSTS_AT_ONCE: Final = 32  # whose pictures are held in memory

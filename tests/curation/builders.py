@@ -137,3 +137,12 @@ def write_hashes(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> Sha
     """A shard of `image_hashes` in a folder of deduplication."""
     batch = rows_to_batch([dict.fromkeys(HASHES.names) | row for row in rows], HASHES)
     return write_shard(folder / "image_hashes", name, HASHES, [batch], fingerprint=fingerprint_of(list(rows)))
+
+
+def framed(
+    ground: tuple[int, int, int] = (244, 244, 244), box: tuple[int, int, int, int] = (90, 60, 180, 270)
+) -> Image.Image:
+    """A red garment before a plain ground, 300 px wide and high."""
+    image = Image.new("RGB", (300, 300), ground)
+    image.paste((200, 30, 30), box)
+    return image

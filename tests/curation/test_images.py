@@ -4,12 +4,13 @@ import io
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from curation.errors import ImageError
-from curation.images import MAX_BYTES, TILE_COLOUR, decode, encode_jpeg, inspect
-from tests.curation.builders import scene, sha
+from curation.images import MAX_BYTES, TILE_COLOUR, decode, encode_jpeg, inspect, trim_ground
+from tests.curation.builders import framed, scene, sha
 
 
 def _png(image: Image.Image, **options: object) -> bytes:
@@ -69,3 +70,36 @@ def test_decode__bad_bytes_name_their_fault(data: bytes, reason: str) -> None:
     with pytest.raises(ImageError) as caught:
         decode(data)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("ground", [(255, 255, 255), (244, 244, 244), (40, 60, 80)])
+def test_trim_ground__what_is_left_is_the_garment(ground: tuple[int, int, int]) -> None:
+    result = trim_ground(framed(ground=ground))
+    assert result.width == pytest.approx(90, abs=4)
+    assert result.height == pytest.approx(210, abs=4)
+    assert (np.asarray(result) == (200, 30, 30)).all(2).mean() > 0.95
+
+
+def test_trim_ground__soft_shadow_is_background() -> None:
+    image = framed()
+    image.paste((230, 230, 230), (60, 270, 240, 290))
+    assert trim_ground(image).height == pytest.approx(210, abs=4)
+
+
+def test_trim_ground__garment_that_leaves_the_picture() -> None:
+    result = trim_ground(framed(box=(90, 60, 180, 300)))
+    assert result.size == (pytest.approx(90, abs=4), pytest.approx(240, abs=4))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.effect_noise((200, 150), 80).convert("RGB"),
+        Image.new("RGB", (200, 150), "white"),
+        framed(box=(100, 100, 103, 103)),
+        Image.new("RGB", (1, 1), "red"),
+    ],
+    ids=["busy", "blank", "speck", "one pixel"],
+)
+def test_trim_ground__left_as_it_is(image: Image.Image) -> None:
+    assert trim_ground(image) is image

@@ -1,52 +1,13 @@
 """Pictures as arrays and model input."""
 
-import numpy as np
 import pytest
 import torch  # noqa: TID253
 from PIL import Image
 from transformers import AutoImageProcessor, ViTImageProcessor  # noqa: TID253
 
 from models.errors import CheckpointError
-from models.pixels import input_size, model_input, prepare, resize, trim_ground
-
-
-def framed(side=300, ground=(244, 244, 244), box=(90, 60, 180, 270)):
-    image = Image.new("RGB", (side, side), ground)
-    image.paste((200, 30, 30), box)
-    return image
-
-
-@pytest.mark.parametrize("ground", [(255, 255, 255), (244, 244, 244), (40, 60, 80)])
-def test_trim_ground__what_is_left_is_the_garment(ground):
-    result = trim_ground(framed(ground=ground))
-    assert result.width == pytest.approx(90, abs=4)
-    assert result.height == pytest.approx(210, abs=4)
-    assert (np.asarray(result) == (200, 30, 30)).all(2).mean() > 0.95
-
-
-def test_trim_ground__soft_shadow_is_background():
-    image = framed()
-    image.paste((230, 230, 230), (60, 270, 240, 290))
-    assert trim_ground(image).height == pytest.approx(210, abs=4)
-
-
-def test_trim_ground__garment_that_leaves_the_picture():
-    result = trim_ground(framed(box=(90, 60, 180, 300)))
-    assert result.size == (pytest.approx(90, abs=4), pytest.approx(240, abs=4))
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        Image.effect_noise((200, 150), 80).convert("RGB"),
-        Image.new("RGB", (200, 150), "white"),
-        framed(box=(100, 100, 103, 103)),
-        Image.new("RGB", (1, 1), "red"),
-    ],
-    ids=["busy", "blank", "speck", "one pixel"],
-)
-def test_trim_ground__left_as_it_is(image):
-    assert trim_ground(image) is image
+from models.pixels import input_size, model_input, prepare, resize
+from tests.curation.builders import framed
 
 
 def test_prepare__asked_for_by_the_saved_preprocessing(tmp_path):

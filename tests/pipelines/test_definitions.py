@@ -1,6 +1,7 @@
 """The code location: the graph is frozen, light to load, and documented."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+import assets
 from assets.promotion import PROMOTED
 from pipelines.definitions import build
 from pipelines.environments import Settings
 
 SNAPSHOT = Path(__file__).with_name("graph.json")
+STEP = re.compile(r'"([a-z_.]+):[A-Z]\w+"')  # as `Engine.map` is told of one
 HEAVY = ("torch", "transformers", "scrapy", "playwright", "faiss", "datasets", "ray", "s3fs")
 
 
@@ -103,6 +106,17 @@ def test_automation__a_new_crawl_asks_for_hashes_and_no_training() -> None:
 @pytest.mark.slow
 def test_loading__imports_nothing_heavy() -> None:
     code = f"import sys, pipelines.definitions; print([m for m in {HEAVY} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_loading__nor_do_the_steps_of_shards() -> None:
+    """A run that finds nothing new asks each step for its version only."""
+    steps = {step for path in Path(assets.__path__[0]).glob("*.py") for step in STEP.findall(path.read_text())}
+    assert len(steps) > 5
+    code = f"import sys, importlib; [importlib.import_module(m) for m in {sorted(steps)}]; "
+    code += f"print([m for m in {HEAVY} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
