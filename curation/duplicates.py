@@ -31,10 +31,10 @@ class DuplicateRule:
     odd_cells: int  # cells of the colour layout that may differ more: under a watermark, at a frame that was cut
 
 
-PHOTO_RULE: Final = DuplicateRule(phash_bits=12, dhash_bits=15, colour_levels=21.0, luma_levels=52.0, odd_cells=13)
+PHOTO_RULE: Final = DuplicateRule(phash_bits=12, dhash_bits=15, colour_levels=24.0, luma_levels=52.0, odd_cells=13)
 """Reposts are cropped a little, resized, watermarked and re-encoded.
 
-Somebody else in the same clothes and pose differs by little more: at 24 and 64 levels and 16 bits they were called one.
+Somebody else in the same clothes and pose differs by little more: 64 levels of luma and 16 bits called such two one.
 """
 PRODUCT_RULE: Final = DuplicateRule(phash_bits=8, dhash_bits=12, colour_levels=6.0, luma_levels=24.0, odd_cells=0)
 """The same thumbnail on another site is resized and re-encoded, no more; colourways and prints must stay apart."""
