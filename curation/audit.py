@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.duplicates import PHOTO_RULE, PRODUCT_RULE, DuplicateRule, hash_bits, layout_distances
+from curation.duplicates import PHOTO_RULE, PRODUCT_RULE, DuplicateRule, hash_bits
 from curation.engine import map_shards
 from curation.errors import CurationError, ImageError
 from curation.hamming import hamming_pairs
@@ -175,9 +175,9 @@ def _overlaps(theirs: _Pictures, ours: _Pictures, role: str) -> Iterator[Overlap
     rule = RULES[role]
     for i, j, bits in hamming_pairs(theirs.phash, rule.phash_bits, ours.phash):
         same = np.array([theirs.sha256[x] == ours.sha256[y] for x, y in zip(i, j, strict=True)], bool)
-        near = hash_bits(theirs.dhash[i], ours.dhash[j]) <= rule.dhash_bits
-        rows = np.flatnonzero(same | (near & ~theirs.blank[i] & ~ours.blank[j]))
-        colour, luma = layout_distances(theirs.colour[i[rows]], ours.colour[j[rows]], rule.odd_cells)
-        found = same[rows] | ((colour <= rule.colour_levels) & (luma <= rule.luma_levels))
+        finer = hash_bits(theirs.dhash[i], ours.dhash[j])
+        rows = np.flatnonzero(same | ((finer <= rule.dhash_bits) & ~theirs.blank[i] & ~ours.blank[j]))
+        colour, luma = rule.levels(theirs.colour[i[rows]], ours.colour[j[rows]])
+        found = same[rows] | rule.agrees(bits[rows].astype(np.int64), finer[rows], colour, luma)
         for row, levels in zip(rows[found], colour[found], strict=True):
             yield Overlap(theirs.files[i[row]], ours.sha256[j[row]], role, int(bits[row]), float(levels))

@@ -1,23 +1,26 @@
 """When two pictures are one: near perceptual hashes, and two further opinions that must agree.
 
 Perceptual hashes see neither colour nor small prints. So two pictures are one only if their difference hashes are near
-too, and their colour layouts agree cell by cell, in luma and in chroma: a colourway differs in chroma where the cloth
-is, a print in luma, while a shop's white or grey ground moves luma a little everywhere.
+too, and their colour layouts agree, in luma and in chroma. Of thumbnails every cell must: a colourway differs in chroma
+where the cloth is, a print in luma, while a shop's white or grey ground moves luma a little everywhere. Of photos one
+may be cut out of the other, so their layouts are laid over each other first.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from curation.schemas import COLOUR_GRID
+from curation.layouts import Layouts, Levels, laid_over, worst_cell
 from curation.tables import ShardedTable
 
 Hashes = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
-_PAIRS: Final = 4096  # pairs whose layouts are compared at once: 4096 × 768 × 4 B = 12 MiB
+Bits = npt.NDArray[np.int64]
+"""Hamming distances, (n,)."""
+_PAIRS: Final = 4096  # pairs whose layouts are gathered at once: 4096 × 768 × 4 B = 12 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,27 @@ class DuplicateRule:
     dhash_bits: int  # Hamming distance of difference hashes, 0-64
     colour_levels: float  # distance of the colour layouts in the CbCr plane, 0-255
     luma_levels: float  # difference of the colour layouts in luma, 0-255
-    odd_cells: int  # cells of the colour layout that may differ more: under a watermark, at a frame that was cut
+    shares: float  # sum of the four as shares of their limits, 0-4: a picture is rarely near every limit
+    lays_over: bool  # see `curation.layouts`: what is left when laid over each other, or what the worst cell has
+
+    def levels(self, a: Layouts, b: Layouts) -> tuple[Levels, Levels]:
+        """Chroma and luma levels between colour layouts, (n, cells · 3)."""
+        return laid_over(a, b) if self.lays_over else worst_cell(a, b)
+
+    def agrees(self, phash: Bits, dhash: Bits, colour: Levels, luma: Levels) -> npt.NDArray[np.bool_]:
+        """Whether such distances are those of one picture, (n,)."""
+        limits = (self.phash_bits, self.dhash_bits, self.colour_levels, self.luma_levels)
+        shares = np.stack([phash, dhash, colour, luma]) / np.array(limits)[:, None]
+        return np.asarray((shares <= 1).all(0) & (shares.sum(0) <= self.shares))
 
 
-PHOTO_RULE: Final = DuplicateRule(phash_bits=12, dhash_bits=15, colour_levels=24.0, luma_levels=52.0, odd_cells=13)
-"""Reposts are cropped a little, resized, watermarked and re-encoded.
-
-Somebody else in the same clothes and pose differs by little more: 64 levels of luma and 16 bits called such two one.
-"""
-PRODUCT_RULE: Final = DuplicateRule(phash_bits=8, dhash_bits=12, colour_levels=6.0, luma_levels=24.0, odd_cells=0)
+PHOTO_RULE: Final = DuplicateRule(
+    phash_bits=14, dhash_bits=20, colour_levels=9.0, luma_levels=16.0, shares=2.7, lays_over=True
+)
+"""Reposts are cropped a little, resized, watermarked and re-encoded. Somebody else in the same clothes is none."""
+PRODUCT_RULE: Final = DuplicateRule(
+    phash_bits=8, dhash_bits=12, colour_levels=6.0, luma_levels=24.0, shares=4.0, lays_over=False
+)
 """The same thumbnail on another site is resized and re-encoded, no more; colourways and prints must stay apart."""
 RULES: Final = {"photo": PHOTO_RULE, "product": PRODUCT_RULE}
 """By role. Photos and thumbnails are never compared with each other."""
@@ -48,14 +63,18 @@ class Matches:
 
     i: Indices
     j: Indices
-    phash: npt.NDArray[np.int64]
-    dhash: npt.NDArray[np.int64]
-    colour: npt.NDArray[np.float32]
-    luma: npt.NDArray[np.float32]
+    phash: Bits
+    dhash: Bits
+    colour: Levels
+    luma: Levels
 
     def of(self, indices: Indices) -> "Matches":
         """The same pairs, where pictures are numbered by `indices`."""
         return replace(self, i=indices[self.i], j=indices[self.j])
+
+    def where(self, wanted: npt.NDArray[np.bool_]) -> "Matches":
+        """Some of the pairs."""
+        return Matches(*(getattr(self, field.name)[wanted] for field in fields(self)))
 
 
 def concatenated(parts: Sequence[Matches]) -> Matches:
@@ -63,29 +82,12 @@ def concatenated(parts: Sequence[Matches]) -> Matches:
     return Matches(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Matches)))
 
 
-def hash_bits(a: Hashes, b: Hashes | np.uint64) -> npt.NDArray[np.int64]:
+def hash_bits(a: Hashes, b: Hashes | np.uint64) -> Bits:
     """Hamming distances."""
     return np.asarray(np.bitwise_count(a ^ b), np.int64)
 
 
-def layout_distances(
-    a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], odd_cells: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Chroma and luma differences, (n,) each, of colour layouts, (n, cells · 3), in the worst cell but `odd_cells`."""
-    difference = (a.astype(np.int16) - b).reshape(-1, COLOUR_GRID**2, 3)
-    luma, cb, cr = (difference[..., channel].astype(np.int32) for channel in range(3))
-    return np.sqrt(_worst(cb * cb + cr * cr, odd_cells)), _worst(np.abs(luma), odd_cells)
-
-
-def _worst(cells: npt.NDArray[Any], odd_cells: int) -> npt.NDArray[np.float32]:
-    """The largest value of each row, (n, cells), but for some."""
-    last = cells.shape[1] - 1 - odd_cells
-    return np.partition(cells, last, axis=1)[:, last].astype(np.float32)
-
-
-def confirmed(
-    rule: DuplicateRule, i: Indices, j: Indices, phash: Hashes, dhash: Hashes, layouts: npt.NDArray[np.uint8]
-) -> Matches:
+def confirmed(rule: DuplicateRule, i: Indices, j: Indices, phash: Hashes, dhash: Hashes, layouts: Layouts) -> Matches:
     """Those of the pairs (i, j) whose colour layouts agree too.
 
     Args:
@@ -96,15 +98,13 @@ def confirmed(
         dhash: (n,).
         layouts: (n, cells · 3).
     """
-    parts = [
-        layout_distances(layouts[i[at : at + _PAIRS]], layouts[j[at : at + _PAIRS]], rule.odd_cells)
-        for at in range(0, len(i), _PAIRS)
-    ]
-    colour = np.concatenate([part[0] for part in parts] or [np.empty(0, np.float32)])
-    luma = np.concatenate([part[1] for part in parts] or [np.empty(0, np.float32)])
-    same = (colour <= rule.colour_levels) & (luma <= rule.luma_levels)
-    i, j = i[same], j[same]
-    return Matches(i, j, hash_bits(phash[i], phash[j]), hash_bits(dhash[i], dhash[j]), colour[same], luma[same])
+    parts = []
+    for at in range(0, max(1, len(i)), _PAIRS):
+        a, b = i[at : at + _PAIRS], j[at : at + _PAIRS]
+        bits = hash_bits(phash[a], phash[b]), hash_bits(dhash[a], dhash[b])
+        every = Matches(a, b, *bits, *rule.levels(layouts[a], layouts[b]))
+        parts.append(every.where(rule.agrees(every.phash, every.dhash, every.colour, every.luma)))
+    return concatenated(parts)
 
 
 def candidates(

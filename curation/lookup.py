@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.dedup import DuplicateIndex
-from curation.duplicates import DuplicateRule, hash_bits, layout_distances
+from curation.duplicates import DuplicateRule, hash_bits
 from curation.hashing import Mode, as_layouts, describe_bytes
 from curation.leaders import Evidence
 from curation.pictures import layouts_of
@@ -92,11 +92,12 @@ def _found(rows: pa.Table, picture: dict[str, Any], rule: DuplicateRule, source:
     if not len(rows):
         return
     layouts = layouts_of(source, rows["sha256"].combine_chunks())
-    colour, luma = layout_distances(layouts, as_layouts([picture["colour"]]), rule.odd_cells)
-    bits = [hash_bits(rows[name].to_numpy(), np.uint64(picture[name])) for name in ("phash", "dhash")]
+    phash, dhash = (hash_bits(rows[name].to_numpy(), np.uint64(picture[name])) for name in ("phash", "dhash"))
+    colour, luma = rule.levels(layouts, as_layouts([picture["colour"]]))
+    agrees = rule.agrees(phash, dhash, colour, luma)
     for number, row in enumerate(rows.select(_SHOWN).to_pylist()):
         identical = row["sha256"] == picture["sha256"]
-        if identical or (colour[number] <= rule.colour_levels and luma[number] <= rule.luma_levels):
-            distances = [*(int(values[number]) for values in bits), float(colour[number]), float(luma[number])]
+        if identical or agrees[number]:
+            distances = [values[number].item() for values in (phash, dhash, colour, luma)]
             measured: dict[str, Any] = dict(zip(_DISTANCES, distances, strict=True))
             yield Found(**row, **measured, identical=identical)

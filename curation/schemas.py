@@ -134,8 +134,8 @@ CLUSTERS: Final = pa.schema(
         _optional("kept_because", pa.string(), "curation.leaders.Precedence by which the representative was kept"),
         _field("phash_distance", pa.int16(), "bits to the representative, 0-64"),
         _field("dhash_distance", pa.int16(), "bits to the representative, 0-64"),
-        _field("colour_distance", pa.float32(), "chroma levels to the representative, in the worst cell that counts"),
-        _field("luma_distance", pa.float32(), "luma levels to the representative, in the worst cell that counts"),
+        _field("colour_distance", pa.float32(), "chroma levels to the representative, as DuplicateRule.levels"),
+        _field("luma_distance", pa.float32(), "luma levels to the representative, as DuplicateRule.levels"),
         _field("evidence", pa.string(), "curation.leaders.Evidence"),
     ]
 )

@@ -90,7 +90,7 @@ _NECKS: Final[Mapping[str, tuple[str, ...]]] = {
     "vest": ("stand", "plain"), "a_line": ("scoop", "crew"), "shift": ("crew", "turtle"), "wrap": ("v",),
     "shirt_dress": ("shirt",), "slip": ("scoop",), "tiered": ("v", "crew"),
 }  # fmt: skip
-_PRINT_CHANCE: Final[Mapping[str, float]] = {
+PRINTED_CUTS: Final[Mapping[str, float]] = {
     "tee": 0.75, "sweatshirt": 0.75, "hoodie": 0.7, "tank": 0.5, "knit": 0.25, "tote": 0.75, "backpack": 0.5,
     "cap": 0.75, "bucket_hat": 0.5, "beanie": 0.5, "duffle": 0.5, "visor": 0.4, "bomber": 0.25, "mug": 0.7,
     "bucket": 0.4, "round": 0.4, "shoulder": 0.3, "satchel": 0.3,
@@ -141,7 +141,7 @@ def draw_style(rng: np.random.Generator, category: str) -> GarmentStyle:
     """Draw the style of a new family of one class."""
     cut = str(rng.choice(CUTS[category]))
     main, second, accent = colourway(rng)
-    printed = bool(rng.random() < _PRINT_CHANCE.get(cut, 0.0))
+    printed = bool(rng.random() < PRINTED_CUTS.get(cut, 0.0))
     plain = rng.random() < (0.65 if printed else 0.22)
     patterns = [name for name in PATTERNS[1:] if category != "dress" or name not in _TWO_PIECE]
     count = int(rng.choice([0, 1, 2, 3], p=[0.1, 0.4, 0.35, 0.15]))

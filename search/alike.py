@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from curation.duplicates import PRODUCT_RULE, hash_bits, layout_distances
+from curation.duplicates import PRODUCT_RULE, hash_bits
 from curation.hashing import as_layouts, describe_bytes
 from search.index import Hit
 from search.protocols import ProductIndex
@@ -55,10 +55,6 @@ def _describe(sha256: str, thumbnail: bytes) -> dict[str, Any]:  # noqa: ARG001 
 
 
 def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    rule = PRODUCT_RULE
-    for name, most in (("phash", rule.phash_bits), ("dhash", rule.dhash_bits)):
-        if hash_bits(np.array([a[name]], np.uint64), np.uint64(b[name]))[0] > most:
-            return False
-    one, other = (as_layouts([side["colour"]]) for side in (a, b))
-    colour, luma = layout_distances(one, other, rule.odd_cells)
-    return bool(colour[0] <= rule.colour_levels and luma[0] <= rule.luma_levels)
+    phash, dhash = (hash_bits(np.array([a[name]], np.uint64), np.uint64(b[name])) for name in ("phash", "dhash"))
+    colour, luma = PRODUCT_RULE.levels(*(as_layouts([side["colour"]]) for side in (a, b)))
+    return bool(PRODUCT_RULE.agrees(phash, dhash, colour, luma)[0])

@@ -47,7 +47,7 @@ def _cap(piece: Piece, style: GarmentStyle, trim: Colour, high: float) -> None:
         piece.fill(oval(0, -0.62 - high, 0.07, 0.05), style.accent)
     if "band" in style.details:
         piece.ink(rectangle(-0.6, -0.12, 0.6, 0.02), style.accent)
-    piece.stamp(style, (0, -0.3), 0.44 if style.cut == "cap" else 0.22)
+    piece.stamp(style, *(((0, -0.3), 0.44) if style.cut == "cap" else ((0, -0.12), 0.16)))
     peak = smooth(
         [(-0.45, 0.0), (-0.1, -0.04), (0.4, -0.02), (0.62, 0.06), (0.86, 0.16), (0.6, 0.22), (0.0, 0.16), (-0.45, 0.1)]
     )

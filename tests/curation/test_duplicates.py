@@ -4,13 +4,13 @@ import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance
 
 from curation.dedup import DuplicateIndex
-from curation.duplicates import layout_distances, product_clusters
+from curation.duplicates import product_clusters
 from curation.hashing import colour_layout, describe
 from curation.images import decode, encode_jpeg
+from curation.layouts import worst_cell
 from curation.tables import ShardedTable
 from tests.curation.builders import scene, write_hashes
 
@@ -93,15 +93,6 @@ def test_rules__blank_pictures_are_never_duplicates(tmp_path: Path) -> None:
     assert [(row["evidence"], row["is_representative"]) for row in verdicts] == [("blank", True)] * 2
 
 
-def test_layout_distances__odd_cells_do_not_count() -> None:
-    grey = np.full((16, 16, 3), 128, np.uint8)
-    marked = grey.copy()
-    marked[0, :3] = [228, 128, 168]
-    a, b = (layout.reshape(1, -1) for layout in (grey, marked))
-    assert [values.tolist() for values in layout_distances(a, b, 2)] == [[40.0], [100.0]]
-    assert [values.tolist() for values in layout_distances(a, b, 3)] == [[0.0], [0.0]]
-
-
 def test_colour_layout__grey_ground_moves_luma_alone() -> None:
     white, tile = (colour_layout(Image.new("RGB", (64, 64), colour))[None] for colour in ("white", "#f4f4f4"))
-    assert [values.tolist() for values in layout_distances(white, tile, 0)] == [[0.0], [11.0]]
+    assert [values.tolist() for values in worst_cell(white, tile)] == [[0.0], [11.0]]
