@@ -46,7 +46,7 @@ class DuplicateRule:
 
 
 PHOTO_RULE: Final = DuplicateRule(
-    phash_bits=14, dhash_bits=20, colour_levels=9.0, luma_levels=16.0, shares=2.7, lays_over=True
+    phash_bits=14, dhash_bits=18, colour_levels=9.0, luma_levels=16.0, shares=2.7, lays_over=True
 )
 """Reposts are cropped a little, resized, watermarked and re-encoded. Somebody else in the same clothes is none."""
 PRODUCT_RULE: Final = DuplicateRule(
