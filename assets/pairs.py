@@ -112,11 +112,11 @@ def pair_verifier(
     matched = pair_matches.counts.get("kept", 0)
     learned = manifest_of(out) if (out / "manifest.json").is_file() else {"pairs": 0, "halves": [], "recipe": None}
     recipe = recipes.config("verifier")
-    stale = recipe != learned["recipe"] or matched > (1 + config.growth) * learned["pairs"]
-    if matched >= config.least_pairs and stale:
+    grown = matched > (1 + config.growth) * learned["pairs"]
+    if matched >= config.least_pairs and (grown or recipe != learned["recipe"] or "rivals" not in learned):
         tables = [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches]
-        halves = _learn_halves(context, data, recipes, children, tables, config.most_pairs)
-        learned = {"pairs": matched, "recipe": recipe, "halves": halves}
+        halves, rivals = _learn_halves(context, data, recipes, children, tables, config.most_pairs)
+        learned = {"pairs": matched, "recipe": recipe, "halves": halves, "rivals": rivals}
     write_json(out / "manifest.json", learned)
     recalls = {str(half): made["r@1"] for half, made in enumerate(learned["halves"])}
     passed = all(value >= recipes.floor("verifier") for value in recalls.values())
@@ -145,14 +145,15 @@ def candidate_pairs(
 ) -> Outcome:
     """The matches with the probability that each is right, and the pictures of those that are believed."""
     least = recipes.least_verification if config.least_verification is None else config.least_verification
-    halves = manifest_of(pair_verifier)["halves"]
+    learned = manifest_of(pair_verifier)
+    versions = [made["version"] for made in learned["halves"]] + [learned.get("rivals", "")]
     report = engine.map(
         context,
         "models.encoder.verify:VerifyPairs",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches],
         data.table("pairs/candidate_pairs"),
-        verifier=str(pair_verifier) if halves else "",
-        verifier_version="/".join(made["version"] for made in halves),
+        verifier=str(pair_verifier) if learned["halves"] else "",
+        verifier_version="/".join(versions),
         least_verification=least,
     )
     facts = {"pairs": _pairs_sheet(report.table, "anchor_bytes", "positive_bytes")}
@@ -167,9 +168,13 @@ def _learn_halves(
     children: dg.PipesSubprocessClient,
     tables: Sequence[ShardedTable],
     most_pairs: int,
-) -> list[dict[str, Any]]:
-    """Train the two encoders, on pairs that are written for them and removed; version and R@1 of each."""
-    from models.encoder.verify import HALVES, write_halves
+) -> tuple[list[dict[str, Any]], str]:
+    """Train the two encoders, on pairs that are written for them and removed.
+
+    Returns:
+        Version and R@1 of each, and the fingerprint of the products that they know.
+    """
+    from models.encoder.verify import HALVES, learn_rivals, write_halves
 
     written = data.path / "models" / "pair_verifier" / "pairs"
     folders = write_halves(tables, written, most_pairs)
@@ -181,8 +186,9 @@ def _learn_halves(
         return {"version": manifest["version"], "r@1": manifest["metrics"]["r@1"]}
 
     made = each(learn, range(HALVES), recipes.side_by_side)
+    rivals = learn_rivals(written.parent, folders)
     shutil.rmtree(written)
-    return made
+    return made, rivals
 
 
 def _shard_checks(report: MapReport, done: str) -> dict[str, Check]:

@@ -20,7 +20,15 @@ from curation.tables import ShardedTable
 from curation.verification import LEAST, Floats, evidence
 from sandbox.score import Judge, pair_scores
 
-_OPINIONS: Final = ("detector_score", "colour_agreement", "proportion_difference", "encoder_similarity")
+_OPINIONS: Final = (
+    "detector_score",
+    "colour_agreement",
+    "proportion_difference",
+    "encoder_similarity",
+    "encoder_preference",
+)
+_WITH_ENCODERS: Final = [0, 1, 2, 3, 4]
+_WITHOUT: Final = [0, 1, 2]
 _COLUMNS: Final = ("site", "post_id", "product_id", "photo_position", "box", "classifier_probability", *_OPINIONS)
 _RIDGE: Final = 1.0  # of standardised evidence: weights stay finite where nothing is wrong
 _ROUNDS: Final = 25  # of Newton's method, far more than it needs
@@ -51,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=__doc__)
     parser.add_argument("data", type=Path, nargs="+", metavar="DATA")
     worlds = {str(folder): Matched(folder) for folder in parser.parse_args().data}
-    for title, columns in (("with encoders", [0, 1, 2, 3]), ("without", [0, 1, 2])):
+    for title, columns in (("with encoders", _WITH_ENCODERS), ("without", _WITHOUT)):
         weights = _fitted(list(worlds.values()), columns)
         print(f"weights {title}, on all worlds: {[round(float(weight), 3) for weight in weights]}")
     measured = [_left_out(name, worlds) for name in worlds] if len(worlds) > 1 else []
@@ -84,7 +92,7 @@ def _left_out(name: str, worlds: Mapping[str, Matched]) -> dict[str, float]:
     print(f"\n{name}: {len(own.rows)} matches, {own.right.mean():.3f} right\n{'':<28}{'precision':>10}{'recall':>8}")
     _line("all matches", own.scores(np.ones(len(own.rows), bool)))
     found: dict[str, float] = {}
-    for title, columns in (("encoders", [0, 1, 2, 3]), ("without", [0, 1, 2])):
+    for title, columns in (("encoders", _WITH_ENCODERS), ("without", _WITHOUT)):
         weights = _fitted(others, columns)
         probability = own.classifier / (1 + np.exp(-own.evidence[:, columns] @ weights[:-1] - weights[-1]))
         for least in _THRESHOLDS:

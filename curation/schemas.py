@@ -228,11 +228,23 @@ CANDIDATES: Final = pa.schema(
         _optional(
             "proportion_difference", pa.float32(), "log of the box's height by width over the thumbnail garment's"
         ),
+        _optional(
+            "encoder_preference", pa.float32(), "0-1, by that encoder: this product rather than others of its class"
+        ),
         _optional("anchor_bytes", pa.large_binary(), "JPEG of the crop; null when not kept"),
         _optional("positive_bytes", pa.large_binary(), "original thumbnail; null when not kept"),
     ]
 )
 """The same rows, verified. Shards as the posts."""
+
+RIVALS: Final = pa.schema(
+    [
+        _field("site", pa.string(), "of the pair that showed it first"),
+        *(CANDIDATES.field(name) for name in ("product_id", "product_cluster_id", "category", "positive_sha256")),
+        _field("vector", pa.list_(pa.float32()), "unit length, d of the encoder"),
+    ]
+)
+"""One row per product that a verifying encoder knows. A shard for each of the two encoders."""
 
 _IMAGE_FEATURE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 

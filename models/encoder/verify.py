@@ -24,10 +24,12 @@ from curation.reasons import PairDrop
 from curation.schemas import CANDIDATES, PAIRS
 from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
 from curation.verification import verification_scores
+from models.encoder.rivals import Rivals, write_rivals
 
 HALVES: Final = 2
 _POSTS_AT_ONCE: Final = 32  # whose pictures are held in memory
-_SHARES: Final = ("detector_score", "classifier_probability", "colour_agreement")
+_OPINIONS: Final = ("detector_score", "classifier_probability", "colour_agreement", "proportion_difference")
+_RIVALS: Final = "rivals"  # a table in the verifier's folder
 _HELD_OUT: Final = 20  # one post in so many is for validation
 
 Row = dict[str, Any]
@@ -55,6 +57,21 @@ def write_halves(tables: Sequence[ShardedTable], out: Path, most: int) -> list[P
             rows = _rows_of(tables, half, split, share)
             write_shard(folder, f"{split}-00000", PAIRS, _batches(rows), fingerprint=f"{tables[2].fingerprint}/{split}")
     return halves
+
+
+def learn_rivals(verifier: Path, halves: Sequence[Path]) -> str:
+    """Let both encoders of a verifier see the products of all their pairs; the fingerprint of what they saw."""
+    from models.encoder.infer import Encoder
+
+    rivals = ShardedTable(verifier / _RIVALS)
+    for half in range(HALVES):
+        write_rivals(
+            [ShardedTable(folder) for folder in halves],
+            Encoder.load(verifier / str(half)).embed,
+            rivals.root,
+            str(half),
+        )
+    return rivals.fingerprint
 
 
 def _rows_of(tables: Sequence[ShardedTable], half: int, split: str, share: float) -> Iterator[Row]:
@@ -90,13 +107,13 @@ class VerifyPairs:
     """Step: POSTS, CROPS and TAG_MATCHES shards → CANDIDATES shard, with the pictures of the pairs that are kept.
 
     Args of the constructor:
-        verifier: folder of the two encoders; empty: pairs are judged without one.
-        verifier_version: tells the engine of new encoders.
+        verifier: folder of the two encoders and of the products that they know; empty: pairs are judged without.
+        verifier_version: tells the engine of new ones.
         least_verification: least probability of a pair that is kept, 0-1.
     """
 
     on_gpu: ClassVar[bool] = True
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     schema: ClassVar[pa.Schema] = CANDIDATES
 
     def __init__(self, verifier: str, verifier_version: str, least_verification: float, threads: int = 1) -> None:
@@ -106,7 +123,9 @@ class VerifyPairs:
         del verifier_version  # part of the shard's key, not of the work
         set_threads(threads)
         self._least = least_verification
-        self._encoders = [Encoder.load(Path(verifier) / str(half)) for half in range(HALVES)] if verifier else []
+        halves = range(HALVES) if verifier else range(0)
+        self._encoders = [Encoder.load(Path(verifier) / str(half)) for half in halves]
+        self._rivals = [Rivals(shard) for shard in ShardedTable(Path(verifier) / _RIVALS).shards] if verifier else []
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """One batch of rows for each few posts."""
@@ -124,13 +143,12 @@ class VerifyPairs:
         """Give kept rows their scores, and drop the doubtful ones."""
         if not rows:
             return
-        similarities = self._similarities(rows) if self._encoders else None
-        detector, classifier, colours = ([row[name] for row in rows] for name in _SHARES)
-        differences = [math.log(_proportion(row["box"]) / self._thumbnail_proportion(row)) for row in rows]
-        scores = verification_scores(detector, classifier, colours, differences, similarities)
-        for number, (row, score) in enumerate(zip(rows, scores, strict=True)):
-            row["encoder_similarity"] = None if similarities is None else float(similarities[number])
-            row["proportion_difference"] = differences[number]
+        self._compare(rows)
+        for row in rows:
+            row["proportion_difference"] = math.log(_proportion(row["box"]) / self._thumbnail_proportion(row))
+        opinions = [[row[name] for row in rows] for name in _OPINIONS]
+        encoders = ([row["encoder_similarity"] for row in rows], [row["encoder_preference"] for row in rows])
+        for row, score in zip(rows, verification_scores(*opinions, *(encoders if self._encoders else ())), strict=True):
             row["verification_score"] = float(score)
             if score < self._least:
                 row |= {"kept": False, "reason": PairDrop.DOUBTFUL, "anchor_bytes": None, "positive_bytes": None}
@@ -143,19 +161,21 @@ class VerifyPairs:
             self._proportions[key] = garment.height / garment.width
         return self._proportions[key]
 
-    def _similarities(self, rows: Sequence[Row]) -> Vectors:
-        """Cosine of crop and thumbnail, by the encoder of the half that the post does not belong to; (n,)."""
-        found = np.zeros(len(rows), np.float32)
-        for half, encoder in enumerate(self._encoders):
-            own = [n for n, row in enumerate(rows) if half_of(row["site"], row["post_id"]) != half]
-            new = {rows[n]["positive_sha256"]: rows[n]["positive_bytes"] for n in own}
+    def _compare(self, rows: Sequence[Row]) -> None:
+        """Give rows what the encoder of the half that their post does not belong to says of crop and thumbnail."""
+        for row in rows:
+            row |= {"encoder_similarity": None, "encoder_preference": None}
+        for half, (encoder, rivals) in enumerate(zip(self._encoders, self._rivals, strict=True)):
+            own = [row for row in rows if half_of(row["site"], row["post_id"]) != half]
+            new = {row["positive_sha256"]: row["positive_bytes"] for row in own}
             new = {sha: data for sha, data in new.items() if (half, sha) not in self._known}
             vectors = encoder.embed([decode(data) for data in new.values()])
             self._known |= {(half, sha): vector for sha, vector in zip(new, vectors, strict=True)}
-            crops = encoder.embed([decode(rows[n]["anchor_bytes"]) for n in own])
-            for n, crop in zip(own, crops, strict=True):
-                found[n] = crop @ self._known[half, rows[n]["positive_sha256"]]
-        return found
+            crops = encoder.embed([decode(row["anchor_bytes"]) for row in own])
+            for row, crop in zip(own, crops, strict=True):
+                similarity = float(crop @ self._known[half, row["positive_sha256"]])
+                preference = rivals.preference(row, crop, similarity)
+                row |= {"encoder_similarity": similarity, "encoder_preference": preference}
 
 
 def _proportion(box: Sequence[float]) -> float:

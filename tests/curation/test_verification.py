@@ -6,9 +6,9 @@ import pytest
 from curation.verification import evidence, verification_scores
 
 
-@pytest.mark.parametrize("position", [0, 1, 2, 4])
+@pytest.mark.parametrize("position", [0, 1, 2, 4, 5])
 def test_verification_scores__rises_with_each_opinion(position: int) -> None:
-    shares = [[0.7], [0.8], [0.8], [0.1], [0.6]]
+    shares = [[0.7], [0.8], [0.8], [0.1], [0.6], [0.5]]
     low = verification_scores(*shares)
     shares[position] = [shares[position][0] + 0.15]
     assert 0 < low[0] < verification_scores(*shares)[0] < 1
@@ -21,7 +21,8 @@ def test_verification_scores__without_an_encoder() -> None:
 
 def test_evidence__certainty_is_bounded() -> None:
     assert np.isfinite(evidence([0.0, 1.0], [1.0, 0.0], [0.0, 9.0])).all()
-    assert evidence([0.5], [0.5], [-0.5], [0.3]).tolist() == [[0.0, 0.0, 0.25, 0.3]]
+    assert np.isfinite(evidence([0.5], [0.5], [0.0], [1.0], [0.0])).all()
+    assert evidence([0.5], [0.5], [-0.5], [0.3]).tolist() == [[0.0, 0.0, 0.25, 0.3, 0.0]]
 
 
 @pytest.mark.parametrize("similarity", [None, [0.8] * 4])

@@ -13,7 +13,7 @@ from curation.images import encode_jpeg
 from curation.schemas import CROPS, POSTS, TAG_MATCHES
 from curation.tables import ShardedTable, rows_to_batch, write_shard
 from models.encoder.infer import Encoder
-from models.encoder.verify import HALVES, VerifyPairs, half_of, write_halves
+from models.encoder.verify import HALVES, VerifyPairs, half_of, learn_rivals, write_halves
 from tests.models import toys
 
 BOX = [10.0, 20.0, 50.0, 60.0]
@@ -95,8 +95,11 @@ def toys_middle(image: Image.Image) -> Image.Image:
 
 def _verified(root: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[list[dict[str, Any]], Any]:
     monkeypatch.setattr(Encoder, "load", lambda _path: ByColour())
-    step = VerifyPairs(**{"verifier": "v", "verifier_version": "1", "least_verification": 0.0, **options})
-    shards = [table.shards[0] for table in _tables(root)]
+    tables = _tables(root)
+    learn_rivals(root / "verifier", write_halves(tables, root / "halves", most=1000))
+    options = {"verifier": str(root / "verifier"), "verifier_version": "1", "least_verification": 0.0, **options}
+    step = VerifyPairs(**options)
+    shards = [table.shards[0] for table in tables]
     counts: Counter[str] = Counter()
     rows = [row for batch in step(*shards, counts=counts) for row in batch.to_pylist()]
     assert sum(counts.values()) == len(rows) == POSTS_IN_ALL
@@ -136,7 +139,14 @@ def test_verify_pairs__without_encoders(tmp_path: Path, monkeypatch: pytest.Monk
     rows, _ = _verified(tmp_path, monkeypatch, verifier="")
     scores = {row["verification_score"] for row in rows if row["kept"]}
     assert len(scores) == 1  # all had the same shares
-    assert all(row["encoder_similarity"] is None for row in rows)
+    assert all(row["encoder_similarity"] is row["encoder_preference"] is None for row in rows)
+
+
+def test_verify_pairs__another_product_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = _verified(tmp_path, monkeypatch)
+    preferences = {row["post_id"]: row["encoder_preference"] for row in rows if row["kept"]}
+    assert preferences.pop(1) < 0.1  # its crop shows the product that post 2 is tagged with
+    assert min(preferences.values()) > 0.5
 
 
 def test_write_halves__disjoint_and_whole(tmp_path: Path) -> None:
