@@ -36,7 +36,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return made
 
 
-def _scale(tmp_path: Path, pairs: int = 36_000) -> Scale:
+def _scale(tmp_path: Path, pairs: int = 32_000) -> Scale:
     for name in ("detector", "classifier"):
         (tmp_path / "data" / "models" / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / "data" / "models" / name / "manifest.json").write_text("{}")
