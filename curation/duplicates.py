@@ -32,7 +32,7 @@ class DuplicateRule:
     colour_levels: float  # distance of the colour layouts in the CbCr plane, 0-255
     luma_levels: float  # difference of the colour layouts in luma, 0-255
     shares: float  # sum of the four as shares of their limits, 0-4: a picture is rarely near every limit
-    lays_over: bool  # see `curation.layouts`: what is left when laid over each other, or what the worst cell has
+    lays_over: bool  # see `curation.layouts`: whether layouts are laid over each other before cells are compared
 
     def levels(self, a: Layouts, b: Layouts) -> tuple[Levels, Levels]:
         """Chroma and luma levels between colour layouts, (n, cells · 3)."""
@@ -46,7 +46,7 @@ class DuplicateRule:
 
 
 PHOTO_RULE: Final = DuplicateRule(
-    phash_bits=14, dhash_bits=18, colour_levels=9.0, luma_levels=16.0, shares=2.7, lays_over=True
+    phash_bits=14, dhash_bits=18, colour_levels=20.0, luma_levels=32.0, shares=2.65, lays_over=True
 )
 """Reposts are cropped a little, resized, watermarked and re-encoded. Somebody else in the same clothes is none."""
 PRODUCT_RULE: Final = DuplicateRule(

@@ -18,10 +18,10 @@ Levels = npt.NDArray[np.float32]
 _Planes = npt.NDArray[np.float64]
 """(n, rows, columns): one channel."""
 
-_ODD_CELLS: Final = COLOUR_GRID**2 // 20
+_ODD_CELLS: Final = 13  # a twentieth
 """Cells that may differ as they like once layouts are laid over each other: under a watermark, past a cut edge."""
 _REACH: Final = (16.0, 30.0)
-"""Levels of chroma and of luma that laying over can mend; further apart it is not tried, which saves much."""
+"""Root mean square of chroma and of luma that laying over can mend; further apart it is not tried, which saves much."""
 _ROUNDS: Final = 2  # the second one halves what is left of a cut of a tenth; a third adds nothing
 _STIFFNESS: Final = float(COLOUR_GRID**2)
 """Keeps plain pictures from being moved by noise: as much as one squared level in every cell."""
@@ -38,7 +38,7 @@ def worst_cell(a: Layouts, b: Layouts) -> tuple[Levels, Levels]:
 
 
 def laid_over(a: Layouts, b: Layouts) -> tuple[Levels, Levels]:
-    """Chroma and luma levels that are left, as root mean squares, when both are moved half way towards each other.
+    """Chroma and luma levels that are left in the worst cell that counts, when both are moved towards each other.
 
     What moves them is a shift and a stretch along each axis; what may change besides is the brightness and the contrast
     of luma. All six are fitted by least squares to the gradients (Lucas and Kanade 1981). Layouts that are out of
@@ -51,10 +51,12 @@ def laid_over(a: Layouts, b: Layouts) -> tuple[Levels, Levels]:
 
 
 def _laid_over(a: Layouts, b: Layouts) -> tuple[Levels, Levels]:
-    chroma, luma = _left((b.astype(np.float32) - a).reshape(-1, COLOUR_GRID**2, 3))
-    near = (chroma <= _REACH[0]) & (luma <= _REACH[1])
+    squares = _squares((b.astype(np.float32) - a).reshape(-1, COLOUR_GRID**2, 3))
+    chroma, luma = (np.sqrt(kept.max(1)) for kept in squares)
+    near = np.all([np.sqrt(kept.mean(1)) <= most for kept, most in zip(squares, _REACH, strict=True)], axis=0)
     if near.any():
-        chroma[near], luma[near] = _left(_registered(_planes(a[near]), _planes(b[near])))
+        left = _squares(_registered(_planes(a[near]), _planes(b[near])))
+        chroma[near], luma[near] = (np.sqrt(kept.max(1)) for kept in left)
     return chroma, luma
 
 
@@ -64,14 +66,12 @@ def _planes(layouts: Layouts) -> list[_Planes]:
     return [grid[..., channel] for channel in range(3)]
 
 
-def _left(difference: npt.NDArray[Any]) -> tuple[Levels, Levels]:
-    """Root mean square of chroma and luma, (n, cells, 3), in all but the oddest cells."""
+def _squares(difference: npt.NDArray[Any]) -> list[Levels]:
+    """Squared levels of chroma and of luma in all but the oddest cells: (n, cells, 3) → (n, cells that count) each."""
     luma, cb, cr = (difference[..., channel] for channel in range(3))
-    kept = COLOUR_GRID**2 - _ODD_CELLS
-    chroma, light = (
-        np.sqrt(np.partition(squares, kept, axis=1)[:, :kept].mean(1)) for squares in (cb * cb + cr * cr, luma * luma)
-    )
-    return chroma.astype(np.float32), light.astype(np.float32)
+    count = COLOUR_GRID**2 - _ODD_CELLS
+    both = (cb * cb + cr * cr, luma * luma)
+    return [np.partition(squares, count, axis=1)[:, :count].astype(np.float32) for squares in both]
 
 
 def _registered(one: list[_Planes], other: list[_Planes]) -> npt.NDArray[np.float64]:

@@ -69,6 +69,11 @@ def test_rules__colourways_and_prints_stay_apart(tmp_path: Path) -> None:
     assert _clusters(tmp_path, images, "product") == {name: name for name in images}
 
 
+def test_rules__another_colour_before_white_is_another_photo(tmp_path: Path) -> None:
+    images = {"dark": _garment("#303030"), "grey": _garment("#707070"), "red": _garment("#a02020")}
+    assert _clusters(tmp_path, images) == {name: name for name in images}
+
+
 def test_rules__coloured_trim_makes_a_colourway(tmp_path: Path) -> None:
     plain = _garment("#202020")
     images = {"plain": plain}
