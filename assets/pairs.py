@@ -152,7 +152,7 @@ def candidate_pairs(
         "models.encoder.verify:VerifyPairs",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches],
         data.table("pairs/candidate_pairs"),
-        verifier=str(pair_verifier) if learned["halves"] else "",
+        verifier=str(pair_verifier) if "rivals" in learned else "",
         verifier_version="/".join(versions),
         least_verification=least,
     )

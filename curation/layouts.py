@@ -22,7 +22,7 @@ _ODD_CELLS: Final = 13  # a twentieth
 """Cells that may differ as they like once layouts are laid over each other: under a watermark, past a cut edge."""
 _REACH: Final = (16.0, 30.0)
 """Root mean square of chroma and of luma that laying over can mend; further apart it is not tried, which saves much."""
-_ROUNDS: Final = 2  # the second one halves what is left of a cut of a tenth; a third adds nothing
+_ROUNDS: Final = 2  # the second halves what the first left of cuts; a third adds little
 _STIFFNESS: Final = float(COLOUR_GRID**2)
 """Keeps plain pictures from being moved by noise: as much as one squared level in every cell."""
 _PAIRS: Final = 1024  # at once: 1024 × 256 cells × 6 numbers × 8 B = 12 MiB

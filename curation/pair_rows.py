@@ -34,6 +34,13 @@ class Pair:
     positive: Image.Image
 
 
+def product_of(row: Mapping[str, Any]) -> str | None:
+    """Name of the product of a pair: its near-duplicate cluster, else the site's own id; None without both."""
+    if row["product_cluster_id"] is not None:
+        return str(row["product_cluster_id"])
+    return None if row["product_id"] is None else f"{row['site']}/{row['product_id']}"
+
+
 def pair_keys(facts: pa.Table) -> list[str]:
     """Name of each pair, the same in every version: post, photo and tagged product."""
     names = ("site", "post_id", "photo_position", "product_position")

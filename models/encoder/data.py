@@ -15,6 +15,7 @@ from torch import Tensor  # noqa: TID253
 from torch.utils.data import Dataset, default_collate  # noqa: TID253
 
 from curation.images import decode
+from curation.pair_rows import product_of
 from curation.tables import file_fingerprint, fingerprint
 from models.errors import DataError
 from models.pixels import prepare, resize
@@ -150,9 +151,6 @@ def _stream(keys: PairKeys) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _product(row: dict[str, Any]) -> str:
-    """The near-duplicate cluster; without one the shop's own id, which says less: it differs between sites."""
-    if row["product_cluster_id"] is not None:
-        return str(row["product_cluster_id"])
-    if row["product_id"] is None:
+    if (name := product_of(row)) is None:
         raise DataError(f"pair of post {row['site']}/{row['post_id']} has neither product_cluster_id nor product_id")
-    return f"{row['site']}/{row['product_id']}"
+    return name

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from curation.images import decode
+from curation.pair_rows import product_of
 from curation.places import Place
 from curation.schemas import RIVALS
 from curation.tables import Shard, ShardedTable, fingerprint, rows_to_batch, write_shard
@@ -42,17 +43,12 @@ def write_rivals(pairs: Sequence[ShardedTable], embed: Embed, out: Place, name: 
 
 
 def _first_of_each(pairs: Sequence[ShardedTable]) -> Iterator[Row]:
-    seen: set[str] = set()
+    seen: set[str | None] = set()
     batches = (batch for table in pairs for batch in table.batches([*_NAMES, "positive"]))
     for row in (row for batch in batches for row in batch.to_pylist()):
-        if (product := _product(row)) not in seen:
+        if (product := product_of(row)) not in seen:
             seen.add(product)
             yield row
-
-
-def _product(row: Row) -> str:
-    """Name of a product: its near-duplicate cluster, or what the site calls it."""
-    return str(row["product_cluster_id"] or f"{row['site']}/{row['product_id']}")
 
 
 class Rivals:
@@ -60,7 +56,7 @@ class Rivals:
 
     def __init__(self, shard: Shard) -> None:
         table = shard.table()
-        self._products = np.array([_product(row) for row in table.drop_columns("vector").to_pylist()])
+        self._products = np.array([product_of(row) for row in table.drop_columns("vector").to_pylist()])
         self._vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
         categories = np.array(table["category"].to_pylist())
         self._of_class = {str(name): np.flatnonzero(categories == name) for name in np.unique(categories)}
@@ -74,6 +70,6 @@ class Rivals:
             similarity: its cosine with the pair's own thumbnail.
         """
         known = self._of_class.get(row["category"], np.empty(0, np.int64))
-        rivals = known[self._products[known] != _product(row)]
+        rivals = known[self._products[known] != product_of(row)]
         nearest = np.sort(self._vectors[rivals] @ crop)[-_NEAREST:]
         return float(1 / (1 + np.exp((nearest - similarity) / _SHARPNESS).sum()))
