@@ -201,7 +201,7 @@ class Terms(dg.ConfigurableResource[Any]):
 class Recipes(dg.ConfigurableResource[Any]):
     """Which configuration each model is trained with, and what it must reach to pass its gate."""
 
-    profile: str  # tiny or full: a preset of `models.presets`
+    profile: str  # a preset of `models.presets`
     seed: int
     floors: dict[str, float]  # kind → smallest value of its selection metric
     thumbnails: str = ""  # folder with labels.csv from which the classifier learns besides the shop's own catalog

@@ -12,11 +12,12 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import get_args
 
 from curation.places import fetched, place
 from models import commands
 from models.errors import ConfigError, ModelsError
-from models.presets import preset
+from models.presets import Profile, preset
 from models.promotion import KINDS
 from models.run import train
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to make or replace")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--config", type=Path, help="JSON file with the trainer's configuration")
-    source.add_argument("--preset", choices=("tiny", "full", "full-fast"), help="a configuration of models.presets")
+    source.add_argument("--preset", choices=get_args(Profile), help="a configuration of models.presets")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     try:

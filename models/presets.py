@@ -1,14 +1,15 @@
 """Ready configurations: `tiny` trains from scratch on one CPU core in minutes, `full` fine-tunes on a GPU.
 
-They are data. No training code asks which of them it was given.
+They are data. No training code asks which of them it was given. What follows a dash is a variant, for the kinds of
+model where it differs.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from models.errors import ConfigError
 
-Profile = Literal["tiny", "full", "full-fast"]
+Profile = Literal["tiny", "tiny-photos", "full", "full-fast"]
 
 _DETECTOR_TINY: Final = {
     # RT-DETRv2: DETRs without denoising or pre-training do not converge in minutes, this one does.
@@ -50,6 +51,13 @@ _DETECTOR_TINY: Final = {
     "workers": 1,  # varies the pictures meanwhile: a tenth of a step
     "crop_probability": 0.0,  # drawn people come in all framings already
     "jitter": 0.2,
+}
+_DETECTOR_TINY_PHOTOS: Final = {
+    **_DETECTOR_TINY,
+    # In the street people stand from head to foot, in a shop's photos there is half of one, or a sleeve. On unseen
+    # street photos AP50 rose from 0.48 to 0.53, and 111 instead of 67 of a shop's 257 products got a box.
+    "crop_probability": 0.5,
+    "jitter": 0.25,
 }
 _DETECTOR_FULL: Final = {
     # The prior work's recipe: 100 epochs, batch 32, cosine, weight decay 1e-4, gradient clip 0.01.
@@ -166,6 +174,7 @@ _CATEGORY_ENCODER_FULL: Final = {**_ENCODER_FULL, "steps": 4_500, "learning_rate
 _VERIFIER_FULL: Final = {**_ENCODER_FULL, "steps": 3_000, "distractors": 0}
 _PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "detector-tiny": _DETECTOR_TINY,
+    "detector-tiny-photos": _DETECTOR_TINY_PHOTOS,
     "detector-full": _DETECTOR_FULL,
     "detector-full-fast": _DETECTOR_FULL_FAST,
     "classifier-tiny": _CLASSIFIER_TINY,
@@ -180,8 +189,20 @@ _PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def preset(kind: str, profile: str, **changes: Any) -> dict[str, Any]:
-    """Values of a configuration, with `changes` over them. Raises `ConfigError` for an unknown name."""
-    name = f"{kind}-{profile}"
-    if name not in _PRESETS:
-        raise ConfigError(f"no preset {name!r}; there are {', '.join(_PRESETS)}")
-    return {**_PRESETS[name], **changes}
+    """Values of a configuration, with `changes` over them.
+
+    Args:
+        kind: of model.
+        profile: a `Profile`; where this kind has no such variant, what stands before the dash.
+        changes: fields that win.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    names = [f"{kind}-{profile}"]
+    if profile in get_args(Profile):
+        names.append(f"{kind}-{profile.partition('-')[0]}")
+    for name in names:
+        if name in _PRESETS:
+            return {**_PRESETS[name], **changes}
+    raise ConfigError(f"no preset {names[0]!r}; there are {', '.join(_PRESETS)}")

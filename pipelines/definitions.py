@@ -15,6 +15,7 @@ from assets.resources import (
     Terms,
 )
 from curation.verification import LEAST
+from models.presets import Profile
 from pipelines.environments import Settings, read_settings
 from pipelines.jobs import JOBS
 from pipelines.schedules import SCHEDULES
@@ -78,7 +79,7 @@ def _resources(settings: Settings) -> dict[str, object]:
         ),
         "terms": _terms(settings),
         "recipes": Recipes(
-            profile="tiny" if sandbox else "full",
+            profile=_profile(settings),
             seed=settings.seed,
             effort=settings.effort,
             least_new_pairs=settings.retrain_pairs,
@@ -95,6 +96,12 @@ def _resources(settings: Settings) -> dict[str, object]:
         "children": dg.PipesSubprocessClient(),
         "io_manager": ReferenceIOManager(data=data),
     }
+
+
+def _profile(settings: Settings) -> Profile:
+    if settings.profile == "full":
+        return "full"
+    return "tiny-photos" if settings.annotated or settings.coco else "tiny"
 
 
 def _terms(settings: Settings) -> Terms:

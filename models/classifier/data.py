@@ -5,7 +5,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +34,7 @@ class Thumbnails:
     pixels: NDArray[np.uint8]  # (n, height, width, 3)
     labels: NDArray[np.int64]  # positions in LABELS
     products: list[str]  # ids, for the split and for reports; of a worn garment, its photo
+    sources: NDArray[np.int64]  # position of the source of each
 
     def __len__(self) -> int:
         return len(self.products)
@@ -42,12 +42,13 @@ class Thumbnails:
     def take(self, chosen: NDArray[np.bool_]) -> "Thumbnails":
         """The rows of a mask."""
         products = [product for product, use in zip(self.products, chosen, strict=True) if use]
-        return Thumbnails(self.pixels[chosen], self.labels[chosen], products)
+        return Thumbnails(self.pixels[chosen], self.labels[chosen], products, self.sources[chosen])
 
     def and_then(self, more: "Thumbnails") -> "Thumbnails":
         """These rows, then those."""
         pixels, labels = np.concatenate([self.pixels, more.pixels]), np.concatenate([self.labels, more.labels])
-        return Thumbnails(pixels, labels, self.products + more.products)
+        sources = np.concatenate([self.sources, more.sources])
+        return Thumbnails(pixels, labels, self.products + more.products, sources)
 
 
 def read_thumbnails(sources: Sequence[Path], size: tuple[int, int]) -> tuple[Thumbnails, str]:
@@ -60,20 +61,22 @@ def read_thumbnails(sources: Sequence[Path], size: tuple[int, int]) -> tuple[Thu
         DataError: there is none, or a label has no thumbnail, or an unknown label occurs.
     """
     where = " and ".join(map(str, sources))
-    rows = chain.from_iterable(map(labelled_pictures, sources))
-    pixels, labels, products, keys = [], [], [], []
-    for product, category, image, key in rows:
+    rows = ((number, row) for number, source in enumerate(sources) for row in labelled_pictures(source))
+    pixels, labels, products, numbers, keys = [], [], [], [], []
+    for number, (product, category, image, key) in rows:
         if category not in LABELS:
             raise DataError(f"{where}: product {product} has the unknown category {category!r}")
         pixels.append(resize(image, *size))
         labels.append(LABELS.index(category))
         products.append(product)
-        keys.append([product, category, key])
+        numbers.append(number)
+        keys.append([number, product, category, key])
     counts = Counter(labels)
     empty = [name for index, name in enumerate(LABELS) if not counts[index]]
     if empty:
         raise DataError(f"{where}: no usable thumbnail of {', '.join(empty)}")
-    return Thumbnails(np.stack(pixels), np.array(labels), products), fingerprint(sorted(keys))
+    data = Thumbnails(np.stack(pixels), np.array(labels), products, np.array(numbers))
+    return data, fingerprint(sorted(keys))
 
 
 def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbnails, Thumbnails]:
@@ -90,8 +93,11 @@ def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbna
 class BalancedBatches:
     """Batches (pixels uint8, labels, positions in the data) by the number of their step, each class equally likely.
 
+    So is, within a class, each source that has it: else the look of a shop's pictures would tell the class of which it
+    has relatively more than the other sources have.
+
     Args:
-        data: the shop's own.
+        data: of one or several sources.
         batch: rows.
         seed: of the order.
         ranks: of the processes that share a batch.
@@ -108,10 +114,10 @@ class BalancedBatches:
         worn: Thumbnails | None = None,
         share: float = 0.0,
     ) -> None:
-        weights = _alike(data.labels)
+        weights = _alike(data)
         if worn:
             weights[np.isin(data.labels, worn.labels)] *= 1 - share
-            weights = np.concatenate([weights, share * _alike(worn.labels)])
+            weights = np.concatenate([weights, share * _alike(worn)])
             data = data.and_then(worn)
         self._weights = torch.from_numpy(weights)
         self._pixels, self._labels = torch.from_numpy(data.pixels), torch.from_numpy(data.labels)
@@ -164,6 +170,9 @@ def _decode(data: bytes | None) -> Image.Image | None:
         return None
 
 
-def _alike(labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """A weight per row, such that those of every class add up to 1."""
-    return np.asarray(1.0 / np.bincount(labels)[labels], np.float64)
+def _alike(data: Thumbnails) -> NDArray[np.float64]:
+    """A weight per row, such that those of every class add up to 1, of each of its sources the same."""
+    counts = np.zeros((data.sources.max() + 1, len(LABELS)))
+    np.add.at(counts, (data.sources, data.labels), 1)
+    sources = (counts > 0).sum(axis=0)
+    return np.asarray(1.0 / (counts[data.sources, data.labels] * sources[data.labels]), np.float64)

@@ -47,7 +47,8 @@ def read_worn(root: Path, size: tuple[int, int]) -> tuple[Thumbnails, str]:
     if not pixels:
         raise DataError(f"{root}: no box has sides of {_LEAST_SIDE} px or more")
     summary = json.loads((root / DATASET_FILE).read_text())
-    return Thumbnails(np.stack(pixels), np.array(labels), products), summary["fingerprint"]
+    garments = Thumbnails(np.stack(pixels), np.array(labels), products, np.zeros(len(labels), np.int64))
+    return garments, summary["fingerprint"]
 
 
 def _is_large(box: Box) -> bool:

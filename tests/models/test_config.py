@@ -1,6 +1,7 @@
 """Strict configurations and their messages."""
 
 import json
+from typing import get_args
 
 import pytest
 
@@ -9,25 +10,31 @@ from models.config import make_config, read_config
 from models.detector.config import DetectorConfig
 from models.encoder.config import EncoderConfig
 from models.errors import ConfigError
-from models.presets import preset
+from models.presets import Profile, preset
 
 KINDS = {"detector": DetectorConfig, "classifier": ClassifierConfig, "encoder": EncoderConfig}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("profile", ["tiny", "full"])
+@pytest.mark.parametrize("profile", get_args(Profile))
 def test_preset__every_one_is_a_valid_configuration(kind, profile):
     config = make_config(KINDS[kind], preset(kind, profile))
-    assert bool(config.pretrained) == (profile == "full")
+    assert bool(config.pretrained) == profile.startswith("full")
+
+
+def test_preset__a_variant_that_a_kind_does_not_have_is_what_it_varies():
+    assert preset("encoder", "tiny-photos") == preset("encoder", "tiny")
+    assert preset("detector", "tiny-photos") != preset("detector", "tiny")
 
 
 def test_preset__changes_win():
     assert make_config(EncoderConfig, preset("encoder", "tiny", steps=7)).steps == 7
 
 
-def test_preset__unknown_name():
-    with pytest.raises(ConfigError, match=r"encoder-huge.*encoder-tiny"):
-        preset("encoder", "huge")
+@pytest.mark.parametrize("profile", ["huge", "tiny-drawings"])
+def test_preset__unknown_name(profile):
+    with pytest.raises(ConfigError, match=rf"encoder-{profile}.*encoder-tiny"):
+        preset("encoder", profile)
 
 
 @pytest.mark.parametrize(

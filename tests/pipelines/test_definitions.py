@@ -51,6 +51,18 @@ def test_graph__full_profile_differs_only_by_the_truth() -> None:
     assert not full - sandbox
 
 
+def test_recipes__annotated_photos_are_framed_otherwise_than_drawn_people(tmp_path: Path) -> None:
+    def recipe(**settings: Any) -> dict[str, Any]:
+        resources = build(Settings(**settings)).resources
+        assert resources
+        return resources["recipes"].config("detector")
+
+    assert recipe()["crop_probability"] == 0
+    assert recipe(street=tmp_path)["crop_probability"] > 0
+    assert recipe(coco=tmp_path)["crop_probability"] > 0
+    assert recipe(profile="full", street=tmp_path)["pretrained"]
+
+
 def test_graph__every_asset_explains_itself_and_has_a_blocking_check() -> None:
     for asset in build(Settings()).resolve_all_asset_specs():
         assert asset.description

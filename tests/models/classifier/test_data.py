@@ -101,6 +101,19 @@ def test_balanced_batches__rare_classes_come_as_often(catalog):
     assert np.bincount(labels, minlength=8).min() > 0.8 * len(labels) / 8
 
 
+def test_balanced_batches__the_look_of_a_source_does_not_tell_the_class(tmp_path):
+    shop, other = (toys.catalog_table(tmp_path / name, count).root for name, count in (("shop", 10), ("other", 4)))
+    data, _ = read_thumbnails([shop, other], (8, 8))
+    first_of_other = int(np.argmax(data.sources == 1))
+    few = data.take((data.labels != 2) | (np.arange(len(data)) % 10 == 0) | (np.arange(len(data)) >= first_of_other))
+    few = few.take((few.labels != 5) | (few.sources == 0))
+    batches = BalancedBatches(few, 64, 0)
+    rows = np.concatenate([batches(step)[2] for step in range(80)])
+    assert np.bincount(few.labels[rows], minlength=8).min() > 0.8 * len(rows) / 8
+    shares = [few.sources[rows][few.labels[rows] == label].mean() for label in range(8)]
+    assert shares == [pytest.approx(0.0 if label == 5 else 0.5, abs=0.08) for label in range(8)]
+
+
 def test_balanced_batches__worn_garments_take_their_share(catalog, photos):
     shop, _ = read_thumbnails([catalog], (8, 8))
     worn, _ = read_worn(photos, (8, 8))
