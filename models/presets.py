@@ -199,10 +199,9 @@ def preset(kind: str, profile: str, **changes: Any) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such preset.
     """
-    names = [f"{kind}-{profile}"]
-    if profile in get_args(Profile):
-        names.append(f"{kind}-{profile.partition('-')[0]}")
-    for name in names:
-        if name in _PRESETS:
-            return {**_PRESETS[name], **changes}
-    raise ConfigError(f"no preset {names[0]!r}; there are {', '.join(_PRESETS)}")
+    name = f"{kind}-{profile}"
+    if name not in _PRESETS and profile in get_args(Profile):
+        name = f"{kind}-{profile.partition('-')[0]}"
+    if name not in _PRESETS:
+        raise ConfigError(f"no preset {name!r}; there are {', '.join(_PRESETS)}")
+    return {**_PRESETS[name], **changes}

@@ -155,12 +155,11 @@ def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:
     gives the backbone alone.
     """
     if config.pretrained:
-        backbone = AutoModel.from_pretrained(config.pretrained)
         processor = AutoImageProcessor.from_pretrained(config.pretrained)
         processor.trim_ground, processor.scales = config.trim, config.scales
         if is_encoder(Path(config.pretrained), config.dimension):
             return ImageEncoder.load(Path(config.pretrained)), processor
-        return ImageEncoder(backbone, config.dimension), processor
+        return ImageEncoder(AutoModel.from_pretrained(config.pretrained), config.dimension), processor
     architecture = AutoConfig.for_model(image_size=config.height, **config.architecture)
     size = {"height": config.height, "width": config.width}
     processor = ViTImageProcessor(size=size, trim_ground=config.trim, scales=config.scales)
