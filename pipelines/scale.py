@@ -1,9 +1,10 @@
 """The chain at full size: a drawn world of as many posts as give so many pairs, in steps that may be killed.
 
 Every step crawls some more posts and takes them through the assets of every run, up to crops and categories. Whenever
-the posts have doubled, and at the end, clusters, pairs and dataset follow, so that what is made anew each time costs
-about twice its last time altogether. Models are not trained here but taken from a small world. `steps.jsonl` has a
-line for each step that is done: it is where the next run goes on, and what the rates are reckoned from.
+there are four times the posts, and at the end, clusters, pairs and dataset follow, so that what is made anew each time
+costs about one and a half times its last time altogether. Models are not trained here but taken from a small world.
+`steps.jsonl` has a line for each step that is done: it is where the next run goes on, and what the rates are reckoned
+from.
 """
 
 import fcntl
@@ -38,6 +39,7 @@ _BLOCK: Final = 250  # post ids per shard
 _BLOCKS: Final = {"kream": 3, "onthelook": 1}  # of a unit; the sandbox has three posts on KREAM for one on OnTheLook
 UNIT: Final = _BLOCK * sum(_BLOCKS.values())  # posts
 _GROWTH: Final = 8  # a step is this part of what is there: starting the assets costs some seconds each
+_FOLD: Final = 4  # pairs and dataset follow whenever there are so many times the posts
 _MODELS: Final = {"detector": "detector", "category_classifier": "classifier"}  # asset → folder of its checkpoint
 _TRAINING: Final = ("kream_catalog", "detection_dataset", *_MODELS)
 _CRAWL: Final = ("kream_posts", "onthelook_posts")
@@ -148,11 +150,10 @@ class Scale:
         )
 
     def _step(self, steps: list[dict[str, Any]], lock: int) -> None:
-        """Crawl some more, and derive from it what needs no other posts; the rest when the posts have doubled."""
+        """Crawl some more, and derive from it what needs no other posts; the rest when it is due."""
         done = steps[-1]["posts"] // UNIT if steps else 0
-        last = min(done + max(1, done // _GROWTH), self.posts // UNIT)
-        finished = max((step["posts"] for step in steps if step["finished"]), default=0)
-        finish = last * UNIT >= max(2 * finished, UNIT) or last * UNIT == self.posts
+        finished = max((step["posts"] // UNIT for step in steps if step["finished"]), default=0)
+        last, finish = _next(done, finished, self.posts // UNIT)
         assets = (*_STEP, *(_FINISH if finish else ()), *(() if done else ("kream_catalog",)))
         self._work(assets, last * UNIT, lock, {"ops": self._blocks(done, last)})
 
@@ -203,26 +204,58 @@ class Scale:
         return {**os.environ, **{f"{PREFIX}{name}": value for name, value in own.items()}}
 
 
+def _next(done: int, finished: int, units: int) -> tuple[int, bool]:
+    """Units of which there are posts after the next step, and whether pairs and dataset follow it.
+
+    Args:
+        done: units so far.
+        finished: units of which there is a dataset.
+        units: of the whole world.
+    """
+    last = min(done + max(1, done // _GROWTH), units)
+    return last, last >= _FOLD * finished or last == units
+
+
+def _repeats(units: int) -> float:
+    """How many times its last time costs what is made anew on the way to so many units."""
+    done = finished = total = 0
+    while done < units:
+        done, finish = _next(done, finished, units)
+        if finish:
+            finished, total = done, total + done
+    return total / units
+
+
 def rates(steps: list[dict[str, Any]], posts: int) -> dict[str, dict[str, float]]:
     """Hours of each stage so far and, reckoned from them, for so many posts; of the processor and by the clock.
 
-    Stages of every step grow with the posts. Those that follow a doubling are reckoned as twice their last time each.
+    Stages of every step grow with the posts. Those that are made anew are reckoned from their last time.
     """
     spent: dict[str, dict[str, float]] = defaultdict(lambda: {"processor": 0.0, "clock": 0.0})
     last: dict[str, dict[str, float]] = {}
     for step in steps:
         spent["sandbox"]["processor"] += step["server_seconds"]
         for name, stage in step["stages"].items():
-            last[name] = {"processor": stage["processor_seconds"], "clock": stage["seconds"]}
-            for kind, seconds in last[name].items():
-                spent[name][kind] += seconds
-    done = steps[-1]["posts"]
+            last[name] = {"processor": stage["processor_seconds"], "clock": stage["seconds"], "posts": step["posts"]}
+            for kind in ("processor", "clock"):
+                spent[name][kind] += last[name][kind]
     table = {}
     for name, of in spent.items():
-        known = {kind: 2 * value for kind, value in last[name].items()} if name in _FINISH else of
-        ahead = {f"{kind}_ahead": value / 3600 * posts / done for kind, value in known.items()}
+        if name in _FINISH:
+            known, times = last[name], _repeats(posts // UNIT) * posts / last[name]["posts"]
+        else:
+            known, times = of, posts / steps[-1]["posts"]
+        ahead = {f"{kind}_ahead": known[kind] / 3600 * times for kind in of}
         table[name] = {**{kind: value / 3600 for kind, value in of.items()}, **ahead}
     return table
+
+
+def clock_hours(steps: list[dict[str, Any]], posts: int) -> float:
+    """Hours by the clock for so many posts, reckoned as `rates` does; of what runs side by side the longer counts."""
+    table = rates(steps, posts)
+    anew = [of for name, of in table.items() if name in _FINISH]
+    crawled = sum(step["seconds"] for step in steps) / 3600 - sum(of["clock"] for of in anew)
+    return float(crawled * posts / steps[-1]["posts"] + sum(of["clock_ahead"] for of in anew))
 
 
 def summary(scale: Scale) -> str:
@@ -241,6 +274,7 @@ def summary(scale: Scale) -> str:
         "posts": steps[-1]["posts"],
         "pairs": steps[-1]["pairs"],
         "hours": round(sum(step["seconds"] for step in steps) / 3600, 2),
+        "hours_for_all": round(clock_hours(steps, scale.posts), 1),
         "processor_hours": round(sum(of["processor"] for of in table.values()), 2),
         "processor_hours_for_all": round(sum(of["processor_ahead"] for of in table.values()), 1),
         "peak_gib": max(step["peak_gib"] for step in steps),

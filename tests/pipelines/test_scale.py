@@ -9,7 +9,7 @@ import pytest
 
 from pipelines import scale as module
 from pipelines.environments import Settings
-from pipelines.scale import UNIT, Scale, ScaleError, rates, summary
+from pipelines.scale import UNIT, Scale, ScaleError, clock_hours, rates, summary
 from tests.curation.builders import candidate_row, candidates
 
 Calls = list[tuple[tuple[str, ...], dict[str, Any]]]
@@ -43,14 +43,14 @@ def _scale(tmp_path: Path, pairs: int = 32_000) -> Scale:
     return Scale(Settings(data=tmp_path / "data"), pairs, tmp_path / "data-scale")
 
 
-def test_run__steps_grow_and_the_rest_follows_a_doubling(tmp_path: Path, calls: Calls) -> None:
+def test_run__steps_grow_and_the_rest_follows_at_four_times_the_posts(tmp_path: Path, calls: Calls) -> None:
     scale = _scale(tmp_path)
     scale.run(hours=1)
     assert scale.posts == 19 * UNIT
     assert calls[0][1] == {"kream_posts": "0-2", "onthelook_posts": "0-0"}
     assert calls[-1][1] == {"kream_posts": "54-56", "onthelook_posts": "18-18"}
     assert [step["posts"] // UNIT for step in scale.steps] == [*range(1, 17), 18, 19]
-    assert [step["posts"] // UNIT for step in scale.steps if step["finished"]] == [1, 2, 4, 8, 16, 19]
+    assert [step["posts"] // UNIT for step in scale.steps if step["finished"]] == [1, 4, 16, 19]
     assert [("kream_catalog" in assets) for assets, _ in calls] == [True] + 17 * [False]
 
 
@@ -105,9 +105,14 @@ def test_again__all_of_it_and_no_step_of_its_own(tmp_path: Path, calls: Calls) -
 def test_rates__reckon_what_is_left(tmp_path: Path, calls: Calls) -> None:
     scale = _scale(tmp_path)
     scale.run(hours=1)
-    steps = [step for step in scale.steps if step["posts"] <= 4 * UNIT]
+    steps = [{**step, "seconds": 30.0} for step in scale.steps if step["posts"] <= 5 * UNIT]
     table = rates(steps, 8 * UNIT)
-    assert table["image_hashes"]["processor"] == pytest.approx(4 / 3600)
+    assert table["image_hashes"]["processor"] == pytest.approx(5 / 3600)
     assert table["image_hashes"]["processor_ahead"] == pytest.approx(8 / 3600)
-    assert table["candidate_pairs"]["clock_ahead"] == pytest.approx(2 * 2 * 2 / 3600)
+    assert table["candidate_pairs"]["clock"] == pytest.approx(2 * 2 / 3600)
+    assert table["candidate_pairs"]["clock_ahead"] == pytest.approx(2 / 4 * (1 + 4 + 8) / 3600)
+    made_anew = 5 * 2  # stages, each twice for 2 s
+    assert clock_hours(steps, 8 * UNIT) == pytest.approx(
+        ((5 * 30 - made_anew * 2) * 8 / 5 + 5 * 2 / 4 * (1 + 4 + 8)) / 3600
+    )
     assert json.loads(summary(scale).splitlines()[-1])["posts"] == scale.posts
