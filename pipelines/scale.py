@@ -45,6 +45,7 @@ _TRAINING: Final = ("kream_catalog", "detection_dataset", *_MODELS)
 _CRAWL: Final = ("kream_posts", "onthelook_posts")
 _STEP: Final = (*_CRAWL, "image_hashes", "post_crops", "thumbnail_categories")
 _FINISH: Final = ("duplicate_clusters", "pair_matches", "pair_verifier", "candidate_pairs", "pair_dataset")
+_CAPPED: Final = "pair_verifier"  # learns from so many pairs at most, which some 15,000 posts have
 _COSTS: Final = ("seconds", "processor_seconds")
 _GIB: Final = 2**30
 
@@ -216,20 +217,20 @@ def _next(done: int, finished: int, units: int) -> tuple[int, bool]:
     return last, last >= _FOLD * finished or last == units
 
 
-def _repeats(units: int) -> float:
-    """How many times its last time costs what is made anew on the way to so many units."""
-    done = finished = total = 0
+def _finishes(units: int) -> list[int]:
+    """Units of which pairs and dataset are made, on the way to so many."""
+    done, finished = 0, [0]
     while done < units:
-        done, finish = _next(done, finished, units)
-        if finish:
-            finished, total = done, total + done
-    return total / units
+        done, finish = _next(done, finished[-1], units)
+        finished += [done] if finish else []
+    return finished[1:]
 
 
 def rates(steps: list[dict[str, Any]], posts: int) -> dict[str, dict[str, float]]:
     """Hours of each stage so far and, reckoned from them, for so many posts; of the processor and by the clock.
 
-    Stages of every step grow with the posts. Those that are made anew are reckoned from their last time.
+    Stages of every step grow with the posts. Those that are made anew are reckoned from their last time; what learns
+    takes as long each time.
     """
     spent: dict[str, dict[str, float]] = defaultdict(lambda: {"processor": 0.0, "clock": 0.0})
     last: dict[str, dict[str, float]] = {}
@@ -239,10 +240,12 @@ def rates(steps: list[dict[str, Any]], posts: int) -> dict[str, dict[str, float]
             last[name] = {"processor": stage["processor_seconds"], "clock": stage["seconds"], "posts": step["posts"]}
             for kind in ("processor", "clock"):
                 spent[name][kind] += last[name][kind]
-    table = {}
+    table, finishes = {}, _finishes(posts // UNIT)
     for name, of in spent.items():
-        if name in _FINISH:
-            known, times = last[name], _repeats(posts // UNIT) * posts / last[name]["posts"]
+        if name == _CAPPED:
+            known, times = last[name], float(len(finishes))
+        elif name in _FINISH:
+            known, times = last[name], sum(finishes) * UNIT / last[name]["posts"]
         else:
             known, times = of, posts / steps[-1]["posts"]
         ahead = {f"{kind}_ahead": known[kind] / 3600 * times for kind in of}

@@ -111,8 +111,8 @@ def test_rates__reckon_what_is_left(tmp_path: Path, calls: Calls) -> None:
     assert table["image_hashes"]["processor_ahead"] == pytest.approx(8 / 3600)
     assert table["candidate_pairs"]["clock"] == pytest.approx(2 * 2 / 3600)
     assert table["candidate_pairs"]["clock_ahead"] == pytest.approx(2 / 4 * (1 + 4 + 8) / 3600)
+    assert table["pair_verifier"]["clock_ahead"] == pytest.approx(2 * 3 / 3600)
     made_anew = 5 * 2  # stages, each twice for 2 s
-    assert clock_hours(steps, 8 * UNIT) == pytest.approx(
-        ((5 * 30 - made_anew * 2) * 8 / 5 + 5 * 2 / 4 * (1 + 4 + 8)) / 3600
-    )
+    crawled = (5 * 30 - made_anew * 2) * 8 / 5
+    assert clock_hours(steps, 8 * UNIT) == pytest.approx((crawled + 4 * 2 / 4 * (1 + 4 + 8) + 2 * 3) / 3600)
     assert json.loads(summary(scale).splitlines()[-1])["posts"] == scale.posts
