@@ -1,7 +1,7 @@
 """Probabilities that mean what they say: temperature scaling, how far off they are, and the threshold to accept at.
 
-All of it is fitted on held-out products, whose labels are the shop's too: those that confident learning takes to be
-wrong are left out.
+All of it is fitted on held-out products, whose labels are the shop's too: how many of those are wrong is fitted with
+the temperature, and rows whose label is more likely wrong than right are left out of what follows.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,11 @@ from models.errors import MetricError
 
 BINS: Final = 15
 _TEMPERATURES: Final = np.geomspace(0.05, 20.0, 300)  # 2 % apart
+_WRONG: Final = np.append(0.0, np.geomspace(0.005, 0.5, 30))  # shares of labels, 17 % apart
 _OWN_ROWS: Final = 20  # as many held-out rows do the network's own probabilities count for in the temperature
 _PRIOR_ROWS: Final = 100  # and the calibrated ones in the precision of what is accepted
 _LEAST_THRESHOLD: Final = 0.5
+_LEAST: Final = 1e-12  # probability, whose logarithm is finite
 
 
 @dataclass(frozen=True)
@@ -41,30 +43,25 @@ def calibrate(logits: NDArray[np.float64], labels: NDArray[np.int64], precision:
     Raises:
         MetricError: there is no row, or none is named as another class than `reject`.
     """
-    suspects = suspected(softmax(logits), labels)
-    logits, labels = logits[~suspects], labels[~suspects]
-    temperature = fit_temperature(logits, labels)
-    probabilities = softmax(logits / temperature)
+    temperature, wrong = fit_temperature(logits, labels)
+    suspects = suspected(softmax(logits / temperature), labels, wrong)
+    probabilities, labels = softmax(logits[~suspects] / temperature), labels[~suspects]
     named = probabilities.argmax(1)
     open_to = named != reject
     threshold, expected = threshold_for(probabilities.max(1)[open_to], (named == labels)[open_to], precision)
     return Calibration(temperature, threshold, expected, suspects)
 
 
-def suspected(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Rows whose label is likely to be wrong: confident learning (Northcutt et al. 2021).
-
-    A row counts as confidently of a class when the class has at least the mean probability that it has on rows labelled
-    so. One that is confidently of another class than its label is suspected.
+def suspected(probabilities: NDArray[np.float64], labels: NDArray[np.int64], wrong: float) -> NDArray[np.bool_]:
+    """Rows whose label is more likely to be wrong than right.
 
     Args:
-        probabilities: (n, classes) of rows that were not trained on.
+        probabilities: (n, classes), calibrated, of rows that were not trained on.
         labels: (n,).
+        wrong: share of labels that are, any class as likely as another.
     """
-    classes = range(probabilities.shape[1])
-    least = np.array([probabilities[labels == at, at].mean() if (labels == at).any() else np.inf for at in classes])
-    sure = np.where(probabilities >= least, probabilities, 0.0)
-    result: NDArray[np.bool_] = sure.any(1) & (sure.argmax(1) != labels)
+    by_mistake = wrong / probabilities.shape[1]
+    result: NDArray[np.bool_] = by_mistake > (1 - wrong) * probabilities[np.arange(len(labels)), labels]
     return result
 
 
@@ -75,12 +72,15 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The number by which to divide logits so that held-out labels are likeliest (Guo et al. 2017).
+def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """The number by which to divide logits, and the share of wrong labels, with which held-out labels are likeliest.
 
-    It never changes which class is named. The network's own probabilities count for 20 rows more, so that a handful of
-    held-out rows that all happen to be right do not make it sure of everything. Searched on a grid: the likelihood has
-    a single peak.
+    It is temperature scaling (Guo et al. 2017), which never changes what is named, and a label that says any class with
+    some probability, whatever the picture. Without the latter, labels that are wrong make a network doubt all it says;
+    with rows left out that contradict it, a weak network is believed where it errs.
+
+    The network's own probabilities count for 20 rows more, so that a handful of held-out rows that all happen to be
+    right do not make it sure of everything. Searched on a grid.
 
     Args:
         logits: (n, classes) of rows that were not trained on.
@@ -91,10 +91,15 @@ def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> f
     """
     if not len(labels):
         raise MetricError("no held-out row to fit a temperature on")
-    targets = softmax(logits) * _OWN_ROWS / len(labels)
-    targets[np.arange(len(labels)), labels] += 1
-    losses = [-(targets * np.log(softmax(logits / t).clip(1e-12))).sum() for t in _TEMPERATURES]
-    return float(_TEMPERATURES[int(np.argmin(losses))])
+    own, rows = softmax(logits), np.arange(len(labels))
+    losses = np.empty((len(_TEMPERATURES), len(_WRONG)))
+    for at, temperature in enumerate(_TEMPERATURES):
+        probabilities = softmax(logits / temperature)
+        told = (1 - _WRONG) * probabilities[rows, labels, None] + _WRONG / logits.shape[1]
+        prior = (own * np.log(probabilities.clip(_LEAST))).sum(1).mean()
+        losses[at] = -np.log(told.clip(_LEAST)).sum(0) - _OWN_ROWS * prior
+    best, share = np.unravel_index(losses.argmin(), losses.shape)
+    return float(_TEMPERATURES[best]), float(_WRONG[share])
 
 
 def reliability(
