@@ -74,14 +74,13 @@ def search_report(
     service = SearchService.open(data.path, indexes.milvus)
     queries = example_queries(pair_dataset, all_posts(data, onthelook_posts, kream_posts), _QUERIES)
     write_examples(queries, data.path / "examples")
-    sheet = report_sheet(service, queries)
+    sheet, found = report_sheet(service, queries)
     out = data.path / "search" / "search_report"
     out.mkdir(parents=True, exist_ok=True)
     sheet.save(out / "queries.jpg", quality=88)
     trials = list(run_trials(Encoder.load(encoder), service.index, known_pairs(pair_dataset, service.index)))
     worst = worst_sheet(service.index, trials)
     worst.save(out / "worst.jpg", quality=88)
-    found = sum(any(garment.hits for garment in service.search(query.photo).garments) for query in queries)
     check = Check(found == len(queries), f"{found} of {len(queries)} photos answered")
     facts = {
         "queries": picture_metadata(sheet, "query photos with boxes and neighbours"),

@@ -31,7 +31,7 @@ class CopyFolder:
 
     def fold(self, index: ProductIndex, hits: Sequence[Hit], top: int) -> tuple[tuple[Hit, ...], Copies]:
         """The best `top` hits without copies of better ones, and those copies."""
-        vectors = np.array([index.vector(hit.product.id) for hit in hits])
+        vectors = index.vectors_of([hit.product.id for hit in hits])
         kept: list[int] = []
         copies: dict[str, list[Hit]] = {}
         for place, hit in enumerate(hits):

@@ -1,5 +1,6 @@
 """The HTTP service: routes of the API and of the page."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -163,9 +164,8 @@ def _add_health(app: FastAPI, service: SearchService, worker: Worker, metrics: M
     @app.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> PlainTextResponse:
         """Counters for Prometheus."""
-        text = metrics.render(
-            queue_length=worker.pending, batches_total=worker.batches, index_products=service.index.manifest.rows
-        )
+        products = await asyncio.to_thread(lambda: service.index.manifest.rows)  # it may have to read a new version
+        text = metrics.render(queue_length=worker.pending, batches_total=worker.batches, index_products=products)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 

@@ -48,11 +48,11 @@ class Photo:
 
     def cut(self, box: Box) -> Image.Image:
         """What a box shows, of a box that meets the photo."""
-        return cut(self.image, scaled(box, self.image.width / self.width))
+        return cut(self.image, scaled(box, self.image.width / self.width, self.image.height / self.height))
 
     def from_image(self, box: Box) -> Box:
         """A box in px of `image`, in px of the photo."""
-        return self.clip(scaled(box, self.width / self.image.width))
+        return self.clip(scaled(box, self.width / self.image.width, self.height / self.image.height))
 
 
 def open_photo(data: bytes) -> Photo:
@@ -71,6 +71,10 @@ def shorter_side(box: Box) -> float:
     return min(box[2] - box[0], box[3] - box[1])
 
 
-def scaled(box: Box, scale: float) -> Box:
-    """A box in px of a picture `scale` times as large."""
-    return box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale
+def scaled(box: Box, across: float, down: float | None = None) -> Box:
+    """A box in px of a picture `across` times as wide and `down` (by default `across`) times as high.
+
+    Sides are whole px, so a picture that was made smaller may have two scales that differ: much, where it is narrow.
+    """
+    down = across if down is None else down
+    return box[0] * across, box[1] * down, box[2] * across, box[3] * down

@@ -82,6 +82,9 @@ class ProductIndex(Protocol):
     def vector(self, id: str) -> npt.NDArray[np.float32]:  # noqa: A002
         """Unit vector of a product, shape (d,)."""
 
+    def vectors_of(self, ids: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors of several products, shape (n, d), in one go where the index is kept elsewhere."""
+
     def neighbours(self, id: str, top: int = 10, filters: Filters = EVERYTHING) -> list[Hit]:  # noqa: A002
         """Products of the same category most like the given one, itself left out."""
 

@@ -8,8 +8,9 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from curation.images import decode
-from models.boxes import Box, cut
+from models.boxes import cut
 from search.index import Hit
+from search.photo import scaled
 from search.protocols import ProductIndex
 from search.query import Garment, SearchService
 from search.trials import Trial
@@ -45,8 +46,10 @@ class ReportQuery:
     expected: frozenset[str] = frozenset()  # product ids of the index; their thumbnails get a green frame
 
 
-def report_sheet(service: SearchService, queries: Sequence[ReportQuery], top: int = 5, columns: int = 3) -> Image.Image:
-    """One picture of several queries with boxes and neighbours.
+def report_sheet(
+    service: SearchService, queries: Sequence[ReportQuery], top: int = 5, columns: int = 3
+) -> tuple[Image.Image, int]:
+    """One picture of several queries with boxes and neighbours, and how many of them found any.
 
     Raises:
         ValueError: there is no query.
@@ -54,11 +57,12 @@ def report_sheet(service: SearchService, queries: Sequence[ReportQuery], top: in
     """
     if not queries:
         raise ValueError("queries: at least one, got none")
-    pictures = []
+    pictures, found = [], 0
     for query in queries:
-        answer = service.search(query.photo, top=top)
-        pictures.append(query_picture(service.index, decode(query.photo), answer.garments, top, query))
-    return _grid(pictures, columns)
+        garments = service.search(query.photo, top=top).garments
+        pictures.append(query_picture(service.index, decode(query.photo), garments, top, query))
+        found += any(garment.hits for garment in garments)
+    return _grid(pictures, columns), found
 
 
 def query_picture(
@@ -90,10 +94,10 @@ def draw_boxes(photo: Image.Image, garments: Sequence[Garment], scale: float = 1
     drawn = photo.copy()
     pen = ImageDraw.Draw(drawn)
     for garment in garments:
-        x0, y0, x1, y1 = _scaled(garment.box, scale)
+        x0, y0, x1, y1 = scaled(garment.box, scale)
         pen.rectangle((x0, y0, x1, y1), outline=_colour(garment.category), width=2)
     for garment in garments:  # names last, so that no box runs through them
-        x0, y0, _, _ = _scaled(garment.box, scale)
+        x0, y0, _, _ = scaled(garment.box, scale)
         left, top, right, bottom = pen.textbbox((x0 + 3, max(0.0, y0)), _label(garment), font=_font())
         pen.rectangle((left - 3, top - 2, right + 3, bottom + 2), fill=_colour(garment.category))
         pen.text((x0 + 3, max(0.0, y0)), _label(garment), fill=_PAPER, font=_font())
@@ -166,10 +170,6 @@ def _label(garment: Garment) -> str:
 
 def _colour(category: str | None) -> str:
     return CATEGORY_COLOURS.get(category or "", _NEUTRAL)
-
-
-def _scaled(box: Box, scale: float) -> Box:
-    return box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

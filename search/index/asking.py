@@ -49,6 +49,10 @@ class Asking(ABC):
         hits = self.search(self.vector(id), self.product(id).category, top + 1, filters)
         return [hit for hit in hits if hit.product.id != id][:top]
 
+    def vectors_of(self, ids: Sequence[str]) -> Vectors:
+        """Unit vectors of several products, shape (n, d). Raises `NotFoundError`."""
+        return np.array([self.vector(id) for id in ids], np.float32).reshape(len(ids), self.manifest.dim)  # noqa: A001
+
     @abstractmethod
     def search_many(
         self, vectors: Vectors, categories: Sequence[str | None], top: int = 10, filters: Filters = EVERYTHING

@@ -61,7 +61,15 @@ class MilvusIndex(Asking):
 
     def vector(self, id: str) -> Vectors:  # noqa: A002
         """Unit vector of a product, shape (d,). Raises `NotFoundError`."""
-        return np.asarray(self._row(id, ["vector"])["vector"], np.float32)
+        vector: Vectors = self.vectors_of([id])[0]
+        return vector
+
+    def vectors_of(self, ids: Sequence[str]) -> Vectors:
+        """Unit vectors of several products, shape (n, d), by one request. Raises `NotFoundError`."""
+        found = {row["id"]: row["vector"] for row in self.rows(ids, ["id", "vector"])}
+        if missing := [id for id in ids if id not in found]:  # noqa: A001
+            raise NotFoundError(f"no product {missing[0]!r} in this index")
+        return np.array([found[id] for id in ids], np.float32).reshape(len(ids), self.manifest.dim)  # noqa: A001
 
     def rank(self, vector: Vectors, id: str) -> int:  # noqa: A002
         """Place among all of its category; beyond the 16,384 that Milvus lists, 16,385. Raises `NotFoundError`."""
@@ -84,6 +92,8 @@ class MilvusIndex(Asking):
 
     def rows(self, ids: Sequence[str], fields: Sequence[str]) -> list[dict[str, Any]]:
         """Fields of those of the products that it holds."""
+        if not ids:
+            return []
         rule = f"{alive(self.manifest.state)} and {any_of('id', ids)}"
         with reaching():
             return list(self._client.query(self._collection, filter=rule, output_fields=list(fields)))

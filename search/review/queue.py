@@ -4,10 +4,12 @@ import logging
 import os
 import threading
 import time
+from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ from search.errors import BadRequestError, NotFoundError
 from search.review.pairs import Doubt, PairPictures, in_order, in_rough_order
 
 HELD: Final = 300.0  # seconds that a pair shown to one reviewer is kept from others
+_Files = frozenset[tuple[str, int]]
+"""Names and sizes, in bytes, of the files of verdicts."""
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +64,8 @@ class ReviewQueue:
         self._pairs: dict[str, Doubt] = {}  # by id, most doubtful first
         self._by_pictures: dict[tuple[str, str], list[Doubt]] = {}  # the same, by photo and thumbnail
         self._holders: dict[str, tuple[str, float]] = {}  # by id: who looks at it, until when
-        self._verdicts: dict[tuple[str, str], list[Verdict]] = {}  # by photo and thumbnail
-        self._seen: object = None  # of the files that were read
+        self._verdicts: dict[tuple[str, str], list[Verdict]] = defaultdict(list)  # by photo and thumbnail, oldest first
+        self._seen: _Files | None = None  # as they were when they were read
 
     def ready(self) -> bool:
         """Whether pairs can be asked for; begins to read them where not.
@@ -111,6 +115,7 @@ class ReviewQueue:
         with self._lock:
             self._log = self._log or VerdictLog(self._folder)
             self._log.append([verdict])
+            self._note(verdict)
 
     def pair(self, id: str) -> Doubt:  # noqa: A002
         """The pair of that id. Raises `NotFoundError`."""
@@ -119,6 +124,19 @@ class ReviewQueue:
                 return self._pairs[id]
             except KeyError:
                 raise NotFoundError(f"no pair {id!r} in the version in use") from None
+
+    def draw(self, id: str, picture: Callable[[Doubt], bytes]) -> bytes:  # noqa: A002
+        """One of the `pictures` of a pair. A pair without pictures cannot be judged: it leaves the queue.
+
+        Raises:
+            NotFoundError: the version in use has no such pair, or its pictures are not there any more.
+        """
+        pair = self.pair(id)
+        try:
+            return picture(pair)
+        except NotFoundError:
+            self._leave_out(pair)
+            raise
 
     def progress(self) -> Progress:
         """Counts of this moment."""
@@ -160,15 +178,33 @@ class ReviewQueue:
             self._pairs, self._by_pictures = {pair.id: pair for pair in pairs}, by_pictures
             self._version = version
 
+    def _leave_out(self, pair: Doubt) -> None:
+        pictures = pair.anchor_sha256, pair.positive_sha256
+        with self._lock:
+            self._pairs.pop(pair.id, None)
+            alike = self._by_pictures.get(pictures, [])
+            self._by_pictures[pictures] = [other for other in alike if other.id != pair.id]
+
     def _refresh(self) -> None:
-        """Read the verdicts again when any writer, here or elsewhere, has added to them."""
-        state = [(path.name, path.stat().st_size) for path in sorted(self._folder.glob("*.jsonl"))]
-        if state == self._seen:
+        """Read the verdicts again when somebody else has changed their files."""
+        files = self._files()
+        if files == self._seen:
             return
-        self._verdicts = defaultdict(list)
+        verdicts = defaultdict(list)
         for verdict in read_verdicts(self._folder):
-            self._verdicts[verdict.anchor_sha256, verdict.positive_sha256].append(verdict)
-        self._seen = state
+            verdicts[verdict.anchor_sha256, verdict.positive_sha256].append(verdict)
+        self._verdicts, self._seen = verdicts, files
+
+    def _note(self, verdict: Verdict) -> None:
+        """Count a verdict that was just written. Where more files than our own have changed, all are read later on."""
+        files = self._files()
+        if self._seen is not None and len({name for name, _ in files ^ self._seen}) == 1:
+            said = self._verdicts[verdict.anchor_sha256, verdict.positive_sha256]
+            insort(said, verdict, key=attrgetter("at", "reviewer"))  # as `read_verdicts` has them
+            self._seen = files
+
+    def _files(self) -> _Files:
+        return frozenset((path.name, path.stat().st_size) for path in self._folder.glob("*.jsonl"))
 
     def _ruling(self, pair: Doubt) -> Ruling | None:
         said = self._verdicts.get((pair.anchor_sha256, pair.positive_sha256))

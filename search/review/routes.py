@@ -101,7 +101,7 @@ def _add_pictures(router: APIRouter, queue: ReviewQueue) -> None:
     @router.get("/pairs/{id}/{picture}", responses=_JPEG, response_class=Response)
     def picture(id: PairId, picture: Literal["photo", "crop", "thumbnail"]) -> Response:  # noqa: A002
         """Show one of a pair's pictures."""
-        return Response(shows[picture](queue.pair(id)), media_type="image/jpeg", headers=_PRIVATE)
+        return Response(queue.draw(id, shows[picture]), media_type="image/jpeg", headers=_PRIVATE)
 
 
 def _doubt_out(pair: Doubt) -> DoubtOut:

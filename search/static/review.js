@@ -75,14 +75,15 @@ async function forgetPictures(pair) {
 
 // --- judging ---------------------------------------------------------------------------------------------------------
 
-/** One thing at a time: a key held down must not judge pairs that nobody has seen. */
-async function alone(work) {
-  if (busy) return;
+/** One thing at a time, done to a pair: a key held down must not judge pairs that nobody has seen. */
+async function alone(pair, work) {
+  if (busy || !pair) return;
   busy = true;
   try {
-    await work();
+    await work(pair);
   } catch (error) {
     if (error.name === "unauthorized") return enter(true);
+    if (error.name === "not_found") return leaveOut(pair);
     message = ["failed", "failedHint"];
     show();
   } finally {
@@ -91,9 +92,8 @@ async function alone(work) {
 }
 
 const judge = (decision, category) =>
-  alone(async () => {
-    const [pair] = pairs;
-    if (!pair || message) return;
+  alone(pairs[0], async (pair) => {
+    if (message || $("pair").dataset.pair !== pair.id) return;
     await tell(pair, decision, category);
     judged.push(pair);
     pairs = pairs.slice(1);
@@ -104,9 +104,7 @@ const judge = (decision, category) =>
   });
 
 const undo = () =>
-  alone(async () => {
-    const pair = judged.at(-1);
-    if (!pair) return;
+  alone(judged.at(-1), async (pair) => {
     await tell(pair, "withdraw");
     judged.pop();
     pairs = [pair, ...pairs.filter((other) => other.id !== pair.id)];
@@ -114,6 +112,14 @@ const undo = () =>
     $("status").textContent = words().said.withdraw;
     show();
   });
+
+/** A pair that the service no longer has, or not its pictures, cannot be judged: it makes room for the next. */
+async function leaveOut(pair) {
+  pairs = pairs.filter((other) => other !== pair);
+  judged = judged.filter((other) => other !== pair);
+  forgetPictures(pair);
+  await refill();
+}
 
 // --- showing ---------------------------------------------------------------------------------------------------------
 
@@ -148,13 +154,15 @@ async function showPair(pair) {
   );
   $("categories").replaceChildren(...chips);
   $("pair").setAttribute("aria-busy", "true");
-  const addresses = await fetchPictures(pair).catch(() => null);
+  delete $("pair").dataset.pair; // nothing is judged until its pictures have taken the place of those before
+  const { failure, ...addresses } = await fetchPictures(pair).catch((failure) => ({ failure }));
   if (pairs[0] !== pair) return;
+  if (failure?.name === "gone") return leaveOut(pair);
   for (const name of PICTURES) {
-    $(name).src = addresses?.[name] ?? "";
+    $(name).src = addresses[name] ?? "";
     $(name).alt = words()[`${name}Caption`];
   }
-  if (!addresses) {
+  if (failure) {
     message = ["failed", "failedHint"];
     return show();
   }

@@ -17,13 +17,16 @@ HEIGHT: Final = 900
 
 
 @contextmanager
-def visiting(browser: Any, address: str) -> Iterator[Any]:
-    """A page at an address. Script errors, and anything that the content-security policy blocks, fail the test."""
+def visiting(browser: Any, address: str, refused: str = "422") -> Iterator[Any]:
+    """A page at an address. Script errors, and anything that the content-security policy blocks, fail the test.
+
+    Answers of the status `refused` do not, though Chromium writes them to the console.
+    """
     page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale="en-US")
     page.set_default_timeout(15_000)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" and "422" not in line.text else 0)
+    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" and refused not in line.text else 0)
     page.goto(address)
     yield page
     page.close()

@@ -1,6 +1,7 @@
 """Copies of one picture are folded; what only looks alike is not."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
@@ -34,6 +35,13 @@ def test_fold__copies_go_to_the_best_and_their_places_are_filled(tmp_path: Path)
     assert {best, *(copy.product.id for copy in copies[best])} == {"kream-3", "kream-resized", "kream-again"}
     assert not {copy.product.id for copy in copies[best]} & set(ids)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_fold__asks_for_all_vectors_at_once(index: Index) -> None:
+    hits = index.search(index.vector("kream-3"), "top", 10)
+    with patch.object(index, "vectors_of", wraps=index.vectors_of) as asked:
+        CopyFolder().fold(index, hits, 10)
+    asked.assert_called_once_with([hit.product.id for hit in hits])
 
 
 def test_fold__nothing_and_strangers(index: Index) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from fastapi.testclient import TestClient
 
 from search.app import create_app
 from search.guard import MAX_BODY, Guard
+from search.index import Index
 from search.metrics import Metrics
+from search.protocols import ProductIndex
 from search.query import Answer, SearchService
 from search.worker import Worker
-from tests.search.builders import BOXES, number_of, photo_of, plain_photo
+from tests.search.builders import BOXES, BlockEncoder, FixedDetector, number_of, photo_of, plain_photo
 
 
 @pytest.fixture
@@ -219,6 +223,27 @@ def test_health__and_metrics(client: TestClient, service: SearchService) -> None
     assert "search_batches_total 1" in text
     assert 'search_request_seconds_bucket{le="+Inf",route="/api/search"} 2' in text
     assert 'search_request_seconds_count{route="/api/search"} 2' in text
+
+
+def test_metrics__others_are_answered_while_an_index_is_read(index: Index) -> None:
+    asked, answered = threading.Event(), threading.Event()
+    in_time = []
+
+    class Slow(SearchService):
+        @property
+        def index(self) -> ProductIndex:
+            asked.set()
+            in_time.append(answered.wait(5))
+            return super().index
+
+    app = create_app(Slow(FixedDetector(), BlockEncoder(), index))
+    with TestClient(app) as client, ThreadPoolExecutor() as pool:
+        metrics = pool.submit(client.get, "/metrics")
+        assert asked.wait(5)
+        assert client.get("/healthz").status_code == 200
+        answered.set()
+        assert "search_index_products 60" in metrics.result().text
+    assert in_time == [True]
 
 
 def test_openapi__describes_the_routes(client: TestClient) -> None:

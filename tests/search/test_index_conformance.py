@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -186,6 +187,26 @@ def test_product__everything_about_it(standing: ProductIndex) -> None:
     for ask in (index.product, index.thumbnail, index.vector, index.neighbours):
         with pytest.raises(NotFoundError, match="kream-999"):
             ask("kream-999")
+
+
+def test_vectors_of__in_the_order_of_the_ids(standing: ProductIndex) -> None:
+    rows = product_rows()
+    wanted = [24, 3, 59]
+    found = standing.vectors_of([f"kream-{number}" for number in wanted])
+    np.testing.assert_array_equal(found, np.float32([rows[number]["vector"] for number in wanted]))
+    assert standing.vectors_of([]).shape == (0, 108)
+    with pytest.raises(NotFoundError, match="no product 'kream-999'"):
+        standing.vectors_of(["kream-3", "kream-999"])
+
+
+def test_vectors_of__milvus_is_asked_once(milvus: MilvusClient, shop: ShardedTable) -> None:
+    store = MilvusStore(milvus, "asked")
+    store.build(shop, VERSION)
+    index = store.open()
+    with patch.object(milvus, "query", wraps=milvus.query) as query:
+        index.vectors_of(["kream-24", "kream-3", "kream-59"])
+        index.vectors_of([])
+    assert query.call_count == 1
 
 
 def test_upsert__adds_replaces_and_moves(store: IndexStore, table: Callable) -> None:

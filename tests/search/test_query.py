@@ -139,3 +139,13 @@ def test_search__large_photo_is_scaled_and_boxes_are_not(service: SearchService)
     assert (answer.width, answer.height) == (2100, 2800)
     assert answer.garments[0].box == pytest.approx([7 * side for side in BOXES["shoes"]])
     assert answer.garments[0].hits[0].product.id == "kream-51"
+
+
+def test_search__long_narrow_photo_is_scaled_by_each_side(service: SearchService) -> None:
+    narrow = encode_jpeg(Image.new("RGB", (20, 39_000)))  # a 24th as high, but no less than 1 px wide
+    (garment,) = service.search(narrow, box=(0, 38_000, 20, 39_000), top=1).garments
+    assert garment.box == (0, 38_000, 20, 39_000)
+    photo = open_photo(narrow)
+    assert photo.image.size == (1, 1600)
+    assert photo.cut((0, 19_500, 20, 39_000)).size == (1, 800)
+    assert photo.from_image((0, 800, 1, 1600)) == pytest.approx((0, 19_500, 20, 39_000))

@@ -1,6 +1,7 @@
 """Pictures of queries, looked at by their pixels."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from curation.images import decode
 from search.errors import BadPhotoError
-from search.query import SearchService
+from search.query import Answer, Garment, SearchService
 from search.report import ReportQuery, draw_boxes, query_picture, report_sheet
 from tests.search.builders import BOXES, draw_product, photo_of
 
@@ -43,14 +44,21 @@ def test_report_sheet__frames_what_was_expected(service: SearchService) -> None:
     found = ReportQuery(photo_of(3, 7, 11), "found", frozenset({"kream-3"}))
     missed = ReportQuery(photo_of(3, 7, 11), "missed", frozenset({"kream-999"}))
     frame = 3 * 4 * 90  # px: three wide around a tile
-    assert _pixels(report_sheet(service, [found]), GREEN) > frame
-    assert _pixels(report_sheet(service, [missed]), GREEN) < frame / 10
+    assert _pixels(report_sheet(service, [found])[0], GREEN) > frame
+    assert _pixels(report_sheet(service, [missed])[0], GREEN) < frame / 10
 
 
 def test_report_sheet__one_cell_per_query(service: SearchService) -> None:
-    one = report_sheet(service, [ReportQuery(photo_of(1, 1, 1))])
-    five = report_sheet(service, [ReportQuery(photo_of(n, n, n)) for n in range(5)], columns=2)
+    one, _ = report_sheet(service, [ReportQuery(photo_of(1, 1, 1))])
+    five, _ = report_sheet(service, [ReportQuery(photo_of(n, n, n)) for n in range(5)], columns=2)
     assert five.size == (2 * one.width, 3 * one.height)
+
+
+def test_report_sheet__counts_the_answers_of_one_search_each(service: SearchService) -> None:
+    nothing = Answer(300, 400, "v", (Garment(BOXES["top"], "top", 0.9),))
+    with patch.object(service, "search", side_effect=[nothing, service.search(photo_of(1, 1, 1))]):
+        _, answered = report_sheet(service, [ReportQuery(photo_of(n, n, n)) for n in range(2)])
+    assert answered == 1
 
 
 def test_report_sheet__bad_input(service: SearchService) -> None:

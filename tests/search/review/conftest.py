@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from curation.doubts import make_doubts
+from curation.tables import ShardedTable
 from search.review import ReviewQueue
-from tests.curation.data_folder import make_data
+from tests.curation.data_folder import make_data, write_table
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,13 @@ def data(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def queue(data: Path) -> ReviewQueue:
     return prepared(ReviewQueue(data))
+
+
+def lose_pictures(data: Path, post: int) -> None:
+    """Crawl again, and find that a post is gone."""
+    posts = data / "crawl" / "posts"
+    rows = [row for row in ShardedTable(posts).shards[0].table().to_pylist() if row["post_id"] != post]
+    write_table(posts, "000000", rows)
 
 
 def prepared(queue: ReviewQueue) -> ReviewQueue:

@@ -4,20 +4,26 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from curation.doubts import PLACE
 from curation.republish import republish
-from curation.review import Decision, VerdictLog, read_verdicts
+from curation.review import Decision, Verdict, VerdictLog, read_verdicts
 from search.errors import BadRequestError, NotFoundError
 from search.review import ReviewQueue
+from search.review.pairs import Doubt
 from search.review.queue import HELD, Progress
-from tests.search.review.conftest import prepared
+from tests.search.review.conftest import lose_pictures, prepared
 
 
 def _ids(queue: ReviewQueue, reviewer: str, count: int = 10) -> list[str]:
     return [pair.id for pair in queue.next(reviewer, count)]
+
+
+def _verdict(pair: Doubt, decision: Decision) -> Verdict:
+    return Verdict(pair.anchor_sha256, pair.box, pair.positive_sha256, decision, "label-studio/1")
 
 
 def test_next__most_doubtful_first_and_held_for_one(data: Path) -> None:
@@ -31,6 +37,20 @@ def test_next__most_doubtful_first_and_held_for_one(data: Path) -> None:
     first = _ids(queue, "bob", 3)
     assert first == [pair.id for pair in queue.next("bob", 3)]
     assert len(_ids(queue, "ann")) == 5
+
+
+def test_draw__a_pair_without_pictures_is_not_given_out_again(data: Path, queue: ReviewQueue) -> None:
+    first, second = queue.next("ann", 2)
+    queue.say(first.id, Decision.ACCEPT, "ann")
+    lose_pictures(data, first.post_id)
+    for _ in range(2):
+        with pytest.raises(NotFoundError, match=first.id):
+            queue.draw(first.id, queue.pictures.thumbnail)
+    assert queue.draw(second.id, queue.pictures.thumbnail)
+    assert queue.progress() == Progress(7, 0, 0, 0)
+    with pytest.raises(NotFoundError):  # no verdict on what nobody can look at
+        queue.say(first.id, Decision.WITHDRAW, "ann")
+    assert second.id == _ids(queue, "ann")[0]
 
 
 def test_say__on_disk_at_once_counted_and_taken_back(data: Path, queue: ReviewQueue) -> None:
@@ -49,6 +69,24 @@ def test_say__on_disk_at_once_counted_and_taken_back(data: Path, queue: ReviewQu
     queue.say(first, Decision.WITHDRAW, "ann")
     assert first in _ids(queue, "ann")
     assert queue.progress().rejected == 0
+
+
+def test_say__ones_own_verdicts_are_not_read_again(data: Path, queue: ReviewQueue) -> None:
+    log = VerdictLog(data / "review" / "verdicts")
+    pairs = queue.next("ann", 10)
+    with patch("search.review.queue.read_verdicts", wraps=read_verdicts) as read:
+        for pair in pairs[:3]:
+            queue.say(pair.id, Decision.ACCEPT, "ann")
+        queue.say(pairs[0].id, Decision.REJECT, "ann")
+        queue.say(pairs[1].id, Decision.WITHDRAW, "ann")
+        assert queue.progress() == Progress(8, 2, 1, 1)
+        assert read.call_count == 0
+        log.append([_verdict(pairs[4], Decision.REJECT)])
+        queue.say(pairs[5].id, Decision.ACCEPT, "ann")
+        assert queue.progress() == Progress(8, 4, 2, 2)
+        assert read.call_count == 1
+        log.append([_verdict(pairs[6], Decision.REJECT)])
+        assert queue.progress() == prepared(ReviewQueue(data)).progress() == Progress(8, 5, 2, 3)
 
 
 def test_say__bad(queue: ReviewQueue) -> None:
@@ -86,11 +124,7 @@ def test_queue__takes_up_the_next_version_and_verdicts_of_others(data: Path, que
     assert queue.progress() == Progress(7, 0, 0, 0)
     with pytest.raises(NotFoundError):
         queue.pair(rejected.id)
-    (said,) = read_verdicts(data / "review" / "verdicts")
-    pair = queue.next("ann", 1)[0]
-    VerdictLog(data / "review" / "verdicts").append(
-        [type(said)(pair.anchor_sha256, pair.box, pair.positive_sha256, Decision.ACCEPT, "label-studio/1")]
-    )
+    VerdictLog(data / "review" / "verdicts").append([_verdict(queue.next("ann", 1)[0], Decision.ACCEPT)])
     assert queue.progress() == Progress(7, 1, 1, 0)
 
 

@@ -13,6 +13,7 @@ from search.app import create_app
 from search.errors import TokenError
 from search.query import SearchService
 from search.review import ReviewQueue
+from tests.search.review.conftest import lose_pictures
 
 TOKEN = "correct horse battery"
 KNOWN = {"authorization": f"Bearer {TOKEN}"}
@@ -44,6 +45,15 @@ def test_review__pictures_and_verdicts(client: TestClient, data: Path) -> None:
     (verdict,) = read_verdicts(data / "review" / "verdicts")
     assert (verdict.reviewer, verdict.decision) == ("ann", "reject")
     assert pair["id"] not in {other["id"] for other in _queue(client)["pairs"]}
+
+
+def test_review__a_pair_without_pictures_makes_room(client: TestClient, data: Path, queue: ReviewQueue) -> None:
+    first, second, *_ = (pair["id"] for pair in _queue(client)["pairs"])
+    lose_pictures(data, queue.pair(first).post_id)
+    assert client.get(f"/api/review/pairs/{first}/crop", headers=KNOWN).status_code == 404
+    assert client.get(f"/api/review/pairs/{second}/crop", headers=KNOWN).status_code == 200
+    left = _queue(client)
+    assert (left["pairs"][0]["id"], left["progress"]["pairs"]) == (second, 7)
 
 
 @pytest.mark.parametrize("header", [{}, {"authorization": "Bearer no"}, {"authorization": TOKEN}])
