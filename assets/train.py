@@ -125,7 +125,8 @@ def encoder_report(
     from models.encoder.report import BASELINES, by_category, evaluate_encoders, uniform
 
     common = Encoder.load(encoder).embed
-    own = {path.name: Encoder.load(path).embed for path in category_encoders.iterdir() if path.is_dir()}
+    grown = [category_encoders / name for name in CATEGORIES]  # beside them may lie what a killed training left
+    own = {path.name: Encoder.load(path).embed for path in grown if (path / "manifest.json").is_file()}
     measured = evaluate_encoders(
         {"encoder": uniform(common), "per_category": by_category(own, common), **BASELINES},
         pair_dataset,

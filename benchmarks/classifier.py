@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.pairs import usable_thumbnails, write_catalog
 from curation.schemas import CATALOG
@@ -20,6 +19,7 @@ from curation.tables import ShardedTable, rows_to_batch, write_shard
 from curation.taxonomy import ETC, LABELS
 from models.classifier.calibration import calibration, softmax
 from models.classifier.data import Thumbnails, read_thumbnails
+from models.classifier.evaluate import held_out_logits
 from models.classifier.infer import Classifier
 from models.presets import preset
 from models.run import train
@@ -80,7 +80,7 @@ def _misfile(catalog: ShardedTable, share: float, out: Path) -> Path:
 
 
 def _measure(classifier: Classifier, test: Thumbnails) -> dict[str, Any]:
-    logits = classifier.logits([Image.fromarray(pixels) for pixels in test.pixels])
+    logits = held_out_logits(classifier, test)
     before, after = softmax(logits), softmax(logits / classifier.temperature)
     right = after.argmax(1) == test.labels
     garment = after.argmax(1) != LABELS.index(ETC)

@@ -58,7 +58,9 @@ def recolour(first: Tensor, second: Tensor, chance: float, draw: torch.Generator
     return result[0], result[1]
 
 
-def splice(first: Tensor, second: Tensor, chance: float, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def splice(
+    first: Tensor, second: Tensor, labels: Tensor, chance: float, draw: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Let some pairs go on, below or beside a cut, as another pair of the batch: a product that was never sold.
 
     Crop and thumbnail are cut at the same place, so that what was sewn together in one is so in the other. It is
@@ -66,6 +68,7 @@ def splice(first: Tensor, second: Tensor, chance: float, draw: torch.Generator) 
 
     Args:
         first, second: (n, height, width, 3).
+        labels: product of each pair, (n,); none goes on as its own product.
         chance: of a pair.
         draw: source of randomness, on their device.
 
@@ -75,7 +78,7 @@ def splice(first: Tensor, second: Tensor, chance: float, draw: torch.Generator) 
     n, height, width, _ = first.shape
     device = first.device
     partner = torch.randperm(n, device=device, generator=draw)
-    chosen = (torch.rand(n, device=device, generator=draw) < chance) & (partner != torch.arange(n, device=device))
+    chosen = (torch.rand(n, device=device, generator=draw) < chance) & (labels[partner] != labels)
     cut = _SPLICE[0] + (_SPLICE[1] - _SPLICE[0]) * torch.rand(n, 1, 1, device=device, generator=draw)
     across = torch.rand(n, 1, 1, device=device, generator=draw) < _SPLICE_ACROSS
     rows = (torch.arange(height, device=device) / height).view(1, -1, 1)

@@ -7,6 +7,7 @@ they load too, and get one with what their files tell.
 
 import fcntl
 import functools
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -32,6 +33,8 @@ MANIFEST: Final = "manifest.json"
 WEIGHTS: Final = "model.safetensors"
 PREPROCESSING: Final = "preprocessor_config.json"
 _LOCK: Final = ".lock"
+_UNFINISHED: Final = ".tmp"
+_REPLACED: Final = ".old"
 _DIGESTED: Final = (WEIGHTS, "config.json", PREPROCESSING)
 
 
@@ -66,7 +69,8 @@ def save_checkpoint(
     A reader sees the old checkpoint or the new one. Between the two renames of the swap it sees none, never a part.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}.tmp")
+    _clear_up(out)
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex}{_UNFINISHED}")
     temporary.mkdir()
     try:
         write(temporary)
@@ -125,7 +129,7 @@ def open_checkpoint(source: str | Path, kind: Kind) -> tuple[Path, Manifest]:
     Raises:
         CheckpointError: it is not there, a file is missing or changed since it was saved, or it is of another kind.
     """
-    path = _locate(source)
+    path = locate(source)
     missing = [name for name in _DIGESTED if not (path / name).is_file()]
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}")
@@ -137,17 +141,12 @@ def open_checkpoint(source: str | Path, kind: Kind) -> tuple[Path, Manifest]:
     return path, manifest
 
 
-@functools.cache
-def code_version() -> str:
-    """Package version and a digest of this package's sources, so that an edited working copy tells itself apart."""
-    digest = hashlib.blake2b(digest_size=4)
-    root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return f"{importlib.metadata.version('fashion-pairs')}+{digest.hexdigest()}"
+def locate(source: str | Path) -> Path:
+    """The directory of a checkpoint, fetched first when `source` is a hub name.
 
-
-def _locate(source: str | Path) -> Path:
+    Raises:
+        CheckpointError: it is neither.
+    """
     path = Path(source)
     if path.is_dir():
         return path
@@ -160,6 +159,16 @@ def _locate(source: str | Path) -> Path:
         return Path(snapshot_download(source, allow_patterns=[*_DIGESTED, MANIFEST]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(f"{source} is neither a directory nor a reachable hub repository: {error}") from error
+
+
+@functools.cache
+def code_version() -> str:
+    """Package version and a digest of this package's sources, so that an edited working copy tells itself apart."""
+    digest = hashlib.blake2b(digest_size=4)
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return f"{importlib.metadata.version('fashion-pairs')}+{digest.hexdigest()}"
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -199,8 +208,15 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def _clear_up(out: Path) -> None:
+    """Remove what saves that were killed have left beside a checkpoint."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.*"):
+        if path.suffix in (_UNFINISHED, _REPLACED):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _swap(new: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.{uuid.uuid4().hex}.old")
+    old = out.with_name(f".{out.name}.{uuid.uuid4().hex}{_REPLACED}")
     if out.exists():
         out.rename(old)
     new.rename(out)

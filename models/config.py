@@ -73,8 +73,6 @@ class TrainerConfig(BaseModel):
 class PictureConfig(TrainerConfig):
     """Fields of the trainers that see one garment per picture: how far training pictures are varied."""
 
-    in_memory: bool = Field(True, description="decode every picture once and keep it, small, in memory")
-    workers: int = Field(0, ge=0, description="processes that decode when pictures are not kept in memory")
     flip: float = Field(0.5, ge=0, le=1, description="chance of a mirror image")
     rotation: float = Field(10.0, ge=0, le=180, description="largest rotation, degrees")
     zoom: float = Field(0.25, ge=0, lt=1, description="largest share of width and of height that a random crop loses")

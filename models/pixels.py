@@ -12,7 +12,8 @@ from torch.nn import functional  # noqa: TID253
 
 from curation.images import trim_ground
 from models.augment import CACHE_SCALE
-from models.errors import CheckpointError
+from models.config import TrainerConfig
+from models.errors import CheckpointError, ConfigError
 
 
 def resize(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
@@ -51,6 +52,15 @@ def input_size(processor: Any) -> tuple[int, int]:
     if size.get("shortest_edge"):
         return int(size["shortest_edge"]), int(size["shortest_edge"])
     raise CheckpointError(f"image processor names no input size: {size}")
+
+
+def refuse_another_size(config: TrainerConfig, processor: Any) -> None:
+    """A pretrained network comes with its input size: raises `ConfigError` where a configuration names another one."""
+    named = {side: getattr(config, side) for side in ("height", "width") if side in config.model_fields_set}
+    height, width = input_size(processor)
+    if named.get("height", height) != height or named.get("width", width) != width:
+        asked = ", ".join(f"{side} {value}" for side, value in named.items())
+        raise ConfigError(f"{asked}: {config.pretrained} takes {height}×{width} px (height × width)")
 
 
 def model_input(images: Sequence[Image.Image], processor: Any) -> Tensor:

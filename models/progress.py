@@ -4,8 +4,11 @@ import json
 import logging
 import shutil
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, Self
+
+from models.errors import TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +32,13 @@ class Progress:
         self._start = time.monotonic()
 
     def __call__(self, event: str, **values: Any) -> None:
-        """Record one event. Values must be what JSON can hold."""
+        """Record one event. Values must be what JSON can hold. Raises `TrainingError` on a full disk and the like."""
         if self._path is None:
             return
-        if self._file is None:
-            self._open(self._path, values.get("step", 0) if event == "start" else 0)
-        seconds = round(time.monotonic() - self._start, 3)
-        self._file.write(json.dumps({"event": event, "seconds": seconds, **values}) + "\n")
-        if event in _TAGS:
-            self._draw(_TAGS[event], values)
+        try:
+            self._write(self._path, event, values)
+        except OSError as error:
+            raise TrainingError(f"cannot write progress to {self._path}: {error}") from error
         text = " ".join(
             f"{name}={_short(value)}" for name, value in values.items() if not isinstance(value, dict | list)
         )
@@ -51,10 +52,20 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._file is None:
+            return
+        with suppress(OSError) if kind else nullcontext():  # what ended the training says more
             self._file.close()
             self._curves.close()
+
+    def _write(self, path: Path, event: str, values: dict[str, Any]) -> None:
+        if self._file is None:
+            self._open(path, values.get("step", 0) if event == "start" else 0)
+        seconds = round(time.monotonic() - self._start, 3)
+        self._file.write(json.dumps({"event": event, "seconds": seconds, **values}) + "\n")
+        if event in _TAGS:
+            self._draw(_TAGS[event], values)
 
     def _open(self, path: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter

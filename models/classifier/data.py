@@ -2,8 +2,9 @@
 
 import csv
 import hashlib
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,13 +26,16 @@ from models.seeds import Stream, derived
 
 _COLUMNS: Final = ("product_id", "category", "bytes", "sha256")
 _LABELS_FILE: Final = "labels.csv"
+_AT_ONCE: Final = 256  # pictures in memory
+_LEAST_MEASURED: Final = 2  # products: a calibration is fitted on some of them and measured on others
 
 
 @dataclass(frozen=True)
 class Thumbnails:
     """Pictures of single garments with their category."""
 
-    pixels: NDArray[np.uint8]  # (n, height, width, 3)
+    stored: NDArray[np.uint8]  # (m, height, width, 3) as `stored` makes them; others than these may be among them
+    rows: NDArray[np.int64]  # (n,) where each of these is in `stored`
     labels: NDArray[np.int64]  # positions in LABELS
     products: list[str]  # ids, for the split and for reports; of a worn garment, its photo
     sources: NDArray[np.int64]  # position of the source of each
@@ -42,17 +46,23 @@ class Thumbnails:
     def take(self, chosen: NDArray[np.bool_]) -> "Thumbnails":
         """The rows of a mask."""
         products = [product for product, use in zip(self.products, chosen, strict=True) if use]
-        return Thumbnails(self.pixels[chosen], self.labels[chosen], products, self.sources[chosen])
+        return Thumbnails(self.stored, self.rows[chosen], self.labels[chosen], products, self.sources[chosen])
 
-    def and_then(self, more: "Thumbnails") -> "Thumbnails":
-        """These rows, then those."""
-        pixels, labels = np.concatenate([self.pixels, more.pixels]), np.concatenate([self.labels, more.labels])
-        sources = np.concatenate([self.sources, more.sources])
-        return Thumbnails(pixels, labels, self.products + more.products, sources)
+    def pixels(self, chosen: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint8]:
+        """Pictures by their positions, in memory; (k, height, width, 3)."""
+        found: NDArray[np.uint8] = self.stored[self.rows[chosen]]
+        return found
+
+    def images(self) -> Iterator[list[Image.Image]]:
+        """All pictures, some at a time."""
+        for start in range(0, len(self), _AT_ONCE):
+            yield [Image.fromarray(pixels) for pixels in self.pixels(slice(start, start + _AT_ONCE))]
 
 
-def read_thumbnails(sources: Sequence[Path], size: tuple[int, int]) -> tuple[Thumbnails, str]:
-    """All usable thumbnails at (height, width) px, and the fingerprint of what they were read from.
+def read_thumbnails(
+    sources: Sequence[Path], size: tuple[int, int], folder: Path | None = None
+) -> tuple[Thumbnails, str]:
+    """All usable thumbnails at (height, width) px, kept in `folder` by `stored`, and the fingerprint of what was read.
 
     A source is a catalog table, or a folder of pictures with `labels.csv` (image, category, group). Rows with a broken
     picture are left out: the catalog's own table says why.
@@ -62,21 +72,46 @@ def read_thumbnails(sources: Sequence[Path], size: tuple[int, int]) -> tuple[Thu
     """
     where = " and ".join(map(str, sources))
     rows = ((number, row) for number, source in enumerate(sources) for row in labelled_pictures(source))
-    pixels, labels, products, numbers, keys = [], [], [], [], []
-    for number, (product, category, image, key) in rows:
-        if category not in LABELS:
-            raise DataError(f"{where}: product {product} has the unknown category {category!r}")
-        pixels.append(resize(image, *size))
-        labels.append(LABELS.index(category))
-        products.append(product)
-        numbers.append(number)
-        keys.append([number, product, category, key])
+    labels, products, numbers, keys = [], [], [], []
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        for number, (product, category, image, key) in rows:
+            if category not in LABELS:
+                raise DataError(f"{where}: product {product} has the unknown category {category!r}")
+            labels.append(LABELS.index(category))
+            products.append(product)
+            numbers.append(number)
+            keys.append([number, product, category, key])
+            yield resize(image, *size)
+
+    pixels = stored(pictures(), size, folder)
     counts = Counter(labels)
     empty = [name for index, name in enumerate(LABELS) if not counts[index]]
     if empty:
         raise DataError(f"{where}: no usable thumbnail of {', '.join(empty)}")
-    data = Thumbnails(np.stack(pixels), np.array(labels), products, np.array(numbers))
+    data = Thumbnails(pixels, np.arange(len(pixels)), np.array(labels), products, np.array(numbers))
     return data, fingerprint(sorted(keys))
+
+
+def stored(pictures: Iterable[NDArray[np.uint8]], size: tuple[int, int], folder: Path | None) -> NDArray[np.uint8]:
+    """Pictures of one size as one array, (n, height, width, 3), in a file without a name that goes with the array.
+
+    A shop of 90,000 thumbnails has 17 GB of them at 224 px: the system keeps in memory what there is room for.
+
+    Args:
+        pictures: (height, width, 3) each, taken one at a time.
+        size: height and width, px.
+        folder: where the file has its place; None: the system's for temporary files.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        count = 0
+        for picture in pictures:
+            file.write(picture.tobytes())
+            count += 1
+        file.flush()
+        if not count:  # no file can be mapped that is empty
+            return np.zeros((0, *size, 3), np.uint8)
+        return np.memmap(file, np.uint8, "r+", shape=(count, *size, 3))
 
 
 def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbnails, Thumbnails]:
@@ -84,10 +119,19 @@ def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbna
     held = np.array([place_of(product) < validation_share for product in data.products])
     train, validation = data.take(~held), data.take(held)
     missing = sorted(set(range(len(LABELS))) - set(train.labels.tolist()))
-    if missing or not len(validation):
+    measured = len(set(validation.products))
+    if missing or measured < _LEAST_MEASURED:
         names = ", ".join(LABELS[index] for index in missing)
-        raise DataError(f"{len(data)} thumbnails are too few: train lacks [{names}], validation has {len(validation)}")
+        sides = f"train lacks [{names}], validation has {measured} products"
+        raise DataError(f"{len(data)} thumbnails are too few: {sides}")
     return train, validation
+
+
+def folds(products: Sequence[str], count: int) -> Iterator[NDArray[np.bool_]]:
+    """Masks of parts of the rows such that a product is in one part; fewer than `count` of fewer products."""
+    number = {product: at % count for at, product in enumerate(sorted(set(products), key=place_of))}
+    of_row = np.array([number[product] for product in products])
+    return (of_row == part for part in range(min(count, len(number))))
 
 
 class BalancedBatches:
@@ -115,12 +159,13 @@ class BalancedBatches:
         share: float = 0.0,
     ) -> None:
         weights = _alike(data)
+        labels = data.labels
         if worn:
             weights[np.isin(data.labels, worn.labels)] *= 1 - share
             weights = np.concatenate([weights, share * _alike(worn)])
-            data = data.and_then(worn)
-        self._weights = torch.from_numpy(weights)
-        self._pixels, self._labels = torch.from_numpy(data.pixels), torch.from_numpy(data.labels)
+            labels = np.concatenate([data.labels, worn.labels])
+        self._weights, self._labels = torch.from_numpy(weights), torch.from_numpy(labels)
+        self._data, self._worn = data, worn
         self._batch = batch
         self._seed = seed
         self._ranks = ranks
@@ -129,8 +174,14 @@ class BalancedBatches:
         """Own share of one batch."""
         draw = torch.Generator().manual_seed(derived(Stream.ORDER, self._seed, step))
         rows = torch.multinomial(self._weights, self._batch, replacement=True, generator=draw)
-        own = torch.tensor(self._ranks.share(rows.tolist()))
-        return self._pixels[own], self._labels[own], own
+        own = np.array(self._ranks.share(rows.tolist()), np.int64)
+        pixels = np.empty((len(own), *self._data.stored.shape[1:]), np.uint8)
+        of_data = own < len(self._data)
+        pixels[of_data] = self._data.pixels(own[of_data])
+        if self._worn:
+            pixels[~of_data] = self._worn.pixels(own[~of_data] - len(self._data))
+        at = torch.from_numpy(own)
+        return torch.from_numpy(pixels), self._labels[at], at
 
 
 def place_of(key: str) -> float:

@@ -7,16 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.taxonomy import LABELS
+from models.classifier.data import Thumbnails
+from models.classifier.infer import Classifier
 from models.errors import MetricError
 
 _MOST_LISTED: Final = 100  # disagreements kept in the manifest, surest first
+
+
+def held_out_logits(classifier: Classifier, held_out: Thumbnails) -> NDArray[np.float64]:
+    """What the network says of each thumbnail before calibration; (n, 8)."""
+    return np.concatenate([classifier.logits(images) for images in held_out.images()])
 
 
 def classification_metrics(
     labels: NDArray[np.int64],
     probabilities: NDArray[np.floating[Any]],
     products: Sequence[str],
-    threshold: float = 0.8,
+    threshold: float | NDArray[np.float64] = 0.8,
     suspects: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Accuracy and what stands behind it.
@@ -25,7 +32,7 @@ def classification_metrics(
         labels: (n,) positions in LABELS.
         probabilities: (n, 8).
         products: (n,) ids for the list of disagreements.
-        threshold: probability at which pairing accepts a thumbnail.
+        threshold: probability at which pairing accepts a thumbnail, one for all or one for each.
         suspects: (n,) rows whose label is taken to be wrong; marked among the disagreements.
 
     Returns:

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from models.checkpoint import open_checkpoint
 from models.classifier.data import Thumbnails, read_thumbnails, split_by_product
+from models.classifier.evaluate import held_out_logits
 from models.classifier.infer import Classifier
 from models.pixels import cache_size
 from models.promotion import Verdict, beats, not_worse
@@ -34,17 +34,17 @@ def weigh_classifier(candidate: Path, in_use: Path | None, sources: Sequence[Pat
         MetricError: there are too few products to tell.
     """
     _, manifest = open_checkpoint(candidate, "classifier")
-    config = manifest.config
-    thumbnails, _ = read_thumbnails(sources, cache_size(config["height"], config["width"]))
-    _, held_out = split_by_product(thumbnails, config["validation_share"])
+    classifiers = [Classifier.load(path) for path in (candidate, in_use) if path]
+    height, width = (max(sides) for sides in zip(*(it.input_size for it in classifiers), strict=True))
+    thumbnails, _ = read_thumbnails(sources, cache_size(height, width))  # sharp enough for either
+    _, held_out = split_by_product(thumbnails, manifest.config["validation_share"])
     if in_use is None:
         commonest = Counter(held_out.labels.tolist()).most_common(1)[0][1] / len(held_out)
         return beats(MEASURE, float(manifest.metrics[MEASURE]), {"commonest category": commonest})
-    new, old = (_right(Classifier.load(path), held_out) for path in (candidate, in_use))
+    new, old = (_right(classifier, held_out) for classifier in classifiers)
     return not_worse(new, old, np.array(held_out.products), margin=margin, measure=MEASURE)
 
 
 def _right(classifier: Classifier, held_out: Thumbnails) -> NDArray[np.float64]:
     """Whether each thumbnail gets the shop's name, 0 or 1; (n,)."""
-    logits = classifier.logits([Image.fromarray(pixels) for pixels in held_out.pixels])
-    return np.asarray(logits.argmax(1) == held_out.labels, np.float64)
+    return np.asarray(held_out_logits(classifier, held_out).argmax(1) == held_out.labels, np.float64)

@@ -33,8 +33,9 @@ _PROBES: Final = (2, 3)  # rows of the batches on which a converted network is c
 class Classifier:
     """Names the category of a thumbnail, `etc` included.
 
-    `version` names its weights and calibration, `threshold` is the probability at which a name is believed. A published
-    checkpoint has no calibration: its temperature is 1, its threshold that of the prior work.
+    `version` names its weights and calibration, `threshold` is the probability at which a name is believed,
+    `input_size` is (height, width) in px. A published checkpoint has no calibration: its temperature is 1, its
+    threshold that of the prior work.
     """
 
     def __init__(
@@ -54,9 +55,10 @@ class Classifier:
         self.version = version
         self.temperature = float(getattr(model.config, TEMPERATURE, 1.0))
         self.threshold = float(getattr(model.config, THRESHOLD, _PRIOR_THRESHOLD))
+        self.input_size = input_size(processor)
         self._processor = processor
         network = _Logits(model.to(device).eval()).eval()
-        probes = [(random_input(rows, *input_size(processor)).to(device),) for rows in _PROBES]
+        probes = [(random_input(rows, *self.input_size).to(device),) for rows in _PROBES]
         run = compile_for(network, probes, device, _distance, precision=precision, engine=engine, cache=cache)
         self._forward = Forward(run, device, precision)
 

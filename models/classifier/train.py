@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from PIL import Image
+import numpy as np
 from torch import Tensor, nn  # noqa: TID253
 from transformers import (  # noqa: TID253
     AutoConfig,
@@ -19,20 +19,22 @@ from models.augment import augment
 from models.batches import Batches
 from models.classifier.calibration import calibrate, calibration, softmax
 from models.classifier.config import ClassifierConfig
-from models.classifier.data import BalancedBatches, Thumbnails, read_thumbnails, split_by_product
-from models.classifier.evaluate import classification_metrics
+from models.classifier.data import BalancedBatches, Thumbnails, folds, read_thumbnails, split_by_product
+from models.classifier.evaluate import classification_metrics, held_out_logits
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.loss import EarlyLearning
 from models.classifier.worn import read_worn
 from models.device import pick_device, set_threads
 from models.initialise import fit_to_width
-from models.pixels import cache_size, input_size, normalise
+from models.pixels import cache_size, input_size, normalise, refuse_another_size
 from models.progress import Progress
 from models.ranks import Ranks
 from models.seeds import Step, seed_everything
 from models.states import FOLDER, States
 from models.trainer import Trained
 from models.training import fit, prepare
+
+_FOLDS: Final = 5  # of the held-out products, to measure a calibration on
 
 
 class Learner(nn.Module):
@@ -58,11 +60,11 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
     prepare(model.to(device), config)
     size = input_size(processor)
     sources = [data, Path(config.also)] if config.also else [data]
-    thumbnails, fingerprint = read_thumbnails(sources, cache_size(*size))
+    thumbnails, fingerprint = read_thumbnails(sources, cache_size(*size), out)
     train, validation = split_by_product(thumbnails, config.validation_share)
     worn = None
     if config.boxes:
-        worn, boxes = read_worn(Path(os.path.normpath(data / config.boxes)), cache_size(*size))
+        worn, boxes = read_worn(Path(os.path.normpath(data / config.boxes)), cache_size(*size), out)
         fingerprint = joint_fingerprint([fingerprint, boxes])
     count = len(train) + (len(worn) if worn else 0)
     states = States(out / FOLDER, config, fingerprint, ranks)
@@ -95,17 +97,22 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
 def held_out_metrics(classifier: Classifier, held_out: Thumbnails, precision: float) -> dict[str, Any]:
     """Calibrate on held-out products, and measure on them as the calibrated classifier would answer.
 
+    What is measured of each product is told by a calibration that was fitted on others: a fifth of them at a time.
+
     Returns:
         `classification_metrics`, with `temperature`, `threshold`, its `expected_precision`, how many `suspects`, the
         calibration error before (`ece_before`) and after (`ece`, `ece_equal_mass`), and the `reliability` tables.
     """
-    logits = classifier.logits([Image.fromarray(pixels) for pixels in held_out.pixels])
+    logits = held_out_logits(classifier, held_out)
     fitted = calibrate(logits, held_out.labels, precision, LABELS.index(ETC))
     before = calibration(softmax(logits), held_out.labels)
-    probabilities = softmax(logits / fitted.temperature)
+    probabilities, thresholds = np.empty_like(logits), np.empty(len(logits))
+    for part in folds(held_out.products, _FOLDS):
+        others = calibrate(logits[~part], held_out.labels[~part], precision, LABELS.index(ETC))
+        probabilities[part], thresholds[part] = softmax(logits[part] / others.temperature), others.threshold
     after = calibration(probabilities, held_out.labels)
     return {
-        **classification_metrics(held_out.labels, probabilities, held_out.products, fitted.threshold, fitted.suspects),
+        **classification_metrics(held_out.labels, probabilities, held_out.products, thresholds, fitted.suspects),
         "temperature": fitted.temperature,
         "threshold": fitted.threshold,
         "expected_precision": fitted.precision,
@@ -116,13 +123,19 @@ def held_out_metrics(classifier: Classifier, held_out: Thumbnails, precision: fl
 
 
 def build(config: ClassifierConfig) -> tuple[Any, Any]:
-    """Model and image processor: from `config.pretrained` with a new head, or from scratch."""
+    """Model and image processor: from `config.pretrained` with a new head, or from scratch.
+
+    Raises:
+        ConfigError: the configuration names a size that the pretrained network does not take.
+    """
     labels = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
     if config.pretrained:
         model = AutoModelForImageClassification.from_pretrained(
             config.pretrained, ignore_mismatched_sizes=True, **labels
         )
-        return model, AutoImageProcessor.from_pretrained(config.pretrained)
+        processor = AutoImageProcessor.from_pretrained(config.pretrained)
+        refuse_another_size(config, processor)
+        return model, processor
     architecture = AutoConfig.for_model(**config.architecture, **labels)
     model = AutoModelForImageClassification.from_config(architecture)
     fit_to_width(model, getattr(architecture, "initializer_range", None))

@@ -60,8 +60,8 @@ def crop_around(sample: Sample, draw: random.Random, low: float, high: float) ->
     x, y, w, h = draw.choice(sample.boxes)
     left, top, right, bottom = (draw.uniform(low, high) for _ in range(4))
     x0, y0 = max(0, int(x - left * w)), max(0, int(y - top * h))
-    x1 = min(sample.image.width, round(x + w + right * w))
-    y1 = min(sample.image.height, round(y + h + bottom * h))
+    x1 = max(x0 + 1, min(sample.image.width, round(x + w + right * w)))  # a box may be thinner than a pixel here
+    y1 = max(y0 + 1, min(sample.image.height, round(y + h + bottom * h)))
     boxes, labels = [], []
     for box, label in zip(sample.boxes, sample.labels, strict=True):
         inside = _intersect(box, x0, y0, x1, y1)

@@ -2,14 +2,15 @@
 
 Sources keep their licence, so that a set without non-commercial parts can be built. Every picture and box that is
 left out is counted by reason. A picture that an earlier source has too is dropped; near-identical pictures of one
-source go to one split. The split comes before any augmentation.
+source go to one split, and stay there whenever the dataset is built anew. The split comes before any augmentation.
 """
 
 import hashlib
+import json
 import math
 import os
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -30,8 +31,9 @@ from models.detector.sources import Source
 from models.errors import DataError
 
 DATASET_FILE: Final = "dataset.json"
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Raise it whenever the same sources would give another dataset."""
+_SPLITS: Final = ("train", "validation")
 _MIN_SIDE: Final = 2.0  # px; a thinner box carries nothing a detector could learn
 _MIN_INSIDE: Final = 0.5  # share of a box that must lie in its picture
 _MAX_SHOES: Final = 2  # more shoes in one picture are several people or a shelf
@@ -57,8 +59,8 @@ def build_detection_dataset(
 
     Args:
         sources: of a picture that several have, the first one's is kept.
-        out: made, or replaced when all is done.
-        validation_share: of the groups of near-identical pictures.
+        out: made, or replaced when all is done. A picture that is in it stays in its split.
+        validation_share: of the groups of near-identical pictures that are new.
         allow_non_commercial: False leaves out sources whose terms forbid commercial use.
         classes: `CATEGORIES`, or the twelve of `models.detector.categories`.
 
@@ -66,14 +68,18 @@ def build_detection_dataset(
         What `dataset.json` holds: fingerprint, rows and licence per source, counts per split, class and reason.
 
     Raises:
-        DataError: a source is not in its layout, or a split or a class ends up empty.
+        DataError: a source is not in its layout, two have one name, or a split or a class ends up empty.
     """
     used = [source for source in sources if source.maker.commercial or allow_non_commercial]
+    names = Counter(source.name for source in used)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise DataError(f"two sources are called {' and '.join(twice)}: give each its own name")
     dropped: Counter[str] = Counter()
     rows = _without_duplicates(_read(used, classes, dropped), dropped)
-    splits: dict[str, list[Row]] = {"train": [], "validation": []}
+    before = _splits_in(out)
+    splits: dict[str, list[Row]] = {split: [] for split in _SPLITS}
     for row in rows:
-        splits["validation" if _draw(row["group"]) < validation_share else "train"].append(row)
+        splits[_split_of(row["group"], before, validation_share)].append(row)
     summary = _summary(used, splits, dropped, classes)
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -158,7 +164,7 @@ def _sound(number: Any) -> bool:
 
 
 def _without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
-    """Rows without pictures that came before; `group` is one value for near-identical pictures of a source."""
+    """Rows without pictures that came before; `group` is all pictures that a row's is like, dropped ones too."""
     first: dict[str, Row] = {}
     for row in rows:
         first.setdefault(row["sha256"], row)
@@ -166,13 +172,14 @@ def _without_duplicates(rows: list[Row], dropped: Counter[str]) -> list[Row]:
     rows = list(first.values())
     kept, groups = [True] * len(rows), Groups[int]()
     for i, j in sorted(_near(rows), key=lambda pair: pair[::-1]):
-        if rows[i]["source"] == rows[j]["source"]:
-            groups.union(i, j)
-        elif kept[i]:
+        groups.union(i, j)
+        if rows[i]["source"] != rows[j]["source"] and kept[i]:
             kept[j] = False
     dropped.update(["image_near_duplicate"] * kept.count(False))
+    together: defaultdict[int, list[Row]] = defaultdict(list)
     for index, row in enumerate(rows):
-        row["group"] = f"{rows[groups.find(index)]['phash']:016x}"
+        together[groups.find(index)].append(row)
+        row["group"] = together[groups.find(index)]
     return [row for row, keep in zip(rows, kept, strict=True) if keep]
 
 
@@ -226,7 +233,9 @@ def _summary(
     if empty:
         raise DataError(f"detection dataset: no training box of {', '.join(empty)} (dropped: {dict(dropped)})")
     return {
-        "fingerprint": fingerprint([[row["sha256"], row["boxes"]] for row in rows]),
+        "fingerprint": fingerprint(
+            [[row["sha256"], row["boxes"], split] for split, chosen in splits.items() for row in chosen]
+        ),
         "sources": {
             source.name: {
                 "licence": source.maker.licence,
@@ -241,8 +250,28 @@ def _summary(
     }
 
 
+def _splits_in(out: Path) -> dict[str, str]:
+    """The split of each picture of a dataset, by sha256; of none where there is no dataset yet."""
+    files = [(split, out / f"annotations_{split}.json") for split in _SPLITS]
+    return {
+        image["sha256"]: split
+        for split, path in files
+        if path.is_file()
+        for image in json.loads(path.read_text())["images"]
+    }
+
+
+def _split_of(group: Sequence[Row], before: Mapping[str, str], validation_share: float) -> str:
+    """Where one of these like pictures was, or by lot. Where they were in both: what was learned from stays there."""
+    known = {before[row["sha256"]] for row in group if row["sha256"] in before}
+    if known:
+        return min(known)
+    drawn = _draw(f"{min(row['phash'] for row in group):016x}")
+    return "validation" if drawn < validation_share else "train"
+
+
 def _draw(key: str) -> float:
-    """A number in [0, 1) that depends on the key alone: the split survives new data."""
+    """A number in [0, 1) that depends on the key alone: another folder's dataset has the same splits."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from models.errors import DataError
 
 _PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp")
+_FASHIONPEDIA_PARTS: Final = {"train": "train", "val": "test"}  # whose annotations → folder of their pictures
 _K_FASHION_RECT: Final = ("X좌표", "Y좌표", "가로", "세로")  # left, top, width, height, px
 
 
@@ -39,20 +40,41 @@ def read_coco(folder: Path, annotations: str = "", images: str = "images") -> It
     missing = [key for key in ("images", "annotations", "categories") if not isinstance(data.get(key), list)]
     if missing:
         raise DataError(f"{path} is no COCO file: it lacks {', '.join(missing)}")
-    names = {item.get("id"): item.get("name") for item in _objects(data["categories"])}
+    names = {_id(item, "id"): item.get("name") for item in _objects(data["categories"])}
+    names.pop(None, None)
     boxes = defaultdict(list)
     for item in _objects(data["annotations"]):
-        name = "crowd" if item.get("iscrowd") else names.get(item.get("category_id"))
-        boxes[item.get("image_id")].append((name, item.get("bbox")))
+        name = "crowd" if item.get("iscrowd") else names.get(_id(item, "category_id"))
+        boxes[_id(item, "image_id")].append((name, item.get("bbox")))
     for item in _objects(data["images"]):
-        found = tuple(boxes.pop(item.get("id"), ()))
-        if not isinstance(item.get("file_name"), str):
+        number = _id(item, "id")
+        found = tuple(boxes.pop(number, ()))
+        if number is None or not isinstance(item.get("file_name"), str):
             yield Annotated(Path(str(item.get("id"))), fault="annotation_malformed")
             continue
         size = (item["width"], item["height"]) if "width" in item and "height" in item else None
         yield Annotated(Path(images, item["file_name"]), found, size)
     for image_id in boxes:
         yield Annotated(Path(str(image_id)), fault="annotation_without_image")
+
+
+def read_fashionpedia(folder: Path) -> Iterator[Annotated]:
+    """Fashionpedia as published: `instances_attributes_train2020.json` with `train/`, `…_val2020.json` with `test/`.
+
+    The annotation files may lie in a folder of their own. A folder without them is read as any COCO set.
+
+    Raises:
+        DataError: as `read_coco` does.
+    """
+    parts = [
+        (path, images)
+        for split, images in _FASHIONPEDIA_PARTS.items()
+        for path in sorted(folder.rglob(f"instances_attributes_{split}*.json"))
+    ]
+    for path, images in parts:
+        yield from read_coco(folder, str(path.relative_to(folder)), images)
+    if not parts:
+        yield from read_coco(folder)
 
 
 def read_deepfashion2(folder: Path) -> Iterator[Annotated]:
@@ -133,6 +155,12 @@ def _at(data: Any, *keys: str) -> dict[str, Any]:
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data if isinstance(data, dict) else {}
+
+
+def _id(item: Mapping[str, Any], key: str) -> int | str | None:
+    """An id, or None for what cannot be one."""
+    value = item.get(key)
+    return value if isinstance(value, int | str) else None
 
 
 def _objects(items: list[Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.detector.categories import CLASSES, DEEPFASHION2, FASHIONPEDIA, K_FASHION, MODANET, SAME
-from models.detector.readers import Annotated, read_coco, read_deepfashion2, read_k_fashion
+from models.detector.readers import Annotated, read_coco, read_deepfashion2, read_fashionpedia, read_k_fashion
 from models.errors import DataError
 
 SOURCE_FILE: Final = "source.json"
@@ -40,7 +40,7 @@ class Source:
 
 MAKERS: Final[Mapping[str, Maker]] = {
     "modanet": Maker(read_coco, MODANET, "CC BY-NC 4.0", commercial=False),
-    "fashionpedia": Maker(read_coco, FASHIONPEDIA, "CC BY 4.0", commercial=True),
+    "fashionpedia": Maker(read_fashionpedia, FASHIONPEDIA, "CC BY 4.0", commercial=True),
     "deepfashion2": Maker(read_deepfashion2, DEEPFASHION2, "non-commercial research only", commercial=False),
     # Its terms name conditions (registration, use within Korea) that nobody here can tick off for the user.
     "k-fashion": Maker(read_k_fashion, K_FASHION, "AI-Hub's terms of use", commercial=False),

@@ -23,6 +23,7 @@ from models.detector.evaluate import coco_metrics
 from models.detector.infer import Detector
 from models.device import pick_device, set_threads
 from models.initialise import fit_to_width
+from models.pixels import refuse_another_size
 from models.progress import Progress
 from models.ranks import Ranks
 from models.seeds import Step, seed_everything
@@ -58,7 +59,7 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
         copies = config.queries_per_object if step.number < config.repeat_share * config.steps else 1
         labels = [repeat_objects(target, copies, device) for target in batch["labels"]]
         value: Tensor = model(**inputs, labels=labels).loss
-        return value
+        return value * share_of_objects(sum(len(target["class_labels"]) for target in labels), device, ranks)
 
     metrics = fit(
         model,
@@ -80,11 +81,17 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
 
 
 def build(config: DetectorConfig, classes: Sequence[str] = CATEGORIES) -> tuple[Any, Any]:
-    """Model and image processor: from `config.pretrained` with a new head where classes differ, or from scratch."""
+    """Model and image processor: from `config.pretrained` with a new head where classes differ, or from scratch.
+
+    Raises:
+        ConfigError: the configuration names a size that the pretrained network does not take.
+    """
     labels = {"id2label": dict(enumerate(classes)), "label2id": {name: i for i, name in enumerate(classes)}}
     if config.pretrained:
         model = AutoModelForObjectDetection.from_pretrained(config.pretrained, ignore_mismatched_sizes=True, **labels)
-        return model, AutoImageProcessor.from_pretrained(config.pretrained)
+        processor = AutoImageProcessor.from_pretrained(config.pretrained)
+        refuse_another_size(config, processor)
+        return model, processor
     architecture = AutoConfig.for_model(**config.architecture, **labels)
     model = AutoModelForObjectDetection.from_config(architecture)
     fit_to_width(model, getattr(architecture, "initializer_range", None))
@@ -97,6 +104,15 @@ def repeat_objects(target: Mapping[str, Tensor], copies: int, device: torch.devi
     One-to-many matching for a part of training, as in H-DETR (Jia et al. 2023), without a second decoder.
     """
     return {name: target[name].repeat_interleave(copies, 0).to(device) for name in ("class_labels", "boxes")}
+
+
+def share_of_objects(own: int, device: torch.device, ranks: Ranks) -> float:
+    """What the loss of a process's share is to be multiplied with, so that the mean over processes is the batch's loss.
+
+    transformers divides the sum over a share's objects by their number, at least one: each share would count as much as
+    another, however many objects it has.
+    """
+    return max(own, 1) / max(ranks.mean(torch.tensor(float(own), device=device)), 1.0)
 
 
 def evaluate(detector: Detector, pictures: DetectionPictures) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor  # noqa: TID253
 from models.batches import Batches
 from models.encoder.config import EncoderConfig
 from models.encoder.data import PairKeys, PairPictures, Rows, StreamedPairs
+from models.errors import DataError
 from models.ranks import ALONE, Ranks
 from models.seeds import Stream, derived
 
@@ -102,6 +103,9 @@ class PairBatches:
         distinct: False draws rows as they come, so that a product may be there many times, as others do.
         hard: share of batches of products and their neighbours, as soon as `mine` has told which those are.
 
+    Raises:
+        DataError: a batch has fewer rows than there are processes.
+
     Attributes:
         neighbours: of each product, (products, k), -1 where there are fewer; None before `mine`.
         first_rows: one row of each product, (products,).
@@ -130,6 +134,9 @@ class PairBatches:
         self._rows: list[list[int]] = [rows.tolist() for rows in np.split(order, starts[1:])]
         self.first_rows: Rows = order[starts]
         self.categories: NDArray[np.str_] = keys.categories[self.first_rows]
+        fullest = max(np.unique(keys.categories, return_counts=True)[1]) if same_category == 1 else len(keys)
+        if min(batch, fullest) < ranks.count:
+            raise DataError(f"{ranks.count} processes cannot share batches of {min(batch, fullest)} pairs")
         self._names, counts = np.unique(self.categories, return_counts=True)
         self._weights = counts / counts.sum()
         self._products = {str(name): np.flatnonzero(self.categories == name) for name in self._names}

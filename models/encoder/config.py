@@ -49,6 +49,8 @@ class EncoderConfig(PictureConfig):
     )
     mine_every: int = Field(200, ge=1, description="steps between two searches for the nearest neighbours")
     categories: list[str] = Field(default_factory=list, description="train on these categories only; empty: on all")
+    in_memory: bool = Field(True, description="decode every picture once and keep it, small, in memory")
+    workers: int = Field(0, ge=0, description="processes that decode when pictures are not kept in memory")
     cache_dir: str = Field("", description="where `datasets` keeps its Arrow copy when pictures are streamed")
 
     @model_validator(mode="after")

@@ -83,9 +83,13 @@ class PairLoss(nn.Module):
         return self.log_temperature.exp().clamp(min=_LOWEST_TEMPERATURE)
 
     def forward(self, anchors: Tensor, positives: Tensor, labels: Tensor) -> Tensor:
-        """Mean loss of a batch over the trained lengths; unit vectors (n, d), labels (n,)."""
-        sides = [(shortened(anchors, length), shortened(positives, length)) for length in self._lengths]
-        return torch.stack([self._of(*pair, labels) for pair in sides]).mean()
+        """Mean loss of a batch over the trained lengths; unit vectors (n, d), labels (n,).
+
+        In float32 whatever the network computes in: bfloat16 knows three digits, and siblings differ in the third.
+        """
+        with torch.autocast(anchors.device.type, enabled=False):
+            sides = [(shortened(anchors, length), shortened(positives, length)) for length in self._lengths]
+            return torch.stack([self._of(*pair, labels) for pair in sides]).mean()
 
     def _of(self, anchors: Tensor, positives: Tensor, labels: Tensor) -> Tensor:
         config = self._config

@@ -1,18 +1,19 @@
 """The encoder network in the layout of the published checkpoints: `swin.*`, `embedding_layer.*`, unit length."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
+import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: TID253
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn  # noqa: TID253
-from transformers import AutoConfig, AutoModel  # noqa: TID253
+from transformers import MODEL_MAPPING, AutoConfig  # noqa: TID253
 
 from models.checkpoint import WEIGHTS
 from models.errors import CheckpointError
 
-_HEAD = "embedding_layer"
+_HEAD_NAMES: Final = ("embedding_layer.weight", "embedding_layer.bias")
 
 
 class ImageEncoder(nn.Module):
@@ -46,16 +47,28 @@ class ImageEncoder(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` or the published checkpoints hold. Raises `CheckpointError` when the weights do not fit."""
-        state = load_file(folder / WEIGHTS)
-        if f"{_HEAD}.weight" not in state:
-            raise CheckpointError(f"{folder / WEIGHTS} has no {_HEAD}.weight: it is no encoder")
+        """Read what `save` or the published checkpoints hold. Raises `CheckpointError` when the weights do not fit.
+
+        transformers reads the backbone: it knows the names that layers had when the published checkpoints were made.
+        """
+        file = folder / WEIGHTS
+        state = load_file(file)
+        head = {name: state.pop(name) for name in _HEAD_NAMES if name in state}
+        if len(head) < len(_HEAD_NAMES):
+            raise CheckpointError(f"{file} lacks {' or '.join(_HEAD_NAMES)}: it is no encoder")
         config = AutoConfig.from_pretrained(folder)
-        encoder = cls(AutoModel.from_config(config), state[f"{_HEAD}.weight"].shape[0])
+        family = MODEL_MAPPING[type(config)]
         try:
-            encoder.load_state_dict(state)
+            backbone, report = family.from_pretrained(
+                None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
+            )
         except RuntimeError as error:
-            raise CheckpointError(f"{folder / WEIGHTS} does not fit its config.json: {error}") from error
+            raise CheckpointError(f"{file} does not fit its config.json: {error}") from error
+        wrong = {fault: sorted(names) for fault, names in report.items() if names}
+        if wrong:
+            raise CheckpointError(f"{file} does not fit its config.json: {wrong}")
+        encoder = cls(backbone, head[_HEAD_NAMES[0]].shape[0])
+        encoder.embedding_layer.load_state_dict({name.rpartition(".")[2]: tensor for name, tensor in head.items()})
         return encoder
 
 
@@ -64,7 +77,7 @@ def is_encoder(folder: Path, dimension: int) -> bool:
     if not (folder / WEIGHTS).is_file():
         return False
     with safe_open(folder / WEIGHTS, "pt") as file:
-        name = f"{_HEAD}.weight"
+        name = _HEAD_NAMES[0]
         return name in set(file.keys()) and file.get_slice(name).get_shape()[0] == dimension
 
 

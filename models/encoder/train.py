@@ -1,6 +1,7 @@
 """Training of the encoder by contrast, one for all categories or one for some."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn  # noqa: TID253
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, ViTImageProcessor  # noqa: TID253
 
 from models.augment import augment, recolour, splice
+from models.checkpoint import locate
 from models.device import pick_device, set_threads
 from models.encoder.batches import Embed, TrainingBatches
 from models.encoder.caching import cached
@@ -25,10 +27,10 @@ from models.encoder.data import (
 )
 from models.encoder.evaluate import Embedded, per_query
 from models.encoder.infer import Encoder
-from models.encoder.loss import PairLoss
+from models.encoder.loss import PairLoss, shortened
 from models.encoder.model import ImageEncoder, is_encoder
 from models.initialise import fit_to_width
-from models.pixels import cache_size, input_size, normalise, to_unit
+from models.pixels import cache_size, input_size, normalise, refuse_another_size, to_unit
 from models.progress import Progress
 from models.ranks import Ranks
 from models.seeds import Step, seed_everything
@@ -111,7 +113,7 @@ def _batch_loss(
     def loss(batch: list[Tensor], step: Step) -> Tensor:
         anchors, positives, labels = (tensor.to(device) for tensor in batch)
         anchors, positives = recolour(anchors, positives, config.recolour, step.draw)
-        anchors, positives, new = splice(anchors, positives, config.splice, step.draw)
+        anchors, positives, new = splice(anchors, positives, labels, config.splice, step.draw)
         own = ranks.number * len(labels) + torch.arange(len(labels), device=device)
         labels = torch.where(new, -1 - own, labels)
         vectors = (
@@ -145,20 +147,26 @@ def _evaluation(config: EncoderConfig, data: Path, keys: PairKeys, encoder: Enco
     size = input_size(encoder.processor)
     validation = PairPictures(read_keys(data, "validation", config.categories), size, encoder.processor)
     distractors = PairPictures(first_of_each_product(keys, config.distractors), size, encoder.processor)
-    return lambda: validation_metrics(encoder, validation, distractors)
+    return lambda: validation_metrics(encoder, validation, distractors, config.matryoshka)
 
 
 def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:
     """Network and image processor: from scratch, or from `config.pretrained`.
 
-    An encoder's checkpoint directory gives the embedding layer too, if it has the configured dimension; anything else
-    gives the backbone alone.
+    An encoder's checkpoint, in a directory or on the hub, gives the embedding layer too, if it has the configured
+    dimension; anything else gives the backbone alone.
+
+    Raises:
+        CheckpointError: `config.pretrained` cannot be found.
+        ConfigError: the configuration names a size that it does not take.
     """
     if config.pretrained:
         processor = AutoImageProcessor.from_pretrained(config.pretrained)
+        refuse_another_size(config, processor)
         processor.trim_ground, processor.scales = config.trim, config.scales
-        if is_encoder(Path(config.pretrained), config.dimension):
-            return ImageEncoder.load(Path(config.pretrained)), processor
+        folder = locate(config.pretrained)
+        if is_encoder(folder, config.dimension):
+            return ImageEncoder.load(folder), processor
         return ImageEncoder(AutoModel.from_pretrained(config.pretrained), config.dimension), processor
     architecture = AutoConfig.for_model(image_size=config.height, **config.architecture)
     size = {"height": config.height, "width": config.width}
@@ -168,10 +176,13 @@ def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:
     return ImageEncoder(backbone, config.dimension), processor
 
 
-def validation_metrics(encoder: Encoder, pictures: PairPictures, distractors: PairPictures) -> dict[str, Any]:
+def validation_metrics(
+    encoder: Encoder, pictures: PairPictures, distractors: PairPictures, lengths: Sequence[int] = ()
+) -> dict[str, Any]:
     """Retrieval of a split's crops among its own products and `distractors`, with the category filter.
 
-    Each product's first thumbnail is the gallery.
+    Each product's first thumbnail is the gallery. R@1 by the first numbers of the vectors alone is `r@1_of_64` and so
+    on, for each of `lengths`.
     """
     keys = pictures.keys
     _, first = np.unique(keys.labels, return_index=True)
@@ -183,4 +194,13 @@ def validation_metrics(encoder: Encoder, pictures: PairPictures, distractors: Pa
     )
     category_of = keys.categories[first]  # a product has one category here, whatever a crop was called
     queries = Embedded(encoder.embed_pixels(pictures.anchors), keys.labels, category_of[keys.labels])
-    return {name: float(values.mean()) for name, values in per_query(queries, gallery).items() if name != "rank"}
+    metrics = {name: float(values.mean()) for name, values in per_query(queries, gallery).items() if name != "rank"}
+    for length in lengths:
+        short = per_query(*(replace(side, vectors=_shortened(side.vectors, length)) for side in (queries, gallery)))
+        metrics[f"r@1_of_{length}"] = float(short["r@1"].mean())
+    return metrics
+
+
+def _shortened(vectors: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = shortened(torch.from_numpy(vectors), length).numpy()
+    return result

@@ -3,11 +3,12 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -66,7 +67,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         files = sorted(self.server.files.items())
         if "/resolve/" in self.path:
-            self._send_file(self.server.files[self.path.rpartition("/")[2]])
+            name = self.path.rpartition("/")[2]
+            if name in self.server.files:
+                self._send_file(self.server.files[name])
+            else:
+                self._answer({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
         elif "/tree/" in self.path:
             self._answer([_entry(path, data) for path, data in files])
         else:
@@ -134,13 +139,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(data)
 
-    def _answer(self, value: Any, status: int = 200) -> None:
+    def _answer(self, value: Any, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         data = json.dumps(value).encode()
         self.send_response(status)
+        for name, text in headers.items():
+            self.send_header(name, text)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
         pass

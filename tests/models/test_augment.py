@@ -93,7 +93,7 @@ def test_recolour__never():
 
 def test_splice__both_pictures_are_sewn_at_the_same_place():
     number = torch.arange(200, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 16, 16, 3)
-    first, second, new = splice(number, number, 0.5, draw())
+    first, second, new = splice(number, number, torch.arange(200), 0.5, draw())
     assert torch.equal(first, second)
     assert new.float().mean().item() == pytest.approx(0.5, abs=0.1)
     for row in range(200):
@@ -105,8 +105,16 @@ def test_splice__both_pictures_are_sewn_at_the_same_place():
     assert 0.3 <= share.min() <= share.max() <= 0.7 + 1 / 16
 
 
+def test_splice__no_product_goes_on_as_itself():
+    products = torch.arange(200) % 2
+    number = products.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 16, 16, 3)
+    first, _, new = splice(number, number, products, 1.0, draw())
+    assert new.float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert all(len(picture.unique()) == 2 for picture in first[new])
+
+
 def test_splice__never():
-    first, second, new = splice(pictures(), pictures(), 0.0, draw())
+    first, second, new = splice(pictures(), pictures(), torch.arange(len(pictures())), 0.0, draw())
     assert torch.equal(first, pictures())
     assert torch.equal(second, pictures())
     assert not new.any()

@@ -40,6 +40,13 @@ def test_save_checkpoint__replaces_and_leaves_no_litter(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_save_checkpoint__what_killed_saves_left_is_cleared_up(tmp_path):
+    for name in (".model.0f.tmp", ".model.0e.old", ".model_other.0d.tmp", ".model.lock"):
+        (tmp_path / name).mkdir()
+    save(tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".model.lock", ".model_other.0d.tmp", "model"]
+
+
 def test_save_checkpoint__same_files_same_version(tmp_path):
     assert save(tmp_path / "a").version == save(tmp_path / "b").version
 

@@ -1,6 +1,14 @@
 """Events of a training, as JSON lines and as curves."""
 
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from models.errors import TrainingError
 from models.progress import Progress, read_progress
+
+FULL = Path("/dev/full")  # every write to it finds the disk full
 
 
 def test_read_progress__last_line_cut_by_a_kill(tmp_path):
@@ -11,3 +19,28 @@ def test_read_progress__last_line_cut_by_a_kill(tmp_path):
     path.write_text(path.read_text() + '{"event": "st')
     assert [row["event"] for row in read_progress(path)] == ["step", "evaluation"]
     assert read_progress(path, "step")[0]["loss"] == 2.0
+
+
+def test_progress__full_disk_is_a_failed_training(tmp_path):
+    with Progress(tmp_path / "progress.jsonl") as progress:
+        progress("step", step=1)
+        progress._file.close()
+        progress._file = FULL.open("w", buffering=1)
+        with pytest.raises(TrainingError, match=r"cannot write progress to .*No space left"):
+            progress("step", step=2)
+        with suppress(OSError):
+            progress._file.close()
+        progress._file = None
+
+
+def test_progress__what_ended_a_training_is_not_hidden_by_a_full_disk(tmp_path):
+    def train():
+        with Progress(tmp_path / "progress.jsonl") as progress:
+            progress("step", step=1)
+            progress._file.close()
+            progress._file = FULL.open("w")
+            progress._file.write("what closing it cannot write")
+            raise TrainingError("loss is nan")
+
+    with pytest.raises(TrainingError, match="loss is nan"):
+        train()

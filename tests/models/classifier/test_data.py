@@ -8,7 +8,7 @@ import pytest
 from curation.schemas import CATALOG
 from curation.tables import rows_to_batch, write_shard
 from curation.taxonomy import LABELS
-from models.classifier.data import BalancedBatches, read_thumbnails, split_by_product
+from models.classifier.data import BalancedBatches, folds, read_thumbnails, split_by_product
 from models.classifier.worn import read_worn
 from models.errors import DataError
 from tests.models import toys
@@ -16,7 +16,7 @@ from tests.models import toys
 
 def test_read_thumbnails__catalog(catalog):
     data, fingerprint = read_thumbnails([catalog], (24, 20))
-    assert data.pixels.shape == (160, 24, 20, 3)
+    assert data.pixels().shape == (160, 24, 20, 3)
     assert np.bincount(data.labels).tolist() == [20] * 8
     assert len(set(data.products)) == 160
     assert fingerprint == read_thumbnails([catalog], (8, 8))[1]
@@ -87,6 +87,27 @@ def test_split_by_product__survives_new_products(catalog):
     assert set(split_by_product(half, 0.3)[1].products) <= set(split_by_product(data, 0.3)[1].products)
 
 
+def test_thumbnails__pictures_are_in_a_file(catalog, tmp_path):
+    data, _ = read_thumbnails([catalog], (24, 20), tmp_path)
+    assert isinstance(data.stored, np.memmap)
+    assert not list(tmp_path.iterdir())  # it has no name that could be left behind
+    part = data.take(data.labels == 3)
+    assert part.stored is data.stored
+    np.testing.assert_array_equal(part.pixels(), data.pixels()[data.labels == 3])
+    images = [image for images in data.images() for image in images]
+    np.testing.assert_array_equal(np.stack(images), data.pixels())
+
+
+def test_folds__a_product_is_in_one_part():
+    products = [f"product-{number % 12}" for number in range(40)]
+    parts = list(folds(products, 5))
+    assert np.sum(parts, axis=0).tolist() == [1] * 40
+    assert all(part.any() for part in parts)
+    names = [set(np.array(products)[part]) for part in parts]
+    assert sum(map(len, names)) == 12
+    assert len(list(folds(["a", "b", "a"], 5))) == 2
+
+
 def test_split_by_product__too_few(tmp_path):
     data, _ = read_thumbnails([toys.catalog_table(tmp_path, per_class=1).root], (8, 8))
     with pytest.raises(DataError, match="too few"):
@@ -119,9 +140,8 @@ def test_balanced_batches__worn_garments_take_their_share(catalog, photos):
     worn, _ = read_worn(photos, (8, 8))
     batches = BalancedBatches(shop, 64, 0, worn=worn, share=0.25)
     pixels, labels, rows = (np.concatenate([batches(step)[part] for step in range(80)]) for part in range(3))
-    both = shop.and_then(worn)
-    np.testing.assert_array_equal(pixels, both.pixels[rows])
-    np.testing.assert_array_equal(labels, both.labels[rows])
+    np.testing.assert_array_equal(pixels, np.concatenate([shop.pixels(), worn.pixels()])[rows])
+    np.testing.assert_array_equal(labels, np.concatenate([shop.labels, worn.labels])[rows])
     assert np.bincount(labels, minlength=8).min() > 0.8 * len(labels) / 8
     shares = [(rows[labels == label] >= len(shop)).mean() for label in range(8)]
     assert shares == [pytest.approx(0.0 if name == "etc" else 0.25, abs=0.06) for name in LABELS]

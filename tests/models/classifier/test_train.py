@@ -10,12 +10,15 @@ import pytest
 from curation.images import encode_jpeg
 from curation.taxonomy import LABELS
 from models.checkpoint import open_checkpoint
-from models.classifier.calibration import softmax
+from models.classifier.calibration import calibrate, softmax
+from models.classifier.data import read_thumbnails
 from models.classifier.gate import weigh_classifier
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.step import ClassifyThumbnails
+from models.classifier.train import held_out_metrics
 from models.classifier.worn import read_worn
 from models.errors import CheckpointError, ConfigError
+from models.pixels import cache_size
 from models.presets import preset
 from models.progress import read_progress
 from models.run import train
@@ -76,7 +79,26 @@ def test_classifier__no_picture(trained):
 def test_train_classifier__continues_from_a_checkpoint_directory(trained, catalog, tmp_path):
     values = preset("classifier", "tiny", **{**TINY, "steps": 1, "learning_rate": 1e-6})
     values = {**values, "architecture": {}, "pretrained": str(trained[0])}
-    assert train("classifier", values, catalog, tmp_path / "again").metrics["accuracy"] > 0.9
+    with pytest.raises(ConfigError, match=r"height 64, width 64: .* takes 32×32 px"):
+        train("classifier", values, catalog, tmp_path / "again")
+    again = train("classifier", {**values, "height": 32, "width": 32}, catalog, tmp_path / "again")
+    assert again.metrics["accuracy"] > 0.9
+
+
+def test_held_out_metrics__a_product_is_measured_by_the_calibration_of_others(trained, catalog, monkeypatch):
+    held_out, _ = read_thumbnails([catalog], (36, 36))
+    fitted = []
+
+    def recorded(logits, labels, *arguments):
+        fitted.append(logits)
+        return calibrate(logits, labels, *arguments)
+
+    monkeypatch.setattr("models.classifier.train.calibrate", recorded)
+    metrics = held_out_metrics(Classifier.load(trained[0]), held_out, 0.99)
+    whole, *parts = fitted
+    assert len(whole) == len(held_out)
+    assert [len(part) for part in parts] == [4 * len(held_out) // 5] * 5
+    assert metrics["temperature"] == calibrate(whole, held_out.labels, 0.99, LABELS.index("etc")).temperature
 
 
 def test_train_classifier__annotated_photos_train_too(trained, catalog, photos, tmp_path):
@@ -141,12 +163,23 @@ def test_classifier__refuses_a_detector(trained):
         open_checkpoint(trained[0], "detector")
 
 
-def test_weigh_classifier__one_that_did_not_learn_is_refused(trained, catalog, tmp_path):
+def test_weigh_classifier__one_that_did_not_learn_is_refused(trained, catalog, tmp_path, monkeypatch):
     good, bad = trained[0], tmp_path / "classifier"
     train("classifier", preset("classifier", "tiny", **{**TINY, "steps": 1, "height": 32, "width": 32}), catalog, bad)
     refused, passed = (weigh_classifier(new, old, [catalog], margin=0.05) for new, old in ((bad, good), (good, good)))
     assert (refused.passed, passed.passed) == (False, True)
     assert "significantly worse" in refused.reason
+    small = tmp_path / "small"
+    train("classifier", preset("classifier", "tiny", **{**TINY, "steps": 1, "height": 16, "width": 16}), catalog, small)
+    sizes = []
+
+    def recorded(sources, size):
+        sizes.append(size)
+        return read_thumbnails(sources, size)
+
+    monkeypatch.setattr("models.classifier.gate.read_thumbnails", recorded)
+    weigh_classifier(small, good, [catalog], margin=0.05)
+    assert sizes == [cache_size(32, 32)]  # sharp enough for the one that sees more
     first = weigh_classifier(good, None, [catalog], margin=0.05)
     assert first.passed
     assert "best baseline (commonest category)" in first.reason

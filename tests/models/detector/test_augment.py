@@ -48,6 +48,11 @@ def test_crop_around__small_rests_are_dropped():
     assert result.labels == [3]  # of the second a third of the width and 0.375 of the height remain: dropped
 
 
+def test_crop_around__a_box_thinner_than_a_pixel():
+    thin = Sample(Image.new("RGB", (40, 60)), [[20.1, 30.1, 0.2, 0.2]], [3])
+    assert min(crop_around(thin, random.Random(0), 0.0, 0.1).image.size) == 1
+
+
 def test_mirror__twice_is_nothing():
     once = mirror(sample())
     fits(once)

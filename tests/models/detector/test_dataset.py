@@ -114,6 +114,35 @@ def test_build_detection_dataset__near_identical_pictures_share_a_split(tmp_path
     assert not sides[0] & sides[1]
 
 
+def test_build_detection_dataset__a_picture_keeps_its_split(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+    build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.3)
+    before = {s: {image["file_name"] for image in read(tmp_path / "out", s)["images"]} for s in ("train", "validation")}
+    first = toys.coco_folder(tmp_path / "b", 40)
+    for path in (first / "images").iterdir():  # the same photos, told otherwise and read earlier
+        decode(path.read_bytes()).save(path, quality=60)
+    source_before = coco("first", first / "annotations.json", first / "images", "CC0", commercial=True)
+    summary = build_detection_dataset([source_before, own(folder)], tmp_path / "out", validation_share=0.9)
+    assert summary["dropped"] == {"image_near_duplicate": 40}
+    for split, names in before.items():
+        after = {image["file_name"].replace("first/", "own/") for image in read(tmp_path / "out", split)["images"]}
+        assert after == names
+
+
+def test_build_detection_dataset__the_split_is_part_of_the_fingerprint(tmp_path):
+    folder = toys.coco_folder(tmp_path / "a", 40)
+    few, many = (build_detection_dataset([own(folder)], tmp_path / str(n), validation_share=n) for n in (0.2, 0.5))
+    assert few["fingerprint"] != many["fingerprint"]
+
+
+def test_build_detection_dataset__two_sources_of_one_name(tmp_path):
+    folders = [toys.coco_folder(tmp_path / name, 5) for name in "ab"]
+    pictures = {path: path.read_bytes() for path in (folders[0] / "images").iterdir()}
+    with pytest.raises(DataError, match="two sources are called own"):
+        build_detection_dataset([own(folder) for folder in folders], tmp_path / "out")
+    assert all(path.read_bytes() == data for path, data in pictures.items())
+
+
 @pytest.mark.parametrize(
     ("bbox", "reason"),
     [

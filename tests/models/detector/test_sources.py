@@ -148,6 +148,66 @@ def test_source__unknown():
         source("imagenet", None)
 
 
+def fashionpedia_part(folder, part, pictures, numbers):
+    """A split as Fashionpedia publishes it: instance masks, attributes, and regions that stand for many."""
+    (folder / pictures).mkdir(parents=True)
+    names = ["shirt, blouse", "jacket", "pants", "dress", "bag, wallet", "shoe", "hat", "collar"]
+    ours = dict(zip(("top", "outer", "bottom", "dress", "bag", "shoes", "hat"), range(7), strict=True))
+    images, annotations = [], []
+    for number in numbers:
+        image, truth = toys.person(number)
+        image.save(folder / pictures / f"{number:08x}.jpg")
+        size = {"width": image.width, "height": image.height}
+        images.append({"id": number, **size, "file_name": f"{number:08x}.jpg", "license": 1, "isstatic": 0})
+        rest = ("collar", (1.0, 1.0, 9.0, 9.0))
+        for name, (x0, y0, x1, y1) in [*truth, rest]:
+            annotations.append(
+                {
+                    "id": len(annotations),
+                    "image_id": number,
+                    "category_id": ours.get(name, 7),
+                    "attribute_ids": [115, 295],
+                    "segmentation": [[x0, y0, x1, y0, x1, y1]],
+                    "area": (x1 - x0) * (y1 - y0),
+                    "iscrowd": 0,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                }
+            )
+        mask = {"counts": [5, 4], "size": [image.height, image.width]}
+        crowd = {**annotations[-1], "id": len(annotations), "category_id": 5, "iscrowd": 1, "segmentation": mask}
+        annotations.append(crowd)
+    categories = [
+        {"id": at, "name": name, "supercategory": "", "level": 2, "taxonomy_id": ""} for at, name in enumerate(names)
+    ]
+    attributes = [{"id": 115, "name": "symmetrical", "supercategory": "", "level": 1, "taxonomy_id": ""}]
+    data = {"images": images, "annotations": annotations, "categories": categories, "attributes": attributes}
+    (folder / f"instances_attributes_{part}2020.json").write_text(json.dumps({"info": {"year": 2020}, **data}))
+
+
+def test_fashionpedia__both_parts_as_published(tmp_path):
+    fashionpedia_part(tmp_path, "train", "train", range(20))
+    fashionpedia_part(tmp_path, "val", "test", range(20, 25))
+    (tmp_path / "info_test2020.json").write_text('{"images": [{"id": 9, "file_name": "x.jpg"}]}')  # not annotated
+    found = list(MAKERS["fashionpedia"].read(tmp_path))
+    assert [item.picture.as_posix() for item in found[-5:]] == [f"test/{number:08x}.jpg" for number in range(20, 25)]
+    assert len(found) == 25
+    summary = build_detection_dataset([source("fashionpedia", tmp_path)], tmp_path / "out", validation_share=0.3)
+    assert summary["dropped"] == {"box_other_class": 50}  # a collar and a crowd in each
+    assert sum(summary["images"].values()) == 25
+
+
+def test_read_coco__ids_that_cannot_be_ids(tmp_path):
+    data = {
+        "images": [{"id": [1], "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+        "annotations": [{"image_id": {"a": 1}, "category_id": [3], "bbox": [0, 0, 5, 5]}, {"image_id": 2}],
+        "categories": [{"id": ["x"], "name": "hat"}],
+    }
+    (tmp_path / "any.json").write_text(json.dumps(data))
+    malformed, fine = MAKERS["modanet"].read(tmp_path)
+    assert malformed.fault == "annotation_malformed"
+    assert fine.boxes == ((None, None),)
+
+
 @pytest.mark.parametrize("maker", MAKERS.values())
 def test_makers__map_to_our_classes(maker):
     assert set(maker.classes.values()) <= set(CLASSES)

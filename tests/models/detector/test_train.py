@@ -17,10 +17,11 @@ from models.detector.gate import weigh_detector
 from models.detector.infer import SAME_CLASS_IOU, Detector
 from models.detector.sources import coco
 from models.detector.step import CropPosts
-from models.detector.train import repeat_objects
+from models.detector.train import repeat_objects, share_of_objects
 from models.errors import CheckpointError, DataError
 from models.presets import preset
 from models.progress import read_progress
+from models.ranks import ALONE, Ranks
 from models.run import train
 from tests.models import toys
 from tests.models.conftest import TINY
@@ -97,7 +98,8 @@ def test_detector__whatever_the_batch_and_sizes(trained, threshold):
 
 
 def test_train_detector__continues_from_a_checkpoint_directory(trained, dataset, tmp_path):
-    values = preset("detector", "tiny", **{**TINY, "steps": 1, "batch": 4, "learning_rate": 1e-7})
+    size = {"height": 96, "width": 96}
+    values = preset("detector", "tiny", **{**TINY, **size, "steps": 1, "batch": 4, "learning_rate": 1e-7})
     values = {**values, "architecture": {}, "pretrained": str(trained[0])}
     again = train("detector", values, dataset, tmp_path / "again")
     assert again.metrics["map"] == pytest.approx(trained[1].metrics["map"], abs=0.1)
@@ -210,3 +212,17 @@ def test_weigh_detector__one_that_did_not_learn_is_refused(trained, dataset, tmp
     first = weigh_detector(bad, None, dataset, margin=0.05)
     assert not first.passed
     assert "best baseline (mean box)" in first.reason
+
+
+def test_share_of_objects__the_mean_over_processes_is_the_loss_of_the_batch():
+    objects, summed = [2, 18, 0], [3.0, 40.0, 0.0]  # of each share; transformers divides by the number, at least one
+
+    class Known(Ranks):
+        def mean(self, value):
+            return sum(objects) / 3
+
+    factors = [share_of_objects(own, torch.device("cpu"), Known(number, 3)) for number, own in enumerate(objects)]
+    losses = [total / max(own, 1) for total, own in zip(summed, objects, strict=True)]
+    whole = sum(factor * loss for factor, loss in zip(factors, losses, strict=True)) / 3
+    assert whole == pytest.approx(sum(summed) / sum(objects))
+    assert share_of_objects(7, torch.device("cpu"), ALONE) == 1.0

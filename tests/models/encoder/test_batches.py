@@ -10,6 +10,7 @@ from models.config import make_config
 from models.encoder.batches import PairBatches, TrainingBatches, nearest
 from models.encoder.config import EncoderConfig
 from models.encoder.data import read_keys
+from models.errors import DataError
 from models.presets import preset
 from models.ranks import Ranks
 from tests.models import toys
@@ -41,6 +42,14 @@ def test_pair_batches__no_product_twice_and_rows_take_turns(pairs):
     for rows in batches:
         assert sorted(keys.labels[rows]) == list(range(42))
     assert sorted(row for rows in batches for row in rows) == list(range(len(keys)))
+
+
+@pytest.mark.parametrize(("batch", "same_category"), [(2, 0.0), (8, 1.0)])
+def test_pair_batches__fewer_rows_than_processes(tmp_path, batch, same_category):
+    rows = [toys.pair_row(category, 0, post, "train") for category in ("top", "hat") for post in range(2)]
+    keys = read_keys(write(tmp_path, rows), "train")
+    with pytest.raises(DataError, match="3 processes cannot share batches of 2 pairs"):
+        PairBatches(keys, batch, same_category, 0, Ranks(0, 3))
 
 
 def test_pair_batches__popular_products_come_no_more_often(tmp_path):

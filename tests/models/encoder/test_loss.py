@@ -150,3 +150,16 @@ def test_pair_loss__matryoshka_is_the_mean_over_prefixes():
 def test_encoder_config__matryoshka_lengths_are_shorter(lengths):
     with pytest.raises(ConfigError, match="matryoshka"):
         make_config(EncoderConfig, preset("encoder", "tiny", matryoshka=lengths))
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "triplet", "classification"])
+def test_pair_loss__is_computed_in_float32(loss):
+    """Three digits, as bfloat16 has them, do not tell siblings apart."""
+    draw = torch.Generator().manual_seed(5)
+    anchors, positives = (F.normalize(torch.randn(6, 8, generator=draw), dim=1) for _ in range(2))
+    torch.manual_seed(1)
+    config = make_config(EncoderConfig, preset("encoder", "tiny", dimension=8, loss=loss, matryoshka=[4]))
+    of_pairs, labels = PairLoss(config, 6), torch.arange(6)
+    expected = of_pairs(anchors, positives, labels)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(of_pairs(anchors, positives, labels), expected)

@@ -6,19 +6,24 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch  # noqa: TID253
+from huggingface_hub import HfApi
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from curation.tables import ShardedTable
 from models.checkpoint import MANIFEST, open_checkpoint
+from models.config import make_config
 from models.encoder.baselines import histogram, perceptual_hash
+from models.encoder.config import EncoderConfig
 from models.encoder.evaluate import mean_of
 from models.encoder.gate import weigh_encoder
 from models.encoder.infer import Encoder
 from models.encoder.model import ImageEncoder as Network
 from models.encoder.report import BASELINES, by_category, evaluate_encoders, uniform
 from models.encoder.step import EmbedCatalog
-from models.errors import CheckpointError, DataError, MetricError
+from models.encoder.train import build
+from models.errors import CheckpointError, ConfigError, DataError, MetricError
+from models.hub import push_to_hub
 from models.presets import preset
 from models.run import train
 from tests.models import toys
@@ -162,7 +167,7 @@ def test_train_encoder__backbone_from_a_checkpoint_directory(trained, pairs, tmp
         {"micro_batch": 10, "matryoshka": [16, 64], "ema": 0.9},
         {"hard_negatives": 0.5, "mine_every": 20},
         {"hard_negatives": 0.5, "mine_every": 20, "in_memory": False},
-        {"loss": "classification", "margin": 0.1},
+        {"loss": "classification", "margin": 0.1, "precision": "bfloat16"},
         {"loss": "triplet"},
     ],
     ids=lambda changes: "-".join(changes),
@@ -170,7 +175,8 @@ def test_train_encoder__backbone_from_a_checkpoint_directory(trained, pairs, tmp
 def test_train_encoder__every_option_learns(pairs, tmp_path, changes):
     values = preset("encoder", "tiny", **{**SMALL, "steps": 60, "cache_dir": str(tmp_path / "cache"), **changes})
     metrics = train("encoder", values, pairs, tmp_path / "encoder").metrics
-    assert metrics["r@1"] > 0.4, metrics  # chance: one in ten products of a category
+    scores = [metrics["r@1"], *(metrics[f"r@1_of_{length}"] for length in changes.get("matryoshka", []))]
+    assert min(scores) > 0.4, metrics  # chance: one in ten products of a category
 
 
 def test_train_encoder__one_category(pairs, tmp_path):
@@ -293,8 +299,12 @@ def test_weigh_encoder__worse_is_refused_and_equal_passes(trained, pairs, shop, 
     assert first.numbers.keys() >= {"histogram", "phash"}
 
 
-def test_encoder__loads_the_published_layout(tmp_path):
-    """Written as the published checkpoints were: by the hub's mixin, the network's own configuration beside it."""
+@pytest.mark.parametrize("names", ["of today", "of the published checkpoints"])
+def test_encoder__loads_the_published_layout(tmp_path, names):
+    """Written as the published checkpoints were: by the hub's mixin, the network's own configuration beside it.
+
+    They are older than transformers 5, which calls some layers of a Swin otherwise and no longer keeps the index.
+    """
     from huggingface_hub import PyTorchModelHubMixin
     from torch import nn
     from transformers import SwinConfig, SwinModel, ViTImageProcessor
@@ -309,6 +319,13 @@ def test_encoder__loads_the_published_layout(tmp_path):
 
     published = PublishedEncoder().eval()
     published.save_pretrained(tmp_path)
+    if names == "of the published checkpoints":
+        published.swin.save_pretrained(tmp_path / "swin")  # transformers writes the names that files had first
+        old = {f"swin.{name}": tensor for name, tensor in load_file(tmp_path / "swin" / "model.safetensors").items()}
+        assert "swin.encoder.layers.0.blocks.0.attention.self.query.weight" in old
+        old["swin.encoder.layers.0.blocks.0.attention.self.relative_position_index"] = torch.zeros(16, 16).long()
+        head = {f"embedding_layer.{name}": tensor for name, tensor in published.embedding_layer.state_dict().items()}
+        save_file(old | head, tmp_path / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(tmp_path)
     processor = ViTImageProcessor(size={"height": 64, "width": 64})
     processor.save_pretrained(tmp_path)
@@ -319,6 +336,25 @@ def test_encoder__loads_the_published_layout(tmp_path):
     encoder = Encoder.load(tmp_path)
     np.testing.assert_allclose(encoder.embed([image]), torch.nn.functional.normalize(expected), atol=1e-5)
     assert encoder.dimension == 128
+
+
+@pytest.mark.parametrize("fault", ["a weight is missing", "a weight of another shape", "a weight too many", "no head"])
+def test_encoder__weights_that_do_not_fit_are_refused(trained, tmp_path, fault):
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        shutil.copy(trained[0] / name, tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    some = "swin.layernorm.weight"
+    if fault == "a weight is missing":
+        del state[some]
+    elif fault == "a weight of another shape":
+        state[some] = state[some][:-1].clone()
+    elif fault == "a weight too many":
+        state["swin.another.weight"] = state[some].clone()
+    else:
+        del state["embedding_layer.weight"]
+    save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"does not fit its config\.json|it is no encoder"):
+        Encoder.load(tmp_path)
 
 
 def test_open_checkpoint__encoder_is_verified(trained):
@@ -343,3 +379,13 @@ def test_train_encoder__goes_on_from_an_encoder_with_its_embedding_layer(trained
     before, after = (Encoder.load(path).embed(images) for path in (trained[0], tmp_path / "same"))
     np.testing.assert_allclose(after, before, atol=1e-4)
     assert Encoder.load(tmp_path / "shorter").dimension == 64
+    with pytest.raises(ConfigError, match=r"height 64, width 64: .* takes 32×32 px"):
+        train("encoder", {**values, "height": 64, "width": 64}, pairs, tmp_path / "larger")
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload")  # the hub's client passes uploads in the old way
+def test_build__an_encoder_on_the_hub_gives_its_embedding_layer(trained, hub):
+    push_to_hub(trained[0], "encoder", "me/encoder", HfApi(endpoint=hub.url, token="hf_test"))
+    config = make_config(EncoderConfig, {**SMALL, "architecture": {}, "pretrained": "me/encoder"})
+    ours, _ = build(config)
+    torch.testing.assert_close(ours.state_dict(), Network.load(trained[0]).state_dict())
