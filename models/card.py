@@ -177,7 +177,15 @@ def _terms(sources: Mapping[str, Any]) -> str:
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if isinstance(value, int | float) and name != "step"}
+    """The metrics that are numbers, and those of a table by class as `name/class`."""
+    tables = {
+        f"{name}/{key}": value
+        for name, table in metrics.items()
+        if isinstance(table, Mapping)
+        for key, value in table.items()
+    }
+    every = {**metrics, **tables}
+    return {name: value for name, value in every.items() if isinstance(value, int | float) and name != "step"}
 
 
 def _mean(value: Any) -> float:

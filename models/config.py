@@ -58,7 +58,9 @@ class TrainerConfig(BaseModel):
     )
     threads: int = Field(1, ge=0, description="CPU threads of torch; 0: all cores this process may use")
     processes: int = Field(
-        1, ge=1, description="on this machine, which share each batch; with torchrun its own number counts"
+        1,
+        ge=0,
+        description="on this machine, which share each batch; 0: one for each GPU; with torchrun its own number counts",
     )
 
     @model_validator(mode="after")

@@ -8,6 +8,8 @@ from typing import Literal
 
 import torch  # noqa: TID253
 
+from models.config import TrainerConfig
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -19,6 +21,11 @@ def pick_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device("cpu")
     return torch.device(name)
+
+
+def processes_for(config: TrainerConfig) -> int:
+    """How many processes of this machine train together: as many as configured, or one for each GPU, at least one."""
+    return config.processes or max(1, torch.cuda.device_count() if config.device == "auto" else 1)
 
 
 def set_threads(threads: int) -> int:

@@ -69,6 +69,7 @@ _DETECTOR_FULL: Final = {
     "clip": 0.01,
     "evaluations": 50,
     "workers": 8,
+    "processes": 0,
 }
 _DETECTOR_FULL_FAST: Final = {
     # RT-DETRv2 converges in a fifth of Conditional DETR's epochs; rates, clip and average as its authors fine-tune it.
@@ -81,6 +82,7 @@ _DETECTOR_FULL_FAST: Final = {
     "ema": 0.9998,
     "evaluations": 20,
     "workers": 8,
+    "processes": 0,
 }
 _CLASSIFIER_TINY: Final = {
     "architecture": {
@@ -113,6 +115,7 @@ _CLASSIFIER_FULL: Final = {
     "learning_rate": 5e-5,
     "weight_decay": 0.01,
     "evaluations": 20,
+    "processes": 0,
 }
 _ENCODER_TINY: Final = {
     "architecture": {
@@ -169,6 +172,7 @@ _ENCODER_FULL: Final = {
     "evaluations": 20,
     "in_memory": False,
     "workers": 8,
+    "processes": 0,
 }
 _CATEGORY_ENCODER_FULL: Final = {**_ENCODER_FULL, "steps": 4_500, "learning_rate": 2e-5}
 _VERIFIER_FULL: Final = {**_ENCODER_FULL, "steps": 3_000, "distractors": 0}

@@ -7,6 +7,7 @@ from typing import Any
 
 from models.checkpoint import Kind, Manifest, save_checkpoint
 from models.config import TrainerConfig
+from models.device import processes_for
 from models.progress import Progress
 from models.ranks import Ranks, joined
 from models.states import States
@@ -34,7 +35,7 @@ def train_together(
 
     Of processes that `torchrun` started, the first measures and writes; the others return None.
     """
-    with joined(config.processes, _follow, learn, config, data, out) as ranks:
+    with joined(processes_for(config), _follow, learn, config, data, out) as ranks:
         trained = learn(config, data, out, progress, ranks)
     if not ranks.first:
         return None

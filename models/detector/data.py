@@ -88,7 +88,7 @@ class TrainingBatches:
         self._pictures = pictures
         self._processor = processor
         self._config = config
-        self._products = Products.read(Path(config.thumbnails), config.cache_side) if config.thumbnails else None
+        self.products = Products.read(Path(config.thumbnails), config.cache_side) if config.thumbnails else None
         self._ranks = ranks
 
     def __call__(self, step: int) -> Batch:
@@ -104,9 +104,9 @@ class TrainingBatches:
         return dict(encoded)
 
     def _mixed(self, sample: Sample, draw: random.Random) -> Sample:
-        if self._products is None:
+        if self.products is None:
             return sample
-        return self._products.mixed(sample, self._config.alone, self._config.paste, draw)
+        return self.products.mixed(sample, self._config.alone, self._config.paste, draw)
 
     def _rows(self, step: int) -> list[int]:
         """Pictures of a batch; those of a pass that do not fill one are left out, in each pass others."""

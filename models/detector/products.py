@@ -5,6 +5,7 @@ product; or products are cut out and pasted onto a training picture (Dwibedi et 
 class is the shop's; pictures of what is none of the seven classes teach that there is nothing to find.
 """
 
+import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from curation.images import decode, encode_jpeg, foreground
+from curation.tables import fingerprint
 from curation.taxonomy import CATEGORIES, LABELS
 from models.classifier.data import labelled_pictures
 from models.detector.augment import Sample
@@ -43,7 +45,10 @@ class Product:
 
 
 class Products:
-    """Thumbnails in memory, encoded, of which one is drawn with equal chance for each class."""
+    """Thumbnails in memory, encoded, of which one is drawn with equal chance for each class.
+
+    `fingerprint` names the pictures and their categories.
+    """
 
     def __init__(self, pictures: Sequence[tuple[str, bytes]]) -> None:
         """Take (category, encoded picture) of each. Raises `DataError` when one is of no known category."""
@@ -51,6 +56,7 @@ class Products:
         if strange or not pictures:
             raise DataError(f"{len(pictures)} thumbnails, of unknown categories: {', '.join(strange) or 'none'}")
         self._by_class = {name: [data for category, data in pictures if category == name] for name in LABELS}
+        self.fingerprint = fingerprint([[category, hashlib.sha256(data).hexdigest()] for category, data in pictures])
         self._names = [name for name, found in self._by_class.items() if found]
 
     @classmethod

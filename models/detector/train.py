@@ -14,6 +14,7 @@ from transformers import (  # noqa: TID253
     RTDetrImageProcessor,
 )
 
+from curation.tables import fingerprint as joint_fingerprint
 from curation.taxonomy import CATEGORIES
 from models.batches import Batches
 from models.detector.config import DetectorConfig
@@ -49,7 +50,10 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
     model, processor = build(config, validation.classes)
     model.to(device, memory_format=torch.channels_last)  # convolutions ran 11 % faster so on a CPU
     prepare(model, config)
+    batches = TrainingBatches(pictures, processor, config, ranks)
     fingerprint = json.loads((data / DATASET_FILE).read_text())["fingerprint"]
+    if batches.products:
+        fingerprint = joint_fingerprint([fingerprint, batches.products.fingerprint])
     states = States(out / FOLDER, config, fingerprint, ranks)
     progress("start", step=states.step, parameters=sum(p.numel() for p in model.parameters()), device=str(device))
 
@@ -64,7 +68,7 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
     metrics = fit(
         model,
         config,
-        Batches(TrainingBatches(pictures, processor, config, ranks), config.workers),
+        Batches(batches, config.workers),
         loss,
         lambda: evaluate(Detector(model, processor, "", device), validation),
         "map",

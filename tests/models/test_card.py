@@ -62,3 +62,11 @@ def test_read_sources(tmp_path, name):
     assert read_sources(tmp_path) == {}
     (tmp_path / name).write_text(json.dumps({"sources": DRAWN}))
     assert read_sources(tmp_path) == DRAWN
+
+
+def test_write_card__numbers_by_class_too(tmp_path):
+    save(tmp_path / "model", kind="detector", metrics={"map": 0.5, "ap50_by_class": {"hat": 0.25}, "reliability": []})
+    write_card(tmp_path / "model", DRAWN)
+    card = ModelCard.load(tmp_path / "model" / "README.md")
+    assert "| ap50_by_class/hat | 0.25 |" in card.text
+    assert {it.metric_type for it in card.data.eval_results} == {"map", "ap50_by_class/hat"}

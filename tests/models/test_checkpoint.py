@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+from types import MappingProxyType
 
 import pytest
 
@@ -15,13 +16,13 @@ FILES = {
 }
 
 
-def save(out, weights=b"weights", kind="detector"):
+def save(out, weights=b"weights", kind="detector", metrics=MappingProxyType({"map": 0.5})):
     def write(folder):
         for name, data in {**FILES, "model.safetensors": weights}.items():
             (folder / name).write_bytes(data)
 
     return save_checkpoint(
-        out, kind, write, config={"steps": 3}, data_fingerprint="data", labels=["a"], metrics={"map": 0.5}
+        out, kind, write, config={"steps": 3}, data_fingerprint="data", labels=["a"], metrics=dict(metrics)
     )
 
 

@@ -17,7 +17,9 @@ from models.detector.products import Products, cut_out, pasted, stand_alone
 from models.detector.sources import coco
 from models.errors import ConfigError, DataError
 from models.presets import preset
+from models.run import train
 from tests.models import toys
+from tests.models.conftest import TINY
 
 RED = (200, 0, 0)
 
@@ -118,6 +120,19 @@ def test_training_batches__products_take_the_place_of_people(tmp_path):
     batch = TrainingBatches(pictures, RTDetrImageProcessor(size={"height": 64, "width": 48}), config)(0)
     assert {len(target["class_labels"]) for target in batch["labels"]} <= {0, 1}
     assert min(len(boxes) for boxes in pictures._boxes) > 1
+
+
+def test_products__what_was_shown_is_part_of_the_datas_fingerprint(photos, tmp_path):
+    changes = {**TINY, "steps": 1, "batch": 2, "height": 64, "width": 64, "alone": 0.5}
+    made = []
+    for category in ("hat", "bag"):
+        folder = tmp_path / category
+        folder.mkdir()
+        toys.thumbnail("hat", 1).save(folder / "a.png")
+        (folder / "labels.csv").write_text(f"image,category,group\na.png,{category},g\n")
+        values = preset("detector", "tiny", **changes, thumbnails=str(folder))
+        made.append(train("detector", values, photos, folder / "detector").data_fingerprint)
+    assert made[0] != made[1]
 
 
 def test_detector_config__products_need_a_source():
