@@ -81,12 +81,12 @@ def duplicate_clusters(data: DataFolder, image_hashes: ShardedTable) -> Outcome:
 
 
 def _duplicates_sheet(data: DataFolder, clusters: ShardedTable) -> dg.MarkdownMetadataValue:
-    """Near-duplicates, each beside the picture that represents it."""
+    """Near-duplicates, each beside the picture that represents it; a crawl may have lost one since it was hashed."""
     copies = list(islice(_copies(clusters), _SHEET_PAIRS))
     wanted = {row[key] for row in copies for key in ("sha256", "cluster_id")}
     pictures = pictures_by_sha(all_posts(data), wanted) | pictures_by_sha(data.table("crawl/catalog"), wanted)
     tiles = []
-    for row in copies:
+    for row in (row for row in copies if pictures.keys() >= {row["sha256"], row["cluster_id"]}):
         tiles.append((pictures[row["cluster_id"]], f"kept: {row['kept_because']}"))
         tiles.append((pictures[row["sha256"]], f"{row['phash_distance']} bits off"))
     return tiles_metadata(tiles, "near-duplicates beside what represents them", columns=8)

@@ -9,6 +9,7 @@ import dagster as dg
 from assets.resources import DataFolder
 from curation.places import place
 from curation.tables import ShardedTable, write_json
+from curation.versions import Versions
 
 _PREVIEW_ROWS: Final = 5
 _HIDDEN = ("bytes", "anchor", "positive", "anchor_bytes", "positive_bytes", "thumbnail", "vector", "colour")
@@ -37,11 +38,13 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
         write_json(reference_of(self.data.path, context.asset_key), reference)
 
     def load_input(self, context: dg.InputContext) -> ShardedTable | Path:
-        """Read the reference."""
+        """Read the reference. Of something that has versions, it leads to the one in use, whoever switched to it."""
         reference = json.loads(reference_of(self.data.path, context.asset_key).read_text())
         if "table" in reference:
             return ShardedTable(place(reference["table"]), reference["prefix"])
-        return Path(reference["directory"])
+        directory = Path(reference["directory"])
+        versions = Versions.around(directory)
+        return (versions.current if versions else None) or directory
 
 
 def adopt(data: Path, asset: str, directory: Path) -> None:

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ _START_S: Final = 60.0
 _IDLE_EXIT_S: Final = 120
 """Long enough for the pauses between two crawls of a run, short enough to leave nothing behind."""
 _IDLE_MARGIN: Final = 1.3  # the sandbox looks now and then whether somebody asks
+_TOLD: Final = frozenset({"seed", "posts", "photos"})
+"""What every sandbox says of its world."""
 _POSTS_PER_S: Final = 200  # that a large world gets more time for: it takes so long to draw, and is given up less soon
 
 
@@ -97,14 +100,21 @@ def _same_world(about: dict[str, Any], address: SandboxAddress) -> bool:
 
 
 def _about(address: SandboxAddress) -> dict[str, Any] | None:
+    """What the sandbox says of itself; None when nobody answers. Raises `SandboxError` when another program does."""
+    other = SandboxError(f"port {address.port} is in use by another program; set FASHION_SANDBOX_PORT")
     try:
         with urllib.request.urlopen(f"{address.urls['kream']}/__sandbox", timeout=5) as response:  # noqa: S310 - loopback
-            return dict(json.load(response))
+            about = dict(json.load(response))
     except urllib.error.HTTPError as error:
         error.close()
-        raise SandboxError(f"port {address.port} is in use by another program; set FASHION_SANDBOX_PORT") from error
-    except (urllib.error.URLError, TimeoutError):
+        raise other from error
+    except OSError:  # nobody listens, or whoever does hangs up
         return None
+    except (HTTPException, ValueError, TypeError) as error:
+        raise other from error
+    if not about.keys() >= _TOLD:
+        raise other
+    return about
 
 
 def _start(address: SandboxAddress) -> None:

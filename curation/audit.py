@@ -2,10 +2,11 @@
 
 Compared are the photos from which anchors were cut, the anchors themselves, and the thumbnails. A match needs the same
 three opinions as a duplicate (`curation.duplicates`), or equal bytes. With `remove`, the next version of the dataset
-leaves out every pair that has such a picture (`curation.selection`).
+and all later ones leave out every pair that has such a picture (`curation.selection`).
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ from curation.images import decode
 from curation.pair_rows import FACTS
 from curation.places import tables_of
 from curation.schemas import HASHES
+from curation.selection import left_out
 from curation.tables import Shard, ShardedTable, rows_to_batch, write_json
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
@@ -80,7 +82,8 @@ def audit(folder: Path, data: Path, *, remove: bool, name: str = "") -> dict[str
         name: of the report, by default the folder's.
 
     Returns:
-        The report: pictures compared and unreadable, overlaps, and how many pairs they touch.
+        The report: pictures compared and unreadable, overlaps, how many pairs they touch, and what is left out from
+        now on: these overlaps with `remove`, and always those of an earlier report of that name.
 
     Raises:
         CurationError: the folder holds no readable picture, or there is no dataset.
@@ -96,9 +99,12 @@ def audit(folder: Path, data: Path, *, remove: bool, name: str = "") -> dict[str
     anchors = map_shards("curation.audit:HashAnchors", [table], data / "audits" / "anchor_hashes").table
     facts = table.table([name for name in FACTS if name.endswith("sha256")])
     ours = _ours(data, anchors, facts)
-    overlaps = [overlap for role, known in ours.items() for overlap in _overlaps(theirs, known, role)]
-    found = pa.array({overlap.sha256 for overlap in overlaps}, pa.string())
+    overlaps = [asdict(overlap) for role, known in ours.items() for overlap in _overlaps(theirs, known, role)]
+    found = pa.array({overlap["sha256"] for overlap in overlaps}, pa.string())
     touched = [pc.is_in(facts[column], found) for column in facts.column_names]
+    path = data / "audits" / f"{name or folder.resolve().name}.json"
+    # What was left out is no longer among ours, and so not found again.
+    earlier = left_out(json.loads(path.read_text())) if path.exists() else []
     report = {
         "folder": str(folder.resolve()),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,11 +112,12 @@ def audit(folder: Path, data: Path, *, remove: bool, name: str = "") -> dict[str
         "pictures": len(theirs.files),
         "unreadable": dict(faults),
         "compared_with": {role: len(known.sha256) for role, known in ours.items()},
-        "overlaps": [asdict(overlap) for overlap in overlaps],
+        "overlaps": overlaps,
         "pairs": sum(np.logical_or.reduce([column.to_numpy(zero_copy_only=False) for column in touched]).tolist()),
         "remove": remove,
+        "left_out": earlier + [overlap for overlap in overlaps if remove and overlap not in earlier],
     }
-    write_json(data / "audits" / f"{name or folder.resolve().name}.json", report)
+    write_json(path, report)
     return report
 
 

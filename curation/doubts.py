@@ -3,6 +3,9 @@
 Looking at 290,000 pairs takes a quarter of an hour. So the table also keeps the colours of each pair, found again by
 photo, box and thumbnail: a later version has only what is new in it looked at. A take-down cleans the table as any
 other, since its rows name their pictures.
+
+A pair that came ready-made (`curation.anchor_cloth`) is not doubted: it has no photo with a box that a verdict could
+name, and no detector's score.
 """
 
 import logging
@@ -13,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.colours import crop_colours, thumbnail_colours
@@ -68,18 +72,21 @@ def make_doubts(data: Path, version: Path) -> pa.Table:
 
 
 def facts_of(version: Path, names: Sequence[str] = _SHOWN) -> Iterator[dict[str, Any]]:
-    """Those columns of every pair, in the order of the shards, without looking at a picture."""
+    """Those columns, `box` among them, of every pair that can be doubted, in the order of the shards."""
     for shard in ShardedTable(version).shards:
         for batch in shard.batches(names):
-            yield from batch.to_pylist()
+            yield from batch.filter(pc.is_valid(batch["box"])).to_pylist()
 
 
 def _look_at_all(version: Path, known: Mapping[Key, Colours]) -> tuple[list[dict[str, Any]], list[Colours]]:
     facts: list[dict[str, Any]] = []
     colours: list[Colours] = []
-    lost = 0
+    lost = ready_made = 0
     for rows, pictures in _groups(version, known):
         for place, row in enumerate(rows):
+            if row["box"] is None:
+                ready_made += 1
+                continue
             try:
                 found = known.get(pair_key(row)) or _look(pictures[place])
             except ImageError as error:
@@ -88,7 +95,8 @@ def _look_at_all(version: Path, known: Mapping[Key, Colours]) -> tuple[list[dict
                 continue
             facts.append(row)
             colours.append(found)
-    log.info("%d pairs of version %s looked at, %d cannot be read", len(facts), version.name, lost)
+    told = "%d pairs of version %s looked at, %d cannot be read, %d came ready-made"
+    log.info(told, len(facts), version.name, lost, ready_made)
     return facts, colours
 
 
@@ -98,7 +106,7 @@ def _groups(version: Path, known: Mapping[Key, Colours]) -> Iterator[tuple[list[
         with pq.ParquetFile(shard.path) as file:
             for group in range(file.num_row_groups):
                 rows = file.read_row_group(group, _SHOWN).to_pylist()
-                new = any(pair_key(row) not in known for row in rows)
+                new = any(row["box"] is not None and pair_key(row) not in known for row in rows)
                 yield rows, file.read_row_group(group, PICTURES).to_pylist() if new else []
 
 

@@ -68,7 +68,7 @@ def write_tasks(data: Path, out: Path, doubtful: int, random: int) -> dict[str, 
     rulings = Rulings(read_verdicts(data / "review" / "verdicts"))
     rows = make_doubts(data, version).to_pylist()
     if not rows:
-        raise CurationError(f"{version}: there is no pair to review")
+        raise CurationError(f"{version}: there is no pair to review; those that came ready-made have no photo")
     new = [row for row in rows if rulings.of(*pair_key(row)) is None]
     most = {pair_key(row) for row in new[:doubtful]}
     drawn = sorted(new, key=lambda row: draw(row["anchor_sha256"], row["positive_sha256"]))[:random]

@@ -11,7 +11,10 @@ Row = dict[str, Any]
 
 
 def posts_in_step(posts: Shard, *derived: Shard) -> Iterator[list[list[Row]]]:
-    """Walk shards that hold the same posts in the same order.
+    """Walk shards in order of post id.
+
+    A derived shard may be older than `posts`, as while a crawl is under way: it may lack posts, and hold some that are
+    gone.
 
     Yields:
         For each post of `posts` its rows, then its rows in each of `derived` (none if it has none there).
@@ -22,13 +25,15 @@ def posts_in_step(posts: Shard, *derived: Shard) -> Iterator[list[list[Row]]]:
 
 
 class _Posts:
-    """The rows of a shard, post by post, taken in the order of another shard."""
+    """The rows of a shard, post by post, taken by ids that rise."""
 
     def __init__(self, shard: Shard) -> None:
         self._groups = groupby(_rows(shard), key=itemgetter("post_id"))
         self._next = next(self._groups, None)
 
     def take(self, post_id: int) -> list[Row]:
+        while self._next is not None and self._next[0] < post_id:  # is gone since
+            self._next = next(self._groups, None)
         if self._next is None or self._next[0] != post_id:
             return []
         rows = list(self._next[1])

@@ -67,20 +67,22 @@ def purge_tables(data: Path, removal: Removal) -> list[Purged]:
 def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
     """Rewrite the shards of all versions that hold something of it, each once, and describe the versions anew.
 
-    A version of which nothing is left is removed.
+    A version of which nothing is left is removed. What an interrupted call did not get to describe is described too:
+    its card may show what its shards no longer hold.
     """
     done = []
     cleaned: dict[str, Path | None] = {}  # name of a shard, which stands for its content → what replaces it
     for name in versions.names:
         folder = versions.folder / name
-        shards = [shard for shard in ShardedTable(folder).shards if shard.name in cleaned or touches(shard, removal)]
+        table = ShardedTable(folder)
+        shards = [shard for shard in table.shards if shard.name in cleaned or touches(shard, removal)]
         for shard in shards:
             if shard.name not in cleaned:
                 cleaned[shard.name] = _clean_pairs(folder, shard, removal)
             elif (made := cleaned[shard.name]) is not None:
                 share(made, folder)
             shard.path.unlink()
-        if shards:
+        if shards or not _is_described(folder, table):
             done.append(Purged(f"{versions.folder.name}/{name}", _redescribe(versions, folder)))
     return done
 
@@ -91,10 +93,12 @@ def purge_notes(data: Path, removal: Removal) -> list[Purged]:
     done = [Purged(path.relative_to(data).as_posix(), count) for path, count in forgotten.items()]
     for path in sorted((data / "audits").glob("*.json")):
         report = json.loads(path.read_text())
-        left = [overlap for overlap in report["overlaps"] if overlap["sha256"] not in removal.pictures]
-        if len(left) < len(report["overlaps"]):
-            done.append(Purged(path.relative_to(data).as_posix(), len(report["overlaps"]) - len(left)))
-            write_json(path, {**report, "overlaps": left})
+        known = {name: report[name] for name in ("overlaps", "left_out") if name in report}
+        left = {name: [row for row in rows if row["sha256"] not in removal.pictures] for name, rows in known.items()}
+        if left != known:
+            gone = sum(map(len, known.values())) - sum(map(len, left.values()))
+            done.append(Purged(path.relative_to(data).as_posix(), gone))
+            write_json(path, report | left)
     return done
 
 
@@ -153,8 +157,16 @@ def _clean_pairs(folder: Path, shard: Shard, removal: Removal) -> Path | None:
     return folder / f"{made.name}.parquet"
 
 
+def _is_described(folder: Path, table: ShardedTable) -> bool:
+    """Whether the manifest of a version, where it has one, is of the shards that are there."""
+    return not (folder / MANIFEST).exists() or read_manifest(folder)["fingerprint"] == table.fingerprint
+
+
 def _redescribe(versions: Versions, folder: Path) -> int:
-    """Bring manifest and card of a version up to date; returns how many rows went."""
+    """Bring card and manifest of a version up to date; returns how many rows went.
+
+    The manifest goes last: until then it does not fit the shards, which tells that something is left to do.
+    """
     manifest = read_manifest(folder)
     before = int(sum(manifest["rows"].values()))
     if not list(folder.glob("*.parquet")):
@@ -163,6 +175,6 @@ def _redescribe(versions: Versions, folder: Path) -> int:
     manifest |= describe(folder)
     gone = before - int(sum(manifest["rows"].values()))
     manifest["taken_down"] = manifest.get("taken_down", 0) + gone
-    write_json(folder / MANIFEST, manifest)
     write_card(folder, manifest)
+    write_json(folder / MANIFEST, manifest)
     return gone

@@ -1,8 +1,10 @@
 """Which of the kept candidates the next version of the dataset holds: review, benchmarks and sources have their say."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,4 +62,11 @@ def read_selection(data: Path, sources: frozenset[str] = frozenset()) -> Selecti
 def benchmark_pictures(audits: Path) -> frozenset[str]:
     """sha256 of every picture that an audit found in a benchmark and was told to remove (see `curation.audit`)."""
     reports = [json.loads(path.read_text()) for path in sorted(audits.glob("*.json"))]
-    return frozenset(match["sha256"] for report in reports if report["remove"] for match in report["overlaps"])
+    return frozenset(match["sha256"] for report in reports for match in left_out(report))
+
+
+def left_out(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The overlaps in an audit's report that the dataset does without."""
+    if "left_out" in report:
+        return list(report["left_out"])
+    return list(report["overlaps"]) if report["remove"] else []  # as an older release wrote it

@@ -1,13 +1,15 @@
 """Take-down: what exactly has to go when somebody asks for a post, a product or a picture to be removed.
 
-It is found in the crawl tables: the rows of a post or product, or every row that shows a picture. A picture that no
-other row shows is gone for good, and by its sha256 it is found in all that was derived from it. Where it gave a
-near-duplicate cluster its name, the cluster takes the name of the next picture in it. `curation.purge` removes,
-`curation.proof` searches what may have been forgotten.
+It is found in the crawl tables, and in what waits to be written to them: the rows of a post or product, or every row
+that shows a picture. A picture that no other row shows is gone for good, and by its sha256 it is found in all that was
+derived from it. Where it gave a near-duplicate cluster its name, the cluster takes the name of the next picture in it.
+`curation.purge` removes, `curation.proof` searches what may have been forgotten.
 """
 
 import json
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -17,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.places import tables_of
+from curation.schemas import POSTS
 from curation.tables import ShardedTable
 
 Kind = Literal["post", "product", "image"]
@@ -31,6 +34,9 @@ _CALLED: Final[Mapping[Kind, tuple[str, ...]]] = {
 }
 """Columns of the crawl tables by whose values a take-down names a row."""
 _CRAWLED: Final = ("site", "post_id", "product_id", "image_url", "sha256")
+_STAGED: Final = """
+SELECT {key}, json_extract(row, '$.product_id'), image_url, sha256 FROM rows LEFT JOIN pictures ON url = image_url
+"""
 _HASHES: Final = "dedup/image_hashes"
 _CLUSTERS: Final = "dedup/duplicate_clusters"
 
@@ -42,7 +48,7 @@ class Removal:
     posts: frozenset[str] = frozenset()
     products: frozenset[str] = frozenset()
     pictures: frozenset[str] = frozenset()  # sha256 of pictures that nothing else shows, and of crops of them
-    urls: frozenset[str] = frozenset()  # of those pictures
+    urls: frozenset[str] = frozenset()  # of those pictures, and those that were named
     phashes: frozenset[int] = frozenset()  # of those pictures, to know them in another encoding
     renamed: Mapping[str, str] = field(default_factory=dict)  # near-duplicate cluster → its new name
 
@@ -91,11 +97,12 @@ def find(data: Path, site: str, kind: Kind, values: Iterable[str]) -> tuple[Remo
     else:  # what another post or product shows too stays
         pictures -= {sha for table in _crawled(data) for sha in _elsewhere(table, pictures, site, kind, wanted)}
     ids = frozenset(f"{site}/{value}" for value in wanted)
+    addresses = frozenset(value for value in wanted if kind == "image" and "://" in value)
     removal = Removal(
         posts=ids if kind == "post" else frozenset(),
         products=ids if kind == "product" else frozenset(),
         pictures=frozenset(pictures),
-        urls=frozenset(row["image_url"] for row in named if row["sha256"] in pictures),
+        urls=frozenset(row["image_url"] for row in named if row["sha256"] in pictures) | addresses,
         phashes=frozenset(row["phash"] for row in _rows(data, _HASHES, ["phash"], "sha256", pictures)),
     )
     return replace(removal, pictures=frozenset(pictures | _crops(data, removal))), sorted(wanted - known)
@@ -138,10 +145,21 @@ def outstanding(data: Path) -> Removal:
 
 
 def _crawled(data: Path) -> Iterator[pa.Table]:
-    """The crawl tables, shard by shard, without their pictures."""
+    """The crawl tables, shard by shard, then what is staged, file by file; without their pictures."""
     for name in ("posts", "catalog"):
         for shard in ShardedTable(data / "crawl" / name).shards:
             yield shard.table([column for column in _CRAWLED if column in shard.schema.names])
+    staging = data / "crawl" / "staging"
+    for path in sorted(staging.rglob("*.sqlite")):
+        yield _staged(path, "key" if path.parent.parent == staging else "NULL")  # a catalog's keys are no post ids
+
+
+def _staged(path: Path, key: str) -> pa.Table:
+    """The rows of a block or category that is not complete (`crawlers.staging`); in a folder named after its site."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        found = database.execute(_STAGED.format(key=key)).fetchall()
+    rows = [dict(zip(_CRAWLED, (path.parent.name, *row), strict=True)) for row in found]
+    return pa.Table.from_pylist(rows, pa.schema([POSTS.field(name) for name in _CRAWLED]))
 
 
 def _called(table: pa.Table, site: str, kind: Kind, wanted: Collection[str]) -> pa.ChunkedArray:

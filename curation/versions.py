@@ -17,6 +17,7 @@ from typing import Final
 from curation.errors import CurationError
 from curation.tables import write_json
 
+_SUFFIX: Final = "_versions"
 _PINNED: Final = "pinned.json"
 
 
@@ -29,7 +30,13 @@ class Versions:
 
     def __init__(self, link: Path) -> None:
         self.link = link
-        self.folder = link.with_name(f"{link.name}_versions")
+        self.folder = link.with_name(f"{link.name}{_SUFFIX}")
+
+    @classmethod
+    def around(cls, version: Path) -> "Versions | None":
+        """All versions beside one, by its folder; None for a folder that is no version."""
+        name = version.parent.name.removesuffix(_SUFFIX)
+        return cls(version.parent.with_name(name)) if name != version.parent.name else None
 
     @property
     def names(self) -> list[str]:

@@ -16,10 +16,15 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from assets.world import claimed_world
+from assets.world import WorldError, claimed_world
+from crawlers.exclusions import FILE_NAME
+from curation.takedown import RECORD
 from pipelines.environments import Settings, SettingsError, read_settings
+
+_SAID: Final = ("review/verdicts/*.jsonl", RECORD, f"crawl/{FILE_NAME}")
+"""In a data folder: verdicts of reviewers, and what was to be taken down."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -120,7 +125,11 @@ def _takedown(settings: Settings, options: argparse.Namespace) -> int:
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:
     del options
-    _make_room(settings)
+    try:
+        _make_room(settings)
+    except WorldError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
     start = time.monotonic()
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "*", "-m", "pipelines.definitions"]
     status = subprocess.run(command, check=False, env={**os.environ, "FASHION_PROFILE": "sandbox"}).returncode
@@ -130,9 +139,19 @@ def _demo(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _make_room(settings: Settings) -> None:
-    """Remove what a demo of another world left: its tables must not mix with this one's, and can be made again."""
+    """Remove what a demo of another world left: its tables must not mix with this one's, and can be made again.
+
+    Raises:
+        WorldError: it holds what people said too, and that cannot.
+    """
     world = claimed_world(settings.data)
     if world is not None and world.startswith("sandbox") and world != settings.world:
+        if said := [name for pattern in _SAID for name in sorted(settings.data.glob(pattern))]:
+            raise WorldError(
+                f"{settings.data} was made for {world!r} and holds what cannot be made again:"
+                f" {', '.join(map(str, said))};"
+                f" set FASHION_DATA to another folder for {settings.world!r}, or move this one"
+            )
         print(f"removing {settings.data}, made for {world!r}, to make {settings.world!r}")
         shutil.rmtree(settings.data)
 

@@ -47,7 +47,9 @@ class Settings(BaseModel):
         100, ge=1, le=1_000_000, description="post ids per shard in the sandbox; the real sites use 10,000"
     )
     modanet: Path | None = Field(None, description="ModaNet: an annotations JSON and `images/`")
-    fashionpedia: Path | None = Field(None, description="Fashionpedia: an annotations JSON and `images/`")
+    fashionpedia: Path | None = Field(
+        None, description="Fashionpedia as published, or an annotations JSON and `images/`"
+    )
     deepfashion2: Path | None = Field(
         None, description="folder of DeepFashion2: train/ and validation/, or one of them"
     )
@@ -131,6 +133,11 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("; ".join(_problem(item) for item in error.errors())) from None
+    if "://" in values.get("data", ""):
+        raise SettingsError(
+            f"{PREFIX}DATA: must be a folder of this machine, got {masked('data', values['data'])!r}"
+            f" (only {PREFIX}TABLES may be a URL)"
+        )
     if "@" in settings.tables:
         raise SettingsError(f"{PREFIX}TABLES: credentials belong into the object store's own variables, not into a URL")
     for name in ("photos", *_ANNOTATED, "coco", "thumbnails"):

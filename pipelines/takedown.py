@@ -42,13 +42,11 @@ def take_down(
     exclude(crawl, site, kind, [value for value in named if kind != "image" or "://" in value], reason)
     removal, unknown = find(data, site, kind, named)
     alike = also_seen(data, removal)
-    for folder in (crawl / "ledger").glob("*") if kind == "image" else ():  # left alone wherever it was seen
-        exclude(crawl, folder.name, kind, removal.urls, reason)
+    for other in _sites(crawl) if kind == "image" else ():  # left alone wherever it was seen
+        exclude(crawl, other, kind, removal.urls, reason)
     record(data, removal, reason)
     removal = outstanding(data)  # also of earlier take-downs that were interrupted
-    posts = [int(value) for value in named] if kind == "post" else []
-    products = named if kind == "product" else []
-    staged = forget_staged(crawl, site, posts=posts, products=products, urls=removal.urls)
+    staged = sum(_forget_staged(crawl, other, removal) for other in _sites(crawl))
     purged = purge_tables(data, removal)
     purged += purge_versions(Versions(data / "pair_dataset"), removal)
     purged += purge_notes(data, removal)
@@ -88,6 +86,18 @@ def _as_stored(kind: Kind, value: str) -> str:
     if kind == "image":
         return original("", value) or value
     return str(int(value)) if kind == "post" and value.isascii() and value.isdigit() else value
+
+
+def _sites(crawl: Path) -> list[str]:
+    """Every site of which anything was crawled: posts or a catalog, complete or staged."""
+    folders = ("ledger", "catalog", "staging", "staging/catalog")
+    return sorted({path.name for folder in folders for path in (crawl / folder).glob("*")} - {"catalog"})
+
+
+def _forget_staged(crawl: Path, site: str, removal: Removal) -> int:
+    posts = [int(key.removeprefix(f"{site}/")) for key in removal.posts if key.startswith(f"{site}/")]
+    products = [key.removeprefix(f"{site}/") for key in removal.products if key.startswith(f"{site}/")]
+    return forget_staged(crawl, site, posts=posts, products=products, urls=removal.urls)
 
 
 def _purge_index(data: Path, removal: Removal, milvus: str) -> dict[str, int]:

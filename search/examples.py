@@ -19,6 +19,8 @@ _SIDE = 1024  # px: enough for a page, small enough to load
 def example_queries(dataset: Path, posts: ShardedTable, count: int, seed: int = 0) -> list[ReportQuery]:
     """Photos of test pairs with the most tagged products first, one per post, in an order drawn from `seed`.
 
+    A photo that is gone, as after a return to an older dataset, is left out.
+
     Args:
         dataset: pair dataset.
         posts: POSTS shards that hold the photos.
@@ -30,6 +32,7 @@ def example_queries(dataset: Path, posts: ShardedTable, count: int, seed: int = 
     return [
         ReportQuery(photos[sha], f"{rows[0]['site']} post {rows[0]['post_id']}", frozenset(_ids(rows)))
         for sha, rows in wanted.items()
+        if sha in photos
     ]
 
 

@@ -16,27 +16,24 @@ _ANNOTATED: Final = ("modanet", "fashionpedia", "deepfashion2", "k_fashion", "st
 _PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp")
 
 
-def _remote(patient: Patient) -> bool:
-    return "://" in patient.environment.get(f"{PREFIX}DATA", "")
-
-
 def data_folder(patient: Patient) -> list[Finding]:
     """The data folder can be written to, or made."""
-    if _remote(patient):
-        return [Finding("data", "ok", "on remote storage, see below")]
-    data = patient.settings.data.resolve()
-    at = _nearest(data)
+    return [writable("data", "DATA", patient.settings.data)]
+
+
+def writable(probe: str, setting: str, folder: Path) -> Finding:
+    """Whether a folder that a setting names can be written to, or made."""
+    folder = folder.resolve()
+    at = _nearest(folder)
     if not at.is_dir():
-        return [Finding("data", "fail", f"{at} is a file", f"set {PREFIX}DATA to a folder")]
+        return Finding(probe, "fail", f"{at} is a file", f"set {PREFIX}{setting} to a folder")
     if not os.access(at, os.W_OK | os.X_OK):
-        return [Finding("data", "fail", f"{at} cannot be written to", f"chown it, or set {PREFIX}DATA to another")]
-    return [Finding("data", "ok", str(data) if at == data else f"{data}, will be made")]
+        return Finding(probe, "fail", f"{at} cannot be written to", f"chown it, or set {PREFIX}{setting} to another")
+    return Finding(probe, "ok", str(folder) if at == folder else f"{folder}, will be made")
 
 
 def world(patient: Patient) -> list[Finding]:
     """The data folder holds the world that the settings name, or none yet."""
-    if _remote(patient):
-        return []
     owner = claimed_world(patient.settings.data)
     if owner in (None, patient.settings.world):
         return [Finding("world", "ok", owner or f"none yet; it will be {patient.settings.world!r}")]
@@ -46,8 +43,6 @@ def world(patient: Patient) -> list[Finding]:
 
 def disk(patient: Patient) -> list[Finding]:
     """There is room for what the profile writes."""
-    if _remote(patient):
-        return []
     needed = _DISK_GIB[patient.settings.profile]
     free = shutil.disk_usage(_nearest(patient.settings.data.resolve())).free / _GIB
     told = f"{free:.0f} GiB free; {patient.settings.profile} fills about {needed} from nothing"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipelines.doctor.finding import Finding, Patient
+from pipelines.doctor.folders import writable
 from pipelines.environments import PREFIX, Settings, masked, variable
 
 _PATIENCE: Final = 3.0  # s
@@ -86,10 +87,12 @@ def addresses(patient: Patient) -> list[Finding]:
 
 
 def storage(patient: Patient) -> list[Finding]:
-    """Remote storage that holds the data can be written, read and deleted from."""
-    url = patient.environment.get(f"{PREFIX}DATA", "")
-    if "://" not in url:
+    """Where tables lie that are not in the data folder, it can be written, read and deleted from."""
+    url = patient.settings.tables_at
+    if not url:
         return []
+    if "://" not in url:
+        return [writable("storage", "TABLES", Path(url))]
     try:
         import fsspec
 
@@ -97,12 +100,12 @@ def storage(patient: Patient) -> list[Finding]:
     except ImportError as error:
         protocol = url.partition("://")[0]
         remedy = f"pip install the fsspec driver of {protocol}, such as s3fs for s3"
-        return [Finding("storage", "fail", f"{masked('data', url)}: {error}", remedy)]
+        return [Finding("storage", "fail", f"{masked('tables', url)}: {error}", remedy)]
     trial = f"{root.rstrip('/')}/.doctor-{uuid.uuid4().hex}"
     files.pipe_file(trial, b"trial")
     same = files.cat_file(trial) == b"trial"
     files.rm_file(trial)
-    told = f"{masked('data', url)} {'can be written to' if same else 'gives back other bytes than were written'}"
+    told = f"{masked('tables', url)} {'can be written to' if same else 'gives back other bytes than were written'}"
     return [Finding("storage", "ok" if same else "fail", told)]
 
 

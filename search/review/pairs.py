@@ -46,7 +46,7 @@ class Doubt:
 
 
 def in_order(data: Path, version: Path) -> list[Doubt] | None:
-    """Every pair of a dataset version, most doubtful first; None until somebody has looked at them all."""
+    """Every pair of a dataset version that can be doubted, most doubtful first; None until all were looked at."""
     table = read_doubts(data, version)
     return None if table is None else [_doubt(row, row["noise"]) for row in table.to_pylist()]
 
@@ -72,7 +72,8 @@ class PairPictures:
         photo, _ = self._of(pair)
         shown = photo.copy()
         shown.thumbnail((_LARGE, _LARGE))
-        box = clip_box(scaled(pair.box, shown.width / photo.width), shown.width, shown.height)
+        box = scaled(pair.box, shown.width / photo.width, shown.height / photo.height)
+        box = clip_box(box, shown.width, shown.height)
         dimmed = shown.point(lambda value: value * _DIM)
         dimmed.paste(shown.crop(box), box[:2])
         ImageDraw.Draw(dimmed).rectangle(box, outline=CATEGORY_COLOURS[pair.category], width=3)

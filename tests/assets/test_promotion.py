@@ -13,6 +13,7 @@ from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows, stage
 from models.card import Result
 from models.checkpoint import open_checkpoint
+from models.commands import main
 from models.errors import MetricError
 from models.promotion import ModelVersions, Verdict
 from tests.models.test_checkpoint import save
@@ -105,6 +106,11 @@ class Chain:
         )
         return result.success, {check.check_name: check for check in result.get_asset_check_evaluations()}
 
+    def follow(self) -> None:
+        """Materialize what follows from the model, and that alone."""
+        assets = self._assets(b"", learned=True, passed=True)
+        dg.materialize(assets, resources=self._resources, instance=self._instance, selection=["index"])
+
     def asked(self) -> int:
         """How many assets the sensor of automation conditions would make now."""
         definitions = dg.Definitions(self._assets(b"", learned=True, passed=True), resources=self._resources)
@@ -168,3 +174,15 @@ def test_promoted__a_refusal_does_not_hold_what_runs_by_itself(chain: Chain) -> 
     assert chain.asked() == 0
     chain.run(b"worse", passed=False, only_model=True)
     assert chain.asked() == 1
+
+
+def test_promoted__what_follows_gets_the_model_to_which_a_command_switched(chain: Chain, tmp_path: Path) -> None:
+    assert chain.run(b"good")[0]
+    good = chain.noted.read_text()
+    assert chain.run(b"better")[0]
+    assert main(["rollback", "--kind", "detector", "--data", str(tmp_path), "--reason", "complaints"]) == 0
+    chain.follow()
+    assert chain.noted.read_text() == good
+    assert main(["promote", "0002", "--kind", "detector", "--data", str(tmp_path), "--reason", "none now"]) == 0
+    chain.follow()
+    assert chain.noted.read_text() != good

@@ -9,6 +9,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import StreamRequestHandler, TCPServer
 
 import dagster as dg
 import pytest
@@ -34,6 +35,29 @@ def test_crawler_options__port_of_another_program(taken_port: int) -> None:
     with pytest.raises(dg.Failure, match="in use by another program") as raised, sites.crawler_options("kream"):
         pass
     assert raised.value.allow_retries is False
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\n<html>a page</html>",
+        b"HTTP/1.0 200 OK\r\n\r\n[1, 2]",
+        b'HTTP/1.0 200 OK\r\n\r\n{"status": "ok"}',
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ],
+    ids=["page", "list", "status", "no http"],
+)
+def test_ensure_serving__whatever_another_program_answers(answer: bytes) -> None:
+    class Other(StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(answer)
+
+    with TCPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(SandboxError, match="in use by another program"):
+            ensure_serving(SandboxAddress(1, 5, "", server.server_address[1]))
+        server.shutdown()
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from assets.io_manager import ReferenceIOManager
+from assets.io_manager import ReferenceIOManager, adopt
 from assets.memory import MemoryPeak, tree_memory
 from assets.resources import DataFolder
 from assets.stage import Check, Outcome, Rows, stage
 from assets.world import WorldError, claim, claimed_world
 from curation.tables import ShardedTable, write_shard
+from curation.versions import Versions
 
 SCHEMA = pa.schema([pa.field("name", pa.string(), metadata={"comment": "as <b>shown</b>"}), pa.field("n", pa.int64())])
 
@@ -69,6 +70,25 @@ def test_io_manager__crawled_text_cannot_become_markup(tmp_path: Path) -> None:
     assert "plain\\|pipe" in preview
     assert metadata["dagster/row_count"].value == 2
     assert metadata["dagster/column_schema"].value.columns[0].description == "as <b>shown</b>"
+
+
+def test_io_manager__leads_to_the_version_in_use(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "pair_dataset")
+    for _ in range(3):
+        with versions.stage():
+            pass
+
+    def load() -> Path | ShardedTable:
+        manager = ReferenceIOManager(data=DataFolder(root=str(tmp_path)))
+        return manager.load_input(dg.build_input_context(asset_key=dg.AssetKey("pair_dataset")))
+
+    adopt(tmp_path, "pair_dataset", versions.folder / "0003")
+    assert load() == versions.folder / "0003"
+    versions.activate("0001")  # as `python -m curation versions --use` does
+    versions.remove("0003")
+    assert load() == versions.folder / "0001"
+    adopt(tmp_path, "pair_dataset", tmp_path / "models" / "encoder_candidate")  # no version
+    assert load() == tmp_path / "models" / "encoder_candidate"
 
 
 def test_stage__undeclared_check_is_refused(tmp_path: Path) -> None:

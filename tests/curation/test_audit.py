@@ -9,7 +9,9 @@ from curation.__main__ import main
 from curation.audit import audit
 from curation.errors import CurationError
 from curation.images import encode_jpeg
-from curation.tables import ShardedTable
+from curation.republish import republish
+from curation.selection import benchmark_pictures
+from curation.tables import ShardedTable, write_json
 from tests.curation.builders import scene
 from tests.curation.data_folder import make_data, photo
 
@@ -46,6 +48,37 @@ def test_audit__remove_publishes_a_version_without_them(tmp_path: Path, capsys: 
     posts = ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist()
     assert sorted(posts) == [6, 7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19]
     assert audit(tmp_path / "bench", data, remove=False)["overlaps"] == []
+
+
+@pytest.mark.parametrize("again", [("--remove",), ()])
+def test_audit__what_was_left_out_stays_out(
+    again: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_data(tmp_path / "data", range(1, 20))
+    command = ["audit", str(_benchmark(tmp_path / "bench")), "--data", str(data)]
+    assert main([*command, "--remove"]) == 0
+    kept = set(ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist())
+    (tmp_path / "bench" / "more.jpg").write_bytes(photo(6))
+    capsys.readouterr()
+    assert main([*command, *again]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [overlap["file"] for overlap in report["overlaps"]] == ["more.jpg"]
+    assert len(report["left_out"]) == 4 + len(again)  # asking what overlaps leaves nothing more out
+    republish(data)
+    posts = set(ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist())
+    assert posts == (kept - {6} if again else kept)
+
+
+def test_audit__report_of_an_older_release_still_leaves_out(tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data", range(1, 20))
+    audit(_benchmark(tmp_path / "bench"), data, remove=True)
+    path = data / "audits" / "bench.json"
+    report = json.loads(path.read_text())
+    found = {overlap["sha256"] for overlap in report.pop("left_out")}
+    write_json(path, report)
+    assert benchmark_pictures(data / "audits") == found
+    write_json(path, {**report, "remove": False})
+    assert benchmark_pictures(data / "audits") == set()
 
 
 def test_audit__says_what_is_missing(tmp_path: Path) -> None:

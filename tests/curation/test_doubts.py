@@ -1,5 +1,6 @@
 """Doubt is kept on disk: what was looked at once is not looked at again, and a take-down cleans it."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ import pytest
 
 from curation import doubts
 from curation.__main__ import main
+from curation.anchor_cloth import SITE
+from curation.dataset import write_pair_dataset
+from curation.dataset_plan import DatasetRules
 from curation.doubts import PLACE, make_doubts, pair_key, read_doubts
 from curation.noise import noise_scores, read_colours
 from curation.pair_rows import read_pairs
@@ -17,6 +21,7 @@ from curation.review import Decision, Verdict, VerdictLog
 from curation.tables import ShardedTable
 from curation.takedown import Removal
 from curation.versions import Versions
+from tests.curation.builders import candidate_row, candidates
 from tests.curation.data_folder import make_data
 
 
@@ -62,6 +67,23 @@ def test_make_doubts__a_take_down_cleans_the_table(data: Path) -> None:
     assert PLACE.as_posix() in {purged.place for purged in done}
     assert gone not in ShardedTable(data / PLACE).table(["anchor_sha256"])["anchor_sha256"].to_pylist()
     assert read_doubts(data, _version(data)) is None  # so it is made anew, from what is left
+
+
+def test_make_doubts__leaves_out_what_came_ready_made(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [candidate_row(number) for number in (1, 2, 3)]
+    rows += [candidate_row(number, site=SITE, box=None, detector_score=None) for number in (4, 6)]
+    table = candidates(tmp_path / "pairs" / "candidate_pairs", {"000000": rows})
+    write_pair_dataset(table, tmp_path / "pair_dataset", DatasetRules())
+    with caplog.at_level(logging.INFO):
+        found = make_doubts(tmp_path, _version(tmp_path))
+    assert sorted(found["post_id"].to_pylist()) == [1, 2, 3]
+    assert "3 pairs of version 0001 looked at, 0 cannot be read, 2 came ready-made" in caplog.text
+    write_pair_dataset(candidates(tmp_path / "ready", {"000000": rows[3:]}), tmp_path / "pair_dataset", DatasetRules())
+    assert len(make_doubts(tmp_path, _version(tmp_path))) == 0
+    assert main(["review-export", str(tmp_path / "tasks"), "--data", str(tmp_path)]) == 2
+    assert "there is no pair to review; those that came ready-made have no photo" in capsys.readouterr().err
 
 
 def test_doubts__by_command(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from curation.audit import audit
+from curation.card import PICTURE, write_card
 from curation.dataset import read_manifest
 from curation.places import keep_tables_at
 from curation.proof import TRUTH, search_everywhere
@@ -81,6 +82,13 @@ def test_take_down__post_goes_from_everywhere_and_nothing_else(data: Path) -> No
     assert _purge(data, removal) == {}  # nothing left to do
 
 
+def test_purge_notes__audit_forgets_what_it_left_out(data: Path, tmp_path: Path) -> None:
+    audit(tmp_path / "bench", data, remove=True)
+    purge_notes(data, find(data, "kream", "post", ["3"])[0])
+    report = json.loads((data / "audits" / "bench.json").read_text())
+    assert (report["overlaps"], report["left_out"]) == ([], [])
+
+
 def test_take_down__versions_stay_whole_and_share_what_they_shared(data: Path) -> None:
     _purge(data, find(data, "kream", "post", ["3"])[0])
     versions = Versions(data / "pair_dataset")
@@ -91,6 +99,35 @@ def test_take_down__versions_stay_whole_and_share_what_they_shared(data: Path) -
         assert manifest["shards"].keys() == {shard.name for shard in table.shards}
         assert manifest["fingerprint"] == table.fingerprint
     assert republish(data)["difference"]["removed"] == 0
+
+
+@pytest.mark.parametrize("reached", ["describe", "write_card", "write_json"])
+def test_take_down__interrupted_before_a_version_was_described(
+    data: Path, reached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removal, _ = find(data, "kream", "post", ["3"])
+    versions = Versions(data / "pair_dataset")
+    before = (versions.folder / "0001" / PICTURE).read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"curation.purge.{reached}", full)
+        with pytest.raises(OSError, match="No space"):
+            purge_versions(versions, removal)
+    assert sum(place.rows for place in purge_versions(versions, removal)) == 2
+    for name in versions.names:
+        manifest = read_manifest(versions.folder / name)
+        assert (manifest["fingerprint"], manifest["taken_down"]) == (
+            ShardedTable(versions.folder / name).fingerprint,
+            1,
+        )
+        shown = (versions.folder / name / PICTURE).read_bytes()
+        write_card(versions.folder / name, manifest)
+        assert shown == (versions.folder / name / PICTURE).read_bytes()
+    assert (versions.folder / "0001" / PICTURE).read_bytes() != before
+    assert purge_versions(versions, removal) == []
 
 
 def test_take_down__ledger_keeps_the_id_as_excluded(data: Path) -> None:

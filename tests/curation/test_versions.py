@@ -21,6 +21,14 @@ def test_stage__publishes_and_switches(tmp_path: Path) -> None:
     assert versions.current == tmp_path / "data_versions" / "0002"
 
 
+def test_around__the_versions_of_a_folder(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    _publish(versions, "one")
+    found = Versions.around(tmp_path / "data_versions" / "0001")
+    assert (found and found.link, found and found.current) == (versions.link, versions.current)
+    assert Versions.around(tmp_path / "data") is None
+
+
 def test_stage__failure_leaves_nothing(tmp_path: Path) -> None:
     versions = Versions(tmp_path / "data")
     _publish(versions, "one")

@@ -243,16 +243,29 @@ def test_addresses__answer_or_not(taken: int) -> None:
 
 def test_storage__can_be_written_or_has_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     assert services.storage(patient()) == []
-    at = Patient(Settings.model_validate({}), {"FASHION_DATA": "memory://doctor/data"})
-    assert levels(services.storage(at)) == ["ok"]
-    assert levels(folders.data_folder(at)) == ["ok"]
+    at = patient({"FASHION_TABLES": "memory://doctor/tables"})
+    found = services.storage(at)
+    assert [(item.level, item.told) for item in found] == [("ok", "memory://doctor/tables can be written to")]
     monkeypatch.setitem(sys.modules, "fsspec", None)
     assert levels(services.storage(at)) == ["fail"]
 
 
+def test_storage__folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert levels(services.storage(patient({"FASHION_TABLES": str(tmp_path / "tables")}))) == ["ok"]
+    found = services.storage(patient({"FASHION_TABLES": str(tmp_path / "file")}))
+    assert (levels(found), found[0].remedy) == (["fail"], "set FASHION_TABLES to a folder")
+
+
 def test_storage__that_refuses_is_a_finding() -> None:
-    found = diagnose({"FASHION_DATA": "nothing-like-this://x/y"}, [services.storage])
+    found = diagnose({"FASHION_TABLES": "nothing-like-this://x/y"}, [services.storage])
     assert levels(found) == ["fail"]
+
+
+def test_diagnose__data_folder_that_is_a_url() -> None:
+    found = diagnose({"FASHION_DATA": "s3://bucket/shop"}, [folders.data_folder, services.storage])
+    assert (found[0].probe, found[0].level) == ("settings", "fail")
+    assert "FASHION_DATA: must be a folder of this machine, got 's3://bucket/shop'" in found[0].told
 
 
 def test_doctor_command__needs_no_torch() -> None:

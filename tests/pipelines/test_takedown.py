@@ -7,7 +7,10 @@ import pytest
 
 from assets.remembered import kept_at
 from crawlers.exclusions import Exclusions
+from crawlers.rows import PHOTO, LedgerEntry, Picture, PostResult, Row, now
+from crawlers.staging import Staging
 from curation.purge import purge_tables
+from curation.reasons import PostState
 from curation.tables import ShardedTable, write_json
 from curation.takedown import find, record
 from pipelines.__main__ import main
@@ -61,6 +64,63 @@ def test_takedown__posts_and_images_at_once_and_again(data: Path, capsys: pytest
     assert known.image(url)
     assert {2, 4}.isdisjoint(ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist())
     assert _run(capsys, *arguments)[0] == 0
+
+
+def _stage(data: Path, folder: str, pictures: dict[str, bytes]) -> Path:
+    """Addresses with their pictures as a crawl leaves them that ended before its block or category did."""
+    path = data / "crawl" / "staging" / folder / "000009.sqlite"
+    staging = Staging(path)
+    for post, (url, shown) in enumerate(pictures.items(), 90_001):
+        picture = Picture(url, now(), shown, "JPEG", 1, 1, False, sha(shown))
+        row = Row(post, PHOTO, 0, url, {"product_id": f"p{post}"})
+        staging.commit(PostResult(LedgerEntry(post, PostState.DONE), (row,), (picture,)))
+    staging.close()
+    return path
+
+
+@pytest.mark.parametrize("by", ["address", "sha256"])
+def test_takedown__image_that_is_only_staged(data: Path, by: str, capsys: pytest.CaptureFixture[str]) -> None:
+    url, copy, secret = "https://shop.test/a.jpg", "https://shop.test/copy.jpg", b"a picture that has to go " * 50
+    other = "https://shop.test/other.jpg"
+    posts = _stage(data, "kream", {url: secret, other: b"stays"})
+    catalog = _stage(data, "catalog/29cm", {copy: secret})
+    named = url if by == "address" else sha(secret)
+    assert _run(capsys, "--check")[1]["proof"]["still_there"] == {}
+    status, told = _run(capsys, "--site", "kream", "--image", named, "--reason", "owner")
+    done = told["takedowns"][0]
+    assert (status, done["never_crawled"], done["staged_rows"]) == (0, [], 4)
+    assert secret[:25] not in posts.read_bytes() + catalog.read_bytes()
+    assert b"stays" in posts.read_bytes()
+    for site in ("kream", "29cm"):
+        known = Exclusions.read(data / "crawl", site)
+        assert (known.image(url), known.image(copy), known.image(other)) == (True, True, False)
+    _stage(data, "onthelook", {copy: secret})  # a crawl that was under way brings it back
+    assert _run(capsys, "--check")[1]["proof"]["still_there"].keys() == {
+        "crawl/staging/onthelook (databases: every value)"
+    }
+
+
+def test_takedown__address_that_was_never_crawled_is_kept_in_mind(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = "https://shop.test/later.jpg"
+    status, told = _run(capsys, "--site", "kream", "--image", url, "--reason", "owner")
+    assert (status, told["takedowns"][0]["never_crawled"]) == (0, [url])
+    _stage(data, "kream", {url: b"crawled all the same"})
+    assert _run(capsys, "--check")[0] == 1
+
+
+def test_takedown__staged_post_goes_with_its_pictures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = "https://shop.test/shared.jpg"
+    path = _stage(data, "kream", {"https://shop.test/a.jpg": b"of this post alone", shared: photo(3)})
+    status, told = _run(capsys, "--site", "kream", "--post", "90001", "--reason", "owner")
+    done = told["takedowns"][0]
+    assert (status, done["never_crawled"], done["staged_rows"]) == (0, [], 3)
+    assert b"of this post alone" not in path.read_bytes()
+    assert _run(capsys, "--site", "kream", "--post", "3", "--reason", "owner")[0] == 0
+    staging = Staging(path)
+    assert staging.picture(shared) is not None  # a staged post shows it too
+    staging.close()
 
 
 def test_takedown__check_notices_what_came_back(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
