@@ -33,7 +33,7 @@ class Discovery(Protocol):
         ...
 
     def forget(self) -> None:
-        """Called when all blocks are done."""
+        """Called when all wanted blocks are done."""
         ...
 
 
@@ -121,21 +121,22 @@ class _Feed:
         self._size = size
         self._file = config.out / "staging" / config.site / "feed.json"
         self._ledgers: dict[int, frozenset[int]] = {}
+        self._wanted = None if config.blocks == AUTO else frozenset(parse_blocks(config.blocks))
 
     async def blocks(self) -> Blocks:
         """Blocks of what the feed names, and of what an earlier run has in its ledger, with those ids."""
-        wanted = None if self._config.blocks == AUTO else set(parse_blocks(self._config.blocks))
         blocks: dict[int, set[int]] = {int(name.partition("/")[2]): set() for name in _shards(self._config)}
         for post_id in await self._walk():
             blocks.setdefault(post_id // self._size, set()).add(post_id)
         return {
             number: sorted(ids | self._known(number))
             for number, ids in sorted(blocks.items())
-            if wanted is None or number in wanted
+            if self._wanted is None or number in self._wanted
         }
 
     def forget(self) -> None:
-        self._file.unlink(missing_ok=True)
+        if self._wanted is None:  # else blocks wait that were not asked for, and no later walk need come to them
+            self._file.unlink(missing_ok=True)
 
     async def _walk(self) -> set[int]:
         """Ids down to a page that names nothing new; kept until they are crawled, for a run that is cut."""

@@ -12,6 +12,7 @@ from scrapy.exceptions import IgnoreRequest  # noqa: TID253
 from scrapy.http import Response  # noqa: TID253
 from scrapy.http.request import NO_CALLBACK  # noqa: TID253
 
+from crawlers.pages.base import clean
 from crawlers.progress import Progress
 from crawlers.rows import Picture, now
 from curation.errors import ImageError
@@ -40,6 +41,11 @@ class Broken:
     kind: str
     message: str
 
+    @classmethod
+    def by(cls, error: Exception) -> "Broken":
+        """Of the error that broke it."""
+        return cls(type(error).__name__, (clean(str(error)) or repr(error))[:_MESSAGE_LENGTH])
+
 
 class Fetcher:
     """One crawl's way to the network.
@@ -57,6 +63,12 @@ class Fetcher:
         self._flying: dict[str, asyncio.Task[Picture]] = {}
         # Fetched, but its post is not committed yet, so `known` cannot know it: found while any post still holds it.
         self._held: weakref.WeakValueDictionary[str, Picture] = weakref.WeakValueDictionary()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the engine has stopped: what goes wrong then is no fault of the site."""
+        engine = self._crawler.engine
+        return engine is None or engine.spider is None
 
     def close(self) -> None:
         """Give up the pictures under way: they outlive the posts that asked, since others may want them too."""
@@ -116,9 +128,9 @@ class Fetcher:
             message = str(error)[:_MESSAGE_LENGTH]
             return Refused(message, by_robots="robots.txt" in message)
         except Exception as error:  # Twisted and Playwright raise dozens of unrelated classes
-            if engine.spider is None:
-                raise  # the engine stopped: no fault of the site
-            return Broken(type(error).__name__, (str(error) or repr(error))[:_MESSAGE_LENGTH])
+            if self.is_over:
+                raise
+            return Broken.by(error)
         self._progress.bytes += len(response.body)
         return response
 

@@ -4,7 +4,8 @@ import hashlib
 import heapq
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -33,9 +34,18 @@ def read_ledger(out: Path, name: str) -> dict[int, LedgerEntry]:
 
 
 def export_posts(out: Path, name: str, staging: Staging) -> tuple[Shard, Shard]:
-    """Write the posts and ledger shards of a block: staged posts replace those of the same id, the others stay."""
-    fresh = staging.entries()
-    ledger = dict(sorted({**read_ledger(out, name), **fresh}.items()))
+    """Write the posts and ledger shards of a block: staged posts replace those of the same id, the others stay.
+
+    A post that was done stays as it was when a later visit failed; its entry tells of the attempt.
+    """
+    old, new = read_ledger(out, name), staging.entries()
+    kept = {
+        post_id: replace(old[post_id], attempts=entry.attempts, last_tried_at=entry.last_tried_at)
+        for post_id, entry in new.items()
+        if entry.state is PostState.FAILED and post_id in old and old[post_id].state is PostState.DONE
+    }
+    fresh = new.keys() - kept.keys()
+    ledger = dict(sorted({**old, **new, **kept}.items()))
     site = name.split("/")[0]
     entries = [entry.values(site) for entry in ledger.values()]
     counts = Counter(entry.state.value for entry in ledger.values())
@@ -52,6 +62,14 @@ def export_posts(out: Path, name: str, staging: Staging) -> tuple[Shard, Shard]:
     return posts, shard
 
 
+def read_shop_categories(out: Path, name: str) -> frozenset[int]:
+    """Shop categories of which a finished catalog shard holds products; none when there is no shard."""
+    path = out / "catalog" / f"{name}.parquet"
+    if not path.exists():
+        return frozenset()
+    return frozenset(read_shard(out / "catalog", path).table(["shop_category_id"])["shop_category_id"].to_pylist())
+
+
 def export_catalog(out: Path, name: str, staging: Staging) -> Shard:
     """Write the catalog shard of one category."""
     site, category = name.split("/")
@@ -66,10 +84,11 @@ def export_catalog(out: Path, name: str, staging: Staging) -> Shard:
 
 
 def _post_rows(
-    out: Path, name: str, staging: Staging, fresh: Mapping[int, LedgerEntry], with_bytes: bool
+    out: Path, name: str, staging: Staging, fresh: Collection[int], with_bytes: bool
 ) -> Iterator[dict[str, Any]]:
     old = (row for row in _old_rows(out, name, with_bytes) if row["post_id"] not in fresh)
-    new = (_post_row(name.split("/")[0], row, picture) for row, picture in staging.rows(with_bytes=with_bytes))
+    staged = ((row, picture) for row, picture in staging.rows(with_bytes=with_bytes) if row.key in fresh)
+    new = (_post_row(name.split("/")[0], row, picture) for row, picture in staged)
     return heapq.merge(old, new, key=lambda row: (row["post_id"], row["role"] == PRODUCT, row["position"]))
 
 

@@ -62,6 +62,10 @@ class Staging:
         with self._transaction() as database:
             self._write(database, (row,), (picture,))
 
+    def forget_rows(self) -> None:
+        """Drop the rows and keep their pictures: a catalog that is listed anew fetches only what it lacks."""
+        self._database.execute("DELETE FROM rows")
+
     def entries(self) -> dict[int, LedgerEntry]:
         """Post id → entry of all staged posts, in order of id."""
         rows = self._database.execute("SELECT * FROM ledger ORDER BY post_id")

@@ -2,13 +2,14 @@
 
 import hashlib
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from curation.errors import ImageError
 from curation.reasons import ImageFault
@@ -19,7 +20,22 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
 TILE_COLOUR: Final = (244, 244, 244)
 """Ground on which the shop shows transparent thumbnails; dropping alpha instead leaves black or streaked grounds."""
 _ORIENTATION: Final = 0x0112
+_TO_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation → what makes the picture upright; any other value means that it is."""
 _LYING: Final = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_TELL_ORIENTATION: Final = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # names in Pillow's `info`
+_DAMAGED: Final = (
+    OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, OverflowError, TypeError, struct.error
+)  # fmt: skip
+"""What Pillow raises on damaged files."""
 _GROUND_TOLERANCE: Final = 20  # largest channel difference, 0-255, at which a pixel still is ground: soft shadows are
 _TRIM_SIDE: Final = 128  # px: the background is looked for in a picture reduced to about this
 _PLAIN_SHARE: Final = 0.75  # share of the border that must be background; the rest may be legs that leave the picture
@@ -127,16 +143,16 @@ def _decode(
             if least is not None:
                 image.draft("RGB", (least, least))
             image.load()
-        if image.getexif().get(_ORIENTATION, 1) in _LYING:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if orientation in _LYING:
             size = size[::-1]
         has_alpha = _has_alpha(image)
-        return _upright_rgb(image, tile), name, has_alpha, size
+        return _rgb(_upright(image, orientation), tile), name, has_alpha, size
     except Image.DecompressionBombError as error:
         raise ImageError(ImageFault.TOO_MANY_PIXELS, str(error)) from error
     except UnidentifiedImageError as error:
         raise ImageError(ImageFault.NOT_AN_IMAGE, f"not one of {', '.join(FORMATS)}: starts {data[:16]!r}") from error
-    except (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, OverflowError) as error:
-        # Pillow's decoders raise all of these on damaged files.
+    except _DAMAGED as error:
         raise ImageError(ImageFault.TRUNCATED, f"{type(error).__name__}: {error}") from error
 
 
@@ -144,9 +160,19 @@ def _has_alpha(image: Image.Image) -> bool:
     return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
 
 
-def _upright_rgb(image: Image.Image, tile: tuple[int, int, int]) -> Image.Image:
-    ImageOps.exif_transpose(image, in_place=True)  # in place, and no conversion without need: copies cost time
-    if not _has_alpha(image):
+def _upright(image: Image.Image, orientation: Any) -> Image.Image:
+    # Pillow's exif_transpose also writes the EXIF anew, and fails on tags that it could read.
+    method = _TO_UPRIGHT.get(orientation)
+    if method is None:
+        return image
+    turned = image.transpose(method)
+    for name in _TELL_ORIENTATION:
+        turned.info.pop(name, None)  # or whoever gets the picture would turn it once more
+    return turned
+
+
+def _rgb(image: Image.Image, tile: tuple[int, int, int]) -> Image.Image:
+    if not _has_alpha(image):  # no conversion without need: copies cost time
         return image if image.mode == "RGB" else image.convert("RGB")
     layer = image.convert("RGBA")
     ground = Image.new("RGBA", layer.size, (*tile, 255))

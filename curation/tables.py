@@ -257,7 +257,7 @@ def rows_to_batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Re
     """Build a batch from dictionaries. Raises `SchemaError` naming the table's first bad value."""
     try:
         return pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
         raise SchemaError(f"rows do not fit {schema.names}: {error}") from error
 
 

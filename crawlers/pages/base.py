@@ -144,11 +144,14 @@ def original(base_url: str, address: str | None) -> str | None:
         return None
     try:
         parts = urlsplit(urljoin(base_url, address.strip()))
+        plain = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+        plain.encode()  # half an emoji cannot be sent
+        _ = parts.port  # raises for what is no port
     except ValueError:  # "http://[" and the like
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.lower().endswith(_VIDEO):
         return None
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    return plain
 
 
 def link(base_url: str, address: str | None) -> str | None:
@@ -162,8 +165,11 @@ def unique(addresses: Sequence[str | None]) -> tuple[str, ...]:
 
 
 def clean(text: object) -> str | None:
-    """Text with white space collapsed, or None when nothing is left or it is no text."""
-    return (" ".join(text.split()) or None) if isinstance(text, str) else None
+    """Text with white space collapsed and � for half an emoji, or None when nothing is left or it is no text."""
+    if not isinstance(text, str):
+        return None
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # no table can hold a half
+    return " ".join(whole.split()) or None
 
 
 def price(value: object) -> int | None:

@@ -101,13 +101,11 @@ class KreamPages(Shop):
         return usable
 
     def _data_images(self, data: dict[str, Any]) -> tuple[str, ...]:
-        images = [image for image in _list(data.get("images")) if isinstance(image, dict)]
-        pictures = [image for image in images if image.get("type") != "video"]
+        pictures = [image for image in _entries(data.get("images")) if image.get("type") != "video"]
         return unique([original(self.base_url, clean(i.get("secure_url")) or clean(i.get("url"))) for i in pictures])
 
     def _data_products(self, data: dict[str, Any]) -> tuple[ShopItem, ...]:
-        images = [image for image in _list(data.get("images")) if isinstance(image, dict)]
-        tags = [tag for image in images for tag in _list(image.get("product_tags")) if isinstance(tag, dict)]
+        tags = [tag for image in _entries(data.get("images")) for tag in _entries(image.get("product_tags"))]
         items = [self._release(tag["product"]) for tag in tags if isinstance(tag.get("product"), dict)]
         return _distinct([item for item in items if item.product_id and item.image_url])
 
@@ -164,7 +162,7 @@ def _post_data(selector: Selector, post_id: int) -> dict[str, Any] | None:
 def _is_ai_made(data: dict[str, Any], dom: Any) -> bool:
     # The mark is a label of the page; the poster's own text may say anything.
     labels = [value for name, value in data.items() if name not in ("content", "comments", "images")]
-    texts = [str(value.get("text")) if isinstance(value, dict) else value for value in labels]
+    texts = [value.get("text") if isinstance(value, dict) else value for value in labels]
     shown = dom.xpath(".//*[not(ancestor-or-self::*[contains(@class, 'social_text')])]/text()").getall()
     return any(isinstance(text, str) and AI_MARK in text for text in (*texts, *shown))
 
@@ -174,6 +172,11 @@ def _distinct(items: list[ShopItem]) -> tuple[ShopItem, ...]:
     for position, item in enumerate(items):
         first.setdefault(item.product_id or item.image_url or str(position), item)
     return tuple(first.values())[:MAX_PICTURES]
+
+
+def _entries(value: Any) -> list[dict[str, Any]]:
+    """The dictionaries of a list, not all of very many: values that are shared multiply for nothing."""
+    return [entry for entry in _list(value) if isinstance(entry, dict)][:MAX_PICTURES]
 
 
 def _list(value: Any) -> list[Any]:

@@ -74,9 +74,12 @@ class _Reviver:
     def _array(self, index: int, value: list[Any], depth: int) -> Any:
         if value and isinstance(value[0], str):
             return self._tagged(index, value, depth)
+        return self._list(index, value, depth)
+
+    def _list(self, index: int, children: list[Any], depth: int) -> list[Any]:
         result: list[Any] = []
-        self._done[index] = result
-        result.extend(self.revive(child, depth + 1) for child in value)
+        self._done[index] = result  # before its children, as above
+        result.extend(self.revive(child, depth + 1) for child in children)
         return result
 
     def _tagged(self, index: int, value: list[Any], depth: int) -> Any:
@@ -88,9 +91,16 @@ class _Reviver:
         if tag in _TEXT and rest:
             return rest[0]
         if tag == "Set":
-            return [self.revive(child, depth + 1) for child in rest]
+            return self._list(index, rest, depth)
         if tag in ("Map", "null"):
-            keys = [self.revive(key, depth + 1) if tag == "Map" else key for key in rest[::2]]
-            items = [self.revive(child, depth + 1) for child in rest[1::2]]
-            return {str(key): item for key, item in zip(keys, items, strict=False)}
+            return self._map(index, rest, depth, plain_keys=tag == "null")
         return None
+
+    def _map(self, index: int, rest: list[Any], depth: int, *, plain_keys: bool) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        self._done[index] = result
+        for place, (key, child) in enumerate(zip(rest[::2], rest[1::2], strict=False)):
+            name = key if plain_keys else self.revive(key, depth + 1)
+            # Written out, a key that holds values which hold each other would have no end.
+            result[f"#{place}" if isinstance(name, dict | list) else str(name)] = self.revive(child, depth + 1)
+        return result

@@ -19,7 +19,7 @@ from crawlers.fetch import OK, Broken, Fetcher
 from crawlers.pages.base import CatalogSite, ShopItem
 from crawlers.progress import Progress
 from crawlers.rows import PRODUCT, Row, item_values
-from crawlers.shards import export_catalog
+from crawlers.shards import export_catalog, read_shop_categories
 from crawlers.spiders.base import WorkSpider
 from crawlers.staging import Staging
 
@@ -37,6 +37,8 @@ class _Category:
     name: str
     staging: Staging
     fetcher: Fetcher
+    full: frozenset[int]
+    """Shop categories that had products when they were last listed."""
     seen: set[str] = field(default_factory=set)
     failed: bool = False
 
@@ -72,9 +74,10 @@ class CatalogSpider(WorkSpider):
         with locked(path.with_suffix(".lock")):
             staging = Staging(path)
             try:
+                staging.forget_rows()  # of a run that was cut or failed: every listing is walked from its first page
                 numbers = [number for number, of in self._pages.categories.items() if of == label]
                 with contextlib.closing(Fetcher(self.crawler, staging.picture, self.progress)) as fetcher:
-                    category = _Category(name, staging, fetcher)
+                    category = _Category(name, staging, fetcher, read_shop_categories(self.config.out, name))
                     await self.each(numbers, partial(self._listing, category), limit=self.config.pages)
                 if self.stopped is not None or category.failed:
                     self.progress.blocks[name] = "failed" if category.failed else "partial"
@@ -91,7 +94,7 @@ class CatalogSpider(WorkSpider):
             if self.stopped is not None:
                 return
             try:
-                items = await self._items(category, self._pages.listing_url(number, page), first=page == 1)
+                items = await self._items(category, number, page)
             except PageError as error:
                 log.warning("listing failed: %s", error)
                 self.progress.count_page("failed", type(error).__name__)
@@ -109,16 +112,22 @@ class CatalogSpider(WorkSpider):
     def _is_excluded(self, item: ShopItem) -> bool:
         return self._exclusions.product(item.product_id) or self._exclusions.image(item.image_url)
 
-    async def _items(self, category: _Category, url: str, *, first: bool) -> Sequence[ShopItem]:
+    async def _items(self, category: _Category, number: int, page: int) -> Sequence[ShopItem]:
         """The products of one page, those without an id left out."""
+        url = self._pages.listing_url(number, page)
         if self._tabs is None:
             items = await self._read(category, url, None)
-        elif not first and not await self._read(category, url, None):
+        elif page > 1 and not await self._read(category, url, None):
             items = []  # plain HTTP tells cheaply that there is no such page
         else:
             async with self._tabs.one() as tab:
                 items = await self._read(category, url, tab)
-        return [item for item in items if item.product_id]
+        known = [item for item in items if item.product_id]
+        if not known and page == 1 and number in category.full:
+            self.progress.count_fields(())
+            hint = f"if the shop has emptied it, delete catalog/{category.name}.parquet"
+            raise PageError(f"{url}: no product, where there were some before; {hint}")
+        return known
 
     async def _read(self, category: _Category, url: str, tab: "Tab | None") -> Sequence[ShopItem]:
         meta = {} if tab is None else tab.listing(self._pages.card_selector, self.config.scroll_wait)

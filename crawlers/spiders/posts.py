@@ -109,7 +109,7 @@ class PostSpider(WorkSpider):
 
     async def _post(self, post_id: int) -> None:
         begun = now()
-        result = await self._visit(post_id)
+        result = await self._ended(post_id)
         before = self._known.get(post_id)
         entry = result.entry
         entry = LedgerEntry(
@@ -129,6 +129,17 @@ class PostSpider(WorkSpider):
             self._failed += 1  # a post that has failed before may fail again without saying anything of the site
         if self._failed >= _MAX_FAILED:
             self.stop(f"blocked: {_MAX_FAILED} posts in a row failed, the last with {entry.reason}")
+
+    async def _ended(self, post_id: int) -> PostResult:
+        """How the visit of a post ended; an error that nobody foresaw fails this post and no other."""
+        try:
+            return await self._visit(post_id)
+        except Exception as error:
+            if self.fetcher.is_over:
+                raise
+            log.exception("%s", self._pages.post_url(post_id))
+            broken = Broken.by(error)
+            return PostResult(LedgerEntry(post_id, PostState.FAILED, broken.kind, broken.message))
 
     async def _visit(self, post_id: int) -> PostResult:
         if self._exclusions.post(post_id):

@@ -1,10 +1,11 @@
 """Retailers that are one page object and one line: Musinsa's snaps by their feed, 29CM's catalog without a browser."""
 
+import json
 from pathlib import Path
 
 from curation.tables import ShardedTable
 from tests.crawlers.commands import content, crawl, ledger
-from tests.crawlers.shops import FIRST_SNAP, Shops, open_shops
+from tests.crawlers.shops import FEED_PAGE, FIRST_SNAP, Shops, open_shops
 
 SNAPS = [FIRST_SNAP + n * 10**14 for n in range(1, 9)]
 BLOCKS = ("--block-size", str(10**15), "--browser", "/none")
@@ -35,6 +36,14 @@ def test_musinsa__what_a_cut_run_left_is_crawled_though_the_feed_has_gone_on(tmp
     assert content(tmp_path, "musinsa") == content(tmp_path / "whole", "musinsa")
 
 
+def test_musinsa__posts_outside_the_asked_blocks_are_crawled_later(tmp_path: Path) -> None:
+    newest = [FIRST_SNAP + 10**15 + n for n in range(FEED_PAGE)]  # the feed's first page is all of the newer block
+    with open_shops(Shops(snaps=[*SNAPS[:2], *newest])) as url:
+        assert crawl("musinsa", url, tmp_path, *BLOCKS, "--blocks", "1401")["kept"] == 3
+        assert crawl("musinsa", url, tmp_path, *BLOCKS)["kept"] == 5
+    assert not list((tmp_path / "staging").rglob("feed.json"))
+
+
 def test_musinsa__snaps_of_several_blocks_and_one_that_vanished(tmp_path: Path) -> None:
     snaps = [FIRST_SNAP + n * 10**15 for n in range(3)]
     shops = Shops(snaps=list(snaps))
@@ -56,3 +65,21 @@ def test_29cm_catalog__pages_until_one_is_empty_without_a_browser(tmp_path: Path
         "1": "top", "2": "top", "3": "top", "4": "shoes", "5": "shoes"
     }  # fmt: skip
     assert {row["brand"] for row in rows} == {"노박"}
+
+
+def test_29cm_catalog__listing_that_turns_empty_keeps_what_was_listed(tmp_path: Path) -> None:
+    shops = Shops(products={"272103100": [1, 2, 3], "270100100": [4], "274100100": [5]})
+    options = ("--browser", "/none", "--refresh")
+    with open_shops(shops) as url:
+        assert crawl("29cm-catalog", url, tmp_path, *options)["kept"] == 5
+        before = ShardedTable(tmp_path / "catalog").fingerprint
+        shops.products = {"270100100": [4, 9]}  # of the shoes, one shop category is left
+        answer = crawl("29cm-catalog", url, tmp_path, *options, code=1)
+        assert answer["error"].count("no product, where there were some before") == 2
+        assert ShardedTable(tmp_path / "catalog").fingerprint == before
+        night = json.loads((tmp_path / "catalog" / "29cm" / "yields.jsonl").read_text().splitlines()[-1])
+        assert (night["pages"], night["found"]["products"]) == (3, 1)  # what drift compares
+        shops.products = {"272103100": [6], "270100100": [4], "274100100": [5]}
+        assert crawl("29cm-catalog", url, tmp_path, *options)["kept"] == 3
+    rows = ShardedTable(tmp_path / "catalog").table().to_pylist()
+    assert {row["product_id"]: row["category"] for row in rows} == {"6": "top", "4": "shoes", "5": "shoes"}

@@ -1,5 +1,6 @@
 """KREAM's page object on saved pages, on pages of an older markup, and on mutated ones."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.errors import PageError
-from crawlers.pages.base import moment, original, price
+from crawlers.pages.base import clean, moment, original, price
 from crawlers.pages.kream import KreamPages
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -68,6 +69,24 @@ def test_parse_post__ai_mark_in_data_or_dom() -> None:
     assert PAGES.parse_post(without_data(marked), 9).ai_made
 
 
+def with_data(*flat: object) -> str:
+    return f'<script id="__NUXT_DATA__">{json.dumps(flat)}</script>'
+
+
+def test_parse_post__label_is_not_written_out() -> None:
+    shared = [[index + 1, index + 1] for index in range(4, 50)]  # 2**46 paths
+    page = with_data({"id": 1, "images": 2, "badge": 3}, 9, [], {"text": 4}, *shared, 5)
+    assert not PAGES.parse_post(page, 9).ai_made
+
+
+def test_parse_post__shared_values_do_not_multiply() -> None:
+    many = 10**5  # photos that are one, with as many tags that are one
+    product = {"product": 6}, {"id": 1, "image_urls": 7}, [8], "/p.jpg"
+    page = with_data({"id": 1, "images": 2}, 9, [3] * many, {"url": 8, "product_tags": 4}, [5] * many, *product)
+    post = PAGES.parse_post(page, 9)
+    assert (len(post.images), len(post.products)) == (1, 1)
+
+
 def test_parse_post__other_post_in_the_data_is_not_taken() -> None:
     only_data = re.sub(r'<div class="social_post_detail".*</div>\n<img', "<img", POST, flags=re.DOTALL)
     assert PAGES.parse_post(only_data, 9).products
@@ -112,12 +131,30 @@ def test_hosts__real_site_has_its_image_host_and_a_mirror_has_not() -> None:
         ("javascript:alert(1)", None),
         ("/clip.MP4?x", None),
         ("http://[", None),
+        ("http://cdn:abc/a.jpg", None),
+        ("http://cdn:99999/a.jpg", None),
+        ("http://cdn/\ud83d.jpg", None),
         ("", None),
         (None, None),
     ],
 )
 def test_original__strips_query_and_refuses_what_cannot_be_fetched(address: str | None, expected: str | None) -> None:
     assert original("http://h/page", address) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" a \n b ", "a b"),
+        ("coat \ud83d", "coat \ufffd"),
+        ("\ude00 coat", "\ufffd coat"),
+        ("\ud83d\ude00", "😀"),
+        (" ", None),
+        (5, None),
+    ],
+)
+def test_clean__is_text_that_a_table_can_hold(text: object, expected: str | None) -> None:
+    assert clean(text) == expected
 
 
 @pytest.mark.parametrize(

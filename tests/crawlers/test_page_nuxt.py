@@ -47,6 +47,26 @@ def test_decode__unwraps_and_knows_tags() -> None:
     }
 
 
+@pytest.mark.parametrize("tagged", [["Set", None, None], ["Map", 50, None, 51, None], ["null", "a", None, "b", None]])
+def test_decode__tagged_value_is_read_once(tagged: list[Any]) -> None:
+    flat = [[index + 1 if part is None else part for part in tagged] for index in range(49)]  # 2**49 paths
+    data = decode(json.dumps([*flat, {}, "a", "b"]))
+    first, second = data if isinstance(data, list) else data.values()
+    assert first is second
+
+
+@pytest.mark.parametrize(("tagged", "place"), [(["Set", 0], 0), (["Map", 1, 0], "k"), (["null", "k", 0], "k")])
+def test_decode__tagged_value_may_hold_itself(tagged: list[Any], place: Any) -> None:
+    data = decode(json.dumps([tagged, "k"]))
+    assert data[place] is data
+
+
+def test_decode__key_that_is_no_text_is_not_written_out() -> None:
+    flat: list[Any] = [["Map", 2, 1, 1, 3], "k"]
+    flat += [[index + 1, index + 1] for index in range(2, 60)]  # 2**58 paths
+    assert decode(json.dumps([*flat, 5]))["#0"] == "k"
+
+
 def test_decode__cycle_points_back() -> None:
     data = decode('[{"self":0,"list":1},[0]]')
     assert data["self"] is data

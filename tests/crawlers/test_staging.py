@@ -172,6 +172,22 @@ def test_export_posts__merges_with_the_finished_shard(tmp_path: Path) -> None:
     assert [(row["post_id"], row["bytes"]) for row in photos] == [(1, b"abc"), (2, b"new"), (3, b"abc"), (6, b"abc")]
 
 
+def test_export_posts__visit_that_failed_keeps_what_is_there(tmp_path: Path) -> None:
+    first = Staging(tmp_path / "1.sqlite")
+    for post_id in (1, 2):
+        first.commit(result(post_id))
+    before, _ = export_posts(tmp_path, "kream/000000", first)
+    second = Staging(tmp_path / "2.sqlite")
+    later = TIME.replace(year=2030)
+    entry = LedgerEntry(1, PostState.FAILED, "photo_transfer", "no usable photo", 2, 0, 1, TIME, later)
+    second.commit(replace(result(1, data=b"new"), entry=entry))
+    after, _ = export_posts(tmp_path, "kream/000000", second)
+    kept = replace(result(1).entry, attempts=2, last_tried_at=later)
+    assert read_ledger(tmp_path, "kream/000000") == {1: kept, 2: result(2).entry}
+    assert after.table().to_pylist() == before.table().to_pylist()
+    assert after.fingerprint == before.fingerprint
+
+
 def test_export_catalog__one_row_per_product(tmp_path: Path, staging: Staging) -> None:
     for number in (9, 7):
         row = Row(

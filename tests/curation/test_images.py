@@ -6,10 +6,10 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from curation.errors import ImageError
-from curation.images import MAX_BYTES, TILE_COLOUR, decode, encode_jpeg, inspect, trim_ground
+from curation.images import MAX_BYTES, TILE_COLOUR, decode, decode_reduced, encode_jpeg, inspect, trim_ground
 from tests.curation.builders import framed, scene, sha
 
 
@@ -24,6 +24,33 @@ def bomb(width: int, height: int) -> bytes:
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+def exif_of(*tags: tuple[int, int, bytes]) -> bytes:
+    """EXIF with one value each of (tag, TIFF type, bytes), little-endian."""
+    entries, long = b"", b""
+    start = 8 + 2 + 12 * len(tags) + 4
+    for tag, kind, value in tags:
+        place = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", start + len(long))
+        entries += struct.pack("<HHI", tag, kind, 1) + place
+        long += value if len(value) > 4 else b""
+    header = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    return b"Exif\0\0" + header + entries + struct.pack("<I", 0) + long
+
+
+def turned(orientation: int, kind: str, *more: tuple[int, int, bytes]) -> bytes:
+    """A picture of 30 × 20 px stored as this EXIF orientation says."""
+    buffer = io.BytesIO()
+    notes = exif_of((0x0112, 3, struct.pack("<H", orientation)), *more)
+    scene(1, (30, 20)).save(buffer, kind, exif=notes)
+    return buffer.getvalue()
+
+
+def noted(key: str, value: str) -> bytes:
+    """A PNG with a text chunk."""
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt(key, value)
+    return _png(scene(1), pnginfo=notes)
 
 
 def test_decode__transparent_png_lies_on_the_tile_colour() -> None:
@@ -48,6 +75,27 @@ def test_decode__exif_rotation_is_applied() -> None:
     assert inspect(buffer.getvalue()).width == 20
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(10))  # 0 and 9 mean nothing
+def test_decode__each_orientation_is_as_pillow_has_it_and_not_told_again(orientation: int, kind: str) -> None:
+    data = turned(orientation, kind)
+    plain = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    decoded = decode(data)
+    assert np.array_equal(np.asarray(decoded), np.asarray(plain))
+    assert np.array_equal(np.asarray(ImageOps.exif_transpose(decoded)), np.asarray(plain))
+    assert decode_reduced(data, 10)[1] == decoded.size
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "note",
+    [(0x927C, 16, struct.pack("<Q", 2**40)), (0x010E, 12, struct.pack("<d", 1.5)), (0x02BC, 12, bytes(8))],
+    ids=["long8", "double for text", "double for bytes"],
+)
+def test_decode__notes_that_pillow_cannot_write_do_not_matter(note: tuple[int, int, bytes], kind: str) -> None:
+    assert decode(turned(6, kind, note)).size == (20, 30)
+
+
 def test_inspect__describes_original_bytes() -> None:
     data = encode_jpeg(scene(1))
     info = inspect(data)
@@ -64,6 +112,9 @@ def test_inspect__describes_original_bytes() -> None:
         (bomb(100_000, 100_000), "too_many_pixels"),
         (b"\xff" * (MAX_BYTES + 1), "too_many_bytes"),
         (_png(scene(1))[:500], "truncated"),
+        (_png(scene(1), exif=b"Exif\0\0II*\0"), "truncated"),
+        (noted("exif", "x"), "truncated"),
+        (noted("transparency", "x"), "truncated"),
     ],
 )
 def test_decode__bad_bytes_name_their_fault(data: bytes, reason: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from curation.engine import MapReport, map_shards
 from curation.errors import SchemaError, StepError
-from curation.tables import Shard, ShardedTable, write_shard
+from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
 
 NUMBERS = pa.schema([pa.field("n", pa.int64(), nullable=False)])
 
@@ -60,6 +60,12 @@ def test_write_shard__wrong_columns_leave_the_old_file(tmp_path: Path, columns: 
         write_shard(tmp_path, "a", NUMBERS, [pa.table(columns)], fingerprint="new")
     assert ShardedTable(tmp_path).table().to_pydict() == {"n": [1]}
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+@pytest.mark.parametrize("value", [5, "half an emoji \ud83d"])
+def test_rows_to_batch__bad_value_is_named(value: object) -> None:
+    with pytest.raises(SchemaError, match="rows do not fit"):
+        rows_to_batch([{"name": value}], pa.schema([pa.field("name", pa.string())]))
 
 
 def test_table__empty_is_refused(tmp_path: Path) -> None:
