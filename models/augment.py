@@ -32,12 +32,13 @@ def augment(pixels: Tensor, config: PictureConfig, draw: torch.Generator, size: 
     Returns:
         float32 in 0-1, (n, 3, height, width).
     """
-    images = pixels.permute(0, 3, 1, 2).float() / 255
-    if config.ground:
-        images = change_ground(images, config.ground, draw)
-    images = warp(images, config, draw, size)
-    images = change_colour(images, config, draw)
-    return erase(images, config, draw) if config.erase else images
+    with torch.autocast(pixels.device.type, enabled=False):  # bfloat16 has three digits: places would be off by pixels
+        images = pixels.permute(0, 3, 1, 2).float() / 255
+        if config.ground:
+            images = change_ground(images, config.ground, draw)
+        images = warp(images, config, draw, size)
+        images = change_colour(images, config, draw)
+        return erase(images, config, draw) if config.erase else images
 
 
 def recolour(first: Tensor, second: Tensor, chance: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:

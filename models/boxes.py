@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +51,11 @@ def without_doubles(detections: Sequence[Detection], iou: float) -> list[Detecti
 
     A detection transformer is meant to need none of this; one that was trained for minutes still finds things twice.
     """
-    alive: set[Detection] = set()
+    alive: set[int] = set()  # places, as two detections can be equal
     for category in {item.category for item in detections}:
-        same = [item for item in detections if item.category == category]
-        alive.update(item for item, keep in zip(same, suppress(same, iou), strict=True) if keep)
-    return [item for item in detections if item in alive]
+        same = [place for place, item in enumerate(detections) if item.category == category]
+        alive.update(compress(same, suppress([detections[place] for place in same], iou)))
+    return [item for place, item in enumerate(detections) if place in alive]
 
 
 def clip_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:

@@ -38,8 +38,9 @@ _LIMITS: Final[Mapping[Kind, str]] = {
     "detector": "It learned mostly from people in view: garments photographed alone are found less often.",
     "classifier": "It learned the shop's own filing, mistakes included. Its probabilities are calibrated on that "
     "shop's thumbnails and mean little on other pictures.",
-    "encoder": "Its pairs were labelled automatically, and wrong tags of users are among them. It expects one garment "
-    "per picture. Vectors of different versions must not be mixed.",
+    "encoder": "Its pairs were labelled automatically, and wrong tags of users are among them. Those it is measured "
+    "on passed the same checks, an encoder's opinion among them: hard ones are missing there, and recall looks better "
+    "than it is. It expects one garment per picture. Vectors of different versions must not be mixed.",
 }
 
 

@@ -69,7 +69,9 @@ def loaders(device: torch.device) -> int:
 
 
 def _has_bfloat16(device: torch.device) -> bool:
-    return bool(torch.cuda.is_bf16_supported()) if device.type == "cuda" else _cpu_has_bfloat16()
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return _cpu_has_bfloat16()
 
 
 @functools.cache

@@ -116,7 +116,6 @@ _CLASSIFIER_FULL: Final = {
     "learning_rate": 5e-5,
     "weight_decay": 0.01,
     "evaluations": 20,
-    "processes": 0,
 }
 _ENCODER_TINY: Final = {
     "architecture": {

@@ -4,10 +4,10 @@ import csv
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch  # noqa: TID253
@@ -70,14 +70,35 @@ def read_thumbnails(
     Raises:
         DataError: there is none, or a label has no thumbnail, or an unknown label occurs.
     """
-    where = " and ".join(map(str, sources))
-    rows = ((number, row) for number, source in enumerate(sources) for row in labelled_pictures(source))
-    labels, products, numbers, keys = [], [], [], []
+    data, keys = _read(sources, size, folder, lambda _: True)
+    counts = Counter(data.labels.tolist())
+    empty = [name for index, name in enumerate(LABELS) if not counts[index]]
+    if empty:
+        raise DataError(f"{_named(sources)}: no usable thumbnail of {', '.join(empty)}")
+    return data, fingerprint(sorted(keys))
+
+
+def read_held_out(
+    sources: Sequence[Path], size: tuple[int, int], validation_share: float, folder: Path | None = None
+) -> Thumbnails:
+    """The validation side of `split_by_product`, as `read_thumbnails` reads it, and nothing else."""
+    return _read(sources, size, folder, lambda product: place_of(product) < validation_share)[0]
+
+
+def _read(
+    sources: Sequence[Path], size: tuple[int, int], folder: Path | None, wanted: Callable[[str], bool]
+) -> tuple[Thumbnails, list[list[Any]]]:
+    """Thumbnails of the wanted products, and what tells each row from others."""
+    rows = ((number, row) for number, source in enumerate(sources) for row in labelled_pictures(source, wanted))
+    labels: list[int] = []
+    products: list[str] = []
+    numbers: list[int] = []
+    keys: list[list[Any]] = []
 
     def pictures() -> Iterator[NDArray[np.uint8]]:
         for number, (product, category, image, key) in rows:
             if category not in LABELS:
-                raise DataError(f"{where}: product {product} has the unknown category {category!r}")
+                raise DataError(f"{_named(sources)}: product {product} has the unknown category {category!r}")
             labels.append(LABELS.index(category))
             products.append(product)
             numbers.append(number)
@@ -85,12 +106,12 @@ def read_thumbnails(
             yield resize(image, *size)
 
     pixels = stored(pictures(), size, folder)
-    counts = Counter(labels)
-    empty = [name for index, name in enumerate(LABELS) if not counts[index]]
-    if empty:
-        raise DataError(f"{where}: no usable thumbnail of {', '.join(empty)}")
-    data = Thumbnails(pixels, np.arange(len(pixels)), np.array(labels), products, np.array(numbers))
-    return data, fingerprint(sorted(keys))
+    at = np.arange(len(pixels))
+    return Thumbnails(pixels, at, np.array(labels, np.int64), products, np.array(numbers, np.int64)), keys
+
+
+def _named(sources: Sequence[Path]) -> str:
+    return " and ".join(map(str, sources))
 
 
 def stored(pictures: Iterable[NDArray[np.uint8]], size: tuple[int, int], folder: Path | None) -> NDArray[np.uint8]:
@@ -103,6 +124,8 @@ def stored(pictures: Iterable[NDArray[np.uint8]], size: tuple[int, int], folder:
         size: height and width, px.
         folder: where the file has its place; None: the system's for temporary files.
     """
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         count = 0
         for picture in pictures:
@@ -189,27 +212,32 @@ def place_of(key: str) -> float:
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48
 
 
-def labelled_pictures(source: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
-    """Product, category, picture and its sha256, of each readable thumbnail of a catalog table or labelled folder."""
-    return _folder_rows(source) if (source / _LABELS_FILE).is_file() else _catalog_rows(source)
+def labelled_pictures(
+    source: Path, wanted: Callable[[str], bool] = lambda _: True
+) -> Iterator[tuple[str, str, Image.Image, str]]:
+    """Product, category, picture and its sha256, of each readable thumbnail of a catalog table or labelled folder.
+
+    Pictures of products that are not `wanted` are not decoded.
+    """
+    rows = _folder_rows(source) if (source / _LABELS_FILE).is_file() else _catalog_rows(source)
+    for product, category, data, sha256 in rows:
+        image = _decode(data) if wanted(product) else None
+        if image is not None:
+            yield product, category, image, sha256
 
 
-def _catalog_rows(root: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
+def _catalog_rows(root: Path) -> Iterator[tuple[str, str, bytes | None, str]]:
     for shard in ShardedTable(root).shards:
         for batch in shard.batches(_COLUMNS):
             for row in batch.to_pylist():
-                image = _decode(row["bytes"])
-                if image is not None:
-                    yield row["product_id"], row["category"], image, row["sha256"]
+                yield row["product_id"], row["category"], row["bytes"], row["sha256"]
 
 
-def _folder_rows(root: Path) -> Iterator[tuple[str, str, Image.Image, str]]:
+def _folder_rows(root: Path) -> Iterator[tuple[str, str, bytes | None, str]]:
     with (root / _LABELS_FILE).open(newline="") as file:
         for row in csv.DictReader(file):
             data = (root / row["image"]).read_bytes()
-            image = _decode(data)
-            if image is not None:
-                yield row.get("group") or row["image"], row["category"], image, hashlib.sha256(data).hexdigest()
+            yield row.get("group") or row["image"], row["category"], data, hashlib.sha256(data).hexdigest()
 
 
 def _decode(data: bytes | None) -> Image.Image | None:

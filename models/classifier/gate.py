@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.checkpoint import open_checkpoint
-from models.classifier.data import Thumbnails, read_thumbnails, split_by_product
+from models.classifier.data import Thumbnails, read_held_out
 from models.classifier.evaluate import held_out_logits
 from models.classifier.infer import Classifier
-from models.pixels import cache_size
 from models.promotion import Verdict, beats, not_worse
 
 MEASURE: Final = "accuracy"
@@ -34,10 +33,11 @@ def weigh_classifier(candidate: Path, in_use: Path | None, sources: Sequence[Pat
         MetricError: there are too few products to tell.
     """
     _, manifest = open_checkpoint(candidate, "classifier")
+    manifests = [manifest, *([open_checkpoint(in_use, "classifier")[1]] if in_use else [])]
+    shares = [it.config.get("validation_share", 1.0) for it in manifests]  # a published checkpoint does not say
     classifiers = [Classifier.load(path) for path in (candidate, in_use) if path]
     height, width = (max(sides) for sides in zip(*(it.input_size for it in classifiers), strict=True))
-    thumbnails, _ = read_thumbnails(sources, cache_size(height, width))  # sharp enough for either
-    _, held_out = split_by_product(thumbnails, manifest.config["validation_share"])
+    held_out = read_held_out(sources, (height, width), min(shares), candidate.parent)  # sharp enough for either
     if in_use is None:
         commonest = Counter(held_out.labels.tolist()).most_common(1)[0][1] / len(held_out)
         return beats(MEASURE, float(manifest.metrics[MEASURE]), {"commonest category": commonest})

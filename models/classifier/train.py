@@ -19,7 +19,14 @@ from models.augment import augment
 from models.batches import Batches
 from models.classifier.calibration import calibrate, calibration, softmax
 from models.classifier.config import ClassifierConfig
-from models.classifier.data import BalancedBatches, Thumbnails, folds, read_thumbnails, split_by_product
+from models.classifier.data import (
+    BalancedBatches,
+    Thumbnails,
+    folds,
+    read_held_out,
+    read_thumbnails,
+    split_by_product,
+)
 from models.classifier.evaluate import classification_metrics, held_out_logits
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.loss import EarlyLearning
@@ -61,7 +68,8 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
     size = input_size(processor)
     sources = [data, Path(config.also)] if config.also else [data]
     thumbnails, fingerprint = read_thumbnails(sources, cache_size(*size), out)
-    train, validation = split_by_product(thumbnails, config.validation_share)
+    train, _ = split_by_product(thumbnails, config.validation_share)
+    validation = read_held_out(sources, size, config.validation_share, out)  # resized once, as what it will be asked
     worn = None
     if config.boxes:
         worn, boxes = read_worn(Path(os.path.normpath(data / config.boxes)), cache_size(*size), out)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch  # noqa: TID253
 from PIL import Image
+from torch import Tensor  # noqa: TID253
 from torch.utils.data import Dataset  # noqa: TID253
 
 from curation.images import decode
@@ -72,6 +74,20 @@ class DetectionPictures(Dataset[tuple[Sample, int]]):
         return image
 
 
+def of_picture(boxes: Tensor, mask: Tensor) -> Tensor:
+    """Boxes as shares of their picture, as DETR predicts them, from shares of a batch's padded size.
+
+    transformers' processors give the latter, so that a garment's target would depend on the pictures beside it.
+
+    Args:
+        boxes: centre and size, (n, 4).
+        mask: where the picture is in its padded place, (height, width), 1 or 0.
+    """
+    height, width = mask.shape
+    across, down = width / mask[0].sum(), height / mask[:, 0].sum()
+    return boxes * torch.stack([across, down, across, down])
+
+
 class TrainingBatches:
     """Augmented model input by the number of its step: `pixel_values`, `labels`, and `pixel_mask` where needed.
 
@@ -101,6 +117,9 @@ class TrainingBatches:
             annotations=[sample.coco(index) for sample, index in samples],
             return_tensors="pt",
         )
+        if "pixel_mask" in encoded:
+            for target, mask in zip(encoded["labels"], encoded["pixel_mask"], strict=True):
+                target["boxes"] = of_picture(target["boxes"], mask)
         return dict(encoded)
 
     def _mixed(self, sample: Sample, draw: random.Random) -> Sample:

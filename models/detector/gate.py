@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.taxonomy import CATEGORIES
 from models.boxes import Detection, overlap
 from models.checkpoint import open_checkpoint
 from models.detector.data import DetectionPictures
@@ -21,7 +22,7 @@ _BATCH: Final = 64  # pictures decoded at once
 
 
 def weigh_detector(candidate: Path, in_use: Path | None, data: Path, *, margin: float) -> Verdict:
-    """Compare the F1 of each validation picture's boxes, as crops would be made of them.
+    """Compare the F1 of each validation picture's boxes of the seven kinds, as crops would be made of them.
 
     A picture never moves from train to validation, so the detector in use has not learned from these either.
 
@@ -63,8 +64,9 @@ def _f1_of_each(detector: Detector, pictures: DetectionPictures) -> NDArray[np.f
     scores: list[float] = []
     for start in range(0, len(pictures), _BATCH):
         samples = [pictures[index][0] for index in range(start, min(start + _BATCH, len(pictures)))]
-        found = detector.detect([sample.image for sample in samples], CROP_THRESHOLD, classes=pictures.classes)
-        scores += [picture_f1(sample.truth(), boxes) for sample, boxes in zip(samples, found, strict=True)]
+        found = detector.detect([sample.image for sample in samples], CROP_THRESHOLD)
+        truths = [[item for item in sample.truth() if item[0] in CATEGORIES] for sample in samples]
+        scores += [picture_f1(truth, boxes) for truth, boxes in zip(truths, found, strict=True)]
     return np.array(scores)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from heapq import heappush, heapreplace
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,12 +19,12 @@ from PIL import Image
 from curation.images import decode, encode_jpeg, foreground
 from curation.tables import fingerprint
 from curation.taxonomy import CATEGORIES, LABELS
-from models.classifier.data import labelled_pictures
+from models.classifier.data import labelled_pictures, place_of
 from models.detector.augment import Sample
 from models.errors import DataError
 
 _SIDE: Final = 512  # px: longest side of a kept picture, unless the training pictures are kept smaller
-_MOST: Final = 20_000  # pictures kept, encoded: at most about 1 GiB
+_MOST_OF_A_CLASS: Final = 2_500  # pictures kept, encoded: of all eight at most about 1 GiB
 _PLAIN: Final = 0.9  # share of a thumbnail's border that must be ground for the product to be cut out
 _LEAST: Final = 0.02  # share of a thumbnail that its product covers: less is dust, and the ground not plain
 _MARGIN: Final = 0.5  # largest margin that is added on each side of a thumbnail, share of its size
@@ -61,12 +61,21 @@ class Products:
 
     @classmethod
     def read(cls, source: Path, side: int = 0) -> Self:
-        """Read a catalog table or a folder with `labels.csv`, at `side` px at most. Raises `DataError`."""
-        pictures = []
-        for _, category, image, _ in islice(labelled_pictures(source), _MOST):
+        """Read a catalog table or a folder with `labels.csv`, at `side` px at most. Raises `DataError`.
+
+        Of a class with very many pictures, those of some products are kept, chosen by a digest of the product's id:
+        a shop's first ones are of one brand or season.
+        """
+        kept: dict[str, list[tuple[float, int, bytes]]] = {}
+        for number, (product, category, image, _) in enumerate(labelled_pictures(source)):
+            of_class, rank = kept.setdefault(category, []), (-place_of(product), -number)
+            full = len(of_class) == _MOST_OF_A_CLASS
+            if full and rank < of_class[0][:2]:
+                continue
             image.thumbnail((side or _SIDE, side or _SIDE), reducing_gap=2.0)
-            pictures.append((category, encode_jpeg(image)))
-        return cls(pictures)
+            (heapreplace if full else heappush)(of_class, (*rank, encode_jpeg(image)))
+        in_order = sorted((-number, name, data) for name, found in kept.items() for _, number, data in found)
+        return cls([(name, data) for _, name, data in in_order])
 
     def draw(self, draw: random.Random, names: Sequence[str] = LABELS) -> Product:
         """One product at random, of these categories as far as there are any."""

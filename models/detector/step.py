@@ -88,16 +88,16 @@ class CropPosts:
         return rows
 
     def _photo_rows(self, photo: Row, image: Image.Image, detections: Sequence[Detection]) -> Iterator[Row]:
-        sure = [item for item in detections if item.score >= self._crop_threshold]
-        alive = dict(zip(sure, suppress(sure, self._nms), strict=True))
-        for item in detections:
-            reason = self._drop(item, image, alive)
+        sure = [place for place, item in enumerate(detections) if item.score >= self._crop_threshold]
+        alive = dict(zip(sure, suppress([detections[place] for place in sure], self._nms), strict=True))
+        for place, item in enumerate(detections):
+            reason = self._drop(item, image, alive.get(place))
             yield self._row(photo, item, reason, None if reason else encode_jpeg(cut(image, item.box)))
 
-    def _drop(self, item: Detection, image: Image.Image, alive: dict[Detection, bool]) -> CropDrop | None:
-        if item not in alive:
+    def _drop(self, item: Detection, image: Image.Image, alive: bool | None) -> CropDrop | None:
+        if alive is None:
             return CropDrop.LOW_SCORE
-        if not alive[item]:
+        if not alive:
             return CropDrop.SUPPRESSED
         x0, y0, x1, y1 = clip_box(item.box, image.width, image.height)
         return CropDrop.TOO_SMALL if min(x1 - x0, y1 - y0) < self._min_side else None

@@ -82,8 +82,7 @@ class TrainingBatches(Batches):
     def _thumbnail_vectors(self) -> NDArray[np.float32]:
         rows = self._sampler.first_rows
         parts = np.array_split(rows, max(1, len(rows) // _EMBEDDED_AT_ONCE))
-        shown = ([np.asarray(self._pictures[int(row)][1]) for row in part] for part in parts)
-        return np.concatenate([self._embed(np.stack(pictures)) for pictures in shown])
+        return np.concatenate([self._embed(self._pictures.thumbnails(part)) for part in parts])
 
 
 class PairBatches:

@@ -99,6 +99,10 @@ class PairPictures(Dataset[tuple[Tensor, Tensor, int]]):
         anchor, positive = torch.from_numpy(self.anchors[index]), torch.from_numpy(self.positives[index])
         return anchor, positive, int(self.keys.labels[index])
 
+    def thumbnails(self, rows: Rows) -> NDArray[np.uint8]:
+        """Positives of some rows, (n, height, width, 3)."""
+        return self.positives[rows]
+
     def __getitems__(self, indices: list[int]) -> list[Any]:
         """One fetch for a whole batch: already stacked, so `collate` has nothing left to do."""
         return [
@@ -125,29 +129,49 @@ class StreamedPairs(Dataset[tuple[Tensor, Tensor, int]]):
         return len(self.keys)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        row = self._rows[int(self.keys.rows[index])].to_pylist()[0]
-        anchor, positive = (
-            torch.from_numpy(resize(prepare(decode(row[name]["bytes"]), self._processor), *self._size).copy())
-            for name in ("anchor", "positive")
-        )
+        anchor, positive = (torch.from_numpy(self._picture(index, name)) for name in ("anchor", "positive"))
         return anchor, positive, int(self.keys.labels[index])
+
+    def thumbnails(self, rows: Rows) -> NDArray[np.uint8]:
+        """Positives of some rows, (n, height, width, 3); the anchors are not decoded."""
+        return np.stack([self._picture(index, "positive") for index in rows.tolist()])
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
         """One fetch for a whole batch, stacked."""
         batch: list[Any] = default_collate([self[index] for index in indices])
         return batch
 
+    def _picture(self, index: int, side: str) -> NDArray[np.uint8]:
+        data = self._rows[int(self.keys.rows[index])][side][0]["bytes"].as_py()
+        return resize(prepare(decode(data), self._processor), *self._size).copy()
+
 
 def _stream(keys: PairKeys) -> Iterator[tuple[bytes, bytes]]:
-    """Bytes of each chosen pair in row order, a few rows in memory at a time."""
-    wanted, place = set(keys.rows.tolist()), 0
+    """Bytes of each chosen pair in row order, a few rows in memory at a time; groups without one are not read."""
+    first, last = 0, keys.rows.max(initial=-1)
     for path in keys.files:
+        if first > last:
+            return
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_ROWS_DECODED, columns=["anchor", "positive"]):
-                for row in batch.to_pylist():
-                    if place in wanted:
-                        yield row["anchor"]["bytes"], row["positive"]["bytes"]
-                    place += 1
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                chosen = _among(keys.rows, first, count)
+                if len(chosen):
+                    yield from _pictures(file, group, chosen)
+                first += count
+
+
+def _pictures(file: pq.ParquetFile, group: int, chosen: Rows) -> Iterator[tuple[bytes, bytes]]:
+    first = 0
+    for batch in file.iter_batches(_ROWS_DECODED, row_groups=[group], columns=["anchor", "positive"]):
+        for row in batch.take(pa.array(_among(chosen, first, len(batch)))).to_pylist():
+            yield row["anchor"]["bytes"], row["positive"]["bytes"]
+        first += len(batch)
+
+
+def _among(rows: Rows, first: int, count: int) -> Rows:
+    """Those of the rows that are among `count` from `first` on, counted from there."""
+    return rows[(rows >= first) & (rows < first + count)] - first
 
 
 def _product(row: dict[str, Any]) -> str:

@@ -29,8 +29,8 @@ Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
 Row = dict[str, Any]
 
 
-def write_rivals(pairs: Sequence[ShardedTable], embed: Embed, out: Place, name: str) -> None:
-    """Write a RIVALS shard: one thumbnail of every product of some PAIRS tables, as one encoder sees it."""
+def write_rivals(pairs: Sequence[ShardedTable], embed: Embed, version: str, out: Place, name: str) -> None:
+    """Write a RIVALS shard: one thumbnail of every product of some PAIRS tables, as an encoder of a version sees it."""
 
     def batches() -> Iterator[pa.RecordBatch]:
         products = _first_of_each(pairs)
@@ -39,7 +39,8 @@ def write_rivals(pairs: Sequence[ShardedTable], embed: Embed, out: Place, name: 
             rows = [{**{key: row[key] for key in _NAMES}, "vector": v} for row, v in zip(some, vectors, strict=True)]
             yield rows_to_batch(rows, RIVALS)
 
-    write_shard(out, name, RIVALS, batches(), fingerprint=fingerprint([table.fingerprint for table in pairs]))
+    seen = fingerprint([version, *(table.fingerprint for table in pairs)])
+    write_shard(out, name, RIVALS, batches(), fingerprint=seen)
 
 
 def _first_of_each(pairs: Sequence[ShardedTable]) -> Iterator[Row]:

@@ -65,28 +65,37 @@ def learn_rivals(verifier: Path, halves: Sequence[Path]) -> str:
 
     rivals = ShardedTable(verifier / _RIVALS)
     for half in range(HALVES):
-        write_rivals(
-            [ShardedTable(folder) for folder in halves],
-            Encoder.load(verifier / str(half)).embed,
-            rivals.root,
-            str(half),
-        )
+        encoder = Encoder.load(verifier / str(half))
+        pairs = [ShardedTable(folder) for folder in halves]
+        write_rivals(pairs, encoder.embed, encoder.version, rivals.root, str(half))
     return rivals.fingerprint
 
 
 def _rows_of(tables: Sequence[ShardedTable], half: int, split: str, share: float) -> Iterator[Row]:
     others = [{shard.name: shard for shard in table.shards} for table in tables[1:]]
     for shard in tables[0].shards:
-        for pictures, crops, matches in posts_in_step(shard, *(table[shard.name] for table in others)):
-            digest = _digest(pictures[0]["site"], pictures[0]["post_id"]) // HALVES
-            held_out = digest % _HELD_OUT == 0
-            if half_of(pictures[0]["site"], pictures[0]["post_id"]) != half or held_out != (split == "validation"):
-                continue
-            if (digest // _HELD_OUT) % 10_000 < share * 10_000:
-                for row in with_pictures(pictures, crops, matches):
-                    if row["kept"]:
-                        images = {"anchor": _image(row["anchor_bytes"]), "positive": _image(row["positive_bytes"])}
-                        yield {**{name: row.get(name) for name in PAIRS.names}, **images, "split": split}
+        derived = [table[shard.name] for table in others]
+        chosen = _posts_of(derived[-1], half, split, share)
+        for pictures, crops, matches in posts_in_step(shard, *derived, only=chosen):
+            for row in with_pictures(pictures, crops, matches):
+                if row["kept"]:
+                    images = {"anchor": _image(row["anchor_bytes"]), "positive": _image(row["positive_bytes"])}
+                    yield {**{name: row.get(name) for name in PAIRS.names}, **images, "split": split}
+
+
+def _posts_of(matches: Shard, half: int, split: str, share: float) -> list[int]:
+    """Ids of the posts with a kept match that belong to a split of a half, known before any picture is read."""
+    table = matches.table(["site", "post_id", "kept"])
+    posts = zip(table["site"].to_pylist(), table["post_id"].to_pylist(), table["kept"].to_pylist(), strict=True)
+    return [post_id for site, post_id, kept in posts if kept and _belongs(site, post_id, half, split, share)]
+
+
+def _belongs(site: str, post_id: int, half: int, split: str, share: float) -> bool:
+    digest = _digest(site, post_id) // HALVES
+    held_out = digest % _HELD_OUT == 0
+    if half_of(site, post_id) != half or held_out != (split == "validation"):
+        return False
+    return (digest // _HELD_OUT) % 10_000 < share * 10_000
 
 
 def with_pictures(pictures: Iterable[Row], crops: Iterable[Row], matches: Iterable[Row]) -> list[Row]:
@@ -108,8 +117,12 @@ class VerifyPairs:
 
     Args of the constructor:
         verifier: folder of the two encoders and of the products that they know; empty: pairs are judged without.
-        verifier_version: tells the engine of new ones.
+        verifier_version: that they must have: versions of both encoders and fingerprint of the products, with `/`
+            between; it is also what tells the engine of new ones.
         least_verification: least probability of a pair that is kept, 0-1.
+
+    Raises:
+        CheckpointError: the verifier is another one, as after a training that was killed between its parts.
     """
 
     on_gpu: ClassVar[bool] = True
@@ -119,13 +132,19 @@ class VerifyPairs:
     def __init__(self, verifier: str, verifier_version: str, least_verification: float, threads: int = 1) -> None:
         from models.device import set_threads
         from models.encoder.infer import Encoder
+        from models.errors import CheckpointError
 
-        del verifier_version  # part of the shard's key, not of the work
         set_threads(threads)
         self._least = least_verification
         halves = range(HALVES) if verifier else range(0)
         self._encoders = [Encoder.load(Path(verifier) / str(half)) for half in halves]
-        self._rivals = [Rivals(shard) for shard in ShardedTable(Path(verifier) / _RIVALS).shards] if verifier else []
+        self._rivals: list[Rivals] = []
+        if verifier:
+            rivals = ShardedTable(Path(verifier) / _RIVALS)
+            found = "/".join([*(encoder.version for encoder in self._encoders), rivals.fingerprint])
+            if found != verifier_version:
+                raise CheckpointError(f"{verifier} has version {found}, asked for {verifier_version}")
+            self._rivals = [Rivals(shard) for shard in rivals.shards]
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """One batch of rows for each few posts."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from curation.images import encode_jpeg
@@ -37,6 +38,18 @@ def picture(seed: int) -> bytes:
 
 def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def damage(file: Path, column: str, groups: Iterable[int]) -> None:
+    """Overwrite what some row groups of a Parquet file hold of a column, so that it cannot be read."""
+    metadata, data = pq.read_metadata(file), bytearray(file.read_bytes())
+    for group in groups:
+        chunks = [metadata.row_group(group).column(place) for place in range(metadata.num_columns)]
+        for chunk in chunks:
+            if chunk.path_in_schema.split(".")[0] == column:
+                start = chunk.dictionary_page_offset or chunk.data_page_offset
+                data[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    file.write_bytes(data)
 
 
 def picture_row(post_id: int, role: str, position: int, data: bytes | None, **values: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from curation.posts import posts_in_step
 from curation.tables import Shard, write_shard
+from tests.curation.builders import damage
 
 
 def _shard(root: Path, name: str, posts: Iterable[int]) -> Shard:
@@ -33,3 +34,19 @@ def test_posts_in_step__by_post_id(derived: list[int], found: list[int], tmp_pat
     assert [len(posts) for posts, _ in walked.values()] == [2, 2, 2, 2]
     told = {post: [row["row"] for row in crops] for post, (_, crops) in walked.items() if crops}
     assert told == {post: [f"crops {post}.0", f"crops {post}.1"] for post in found}
+
+
+def test_posts_in_step__only_the_asked_for(tmp_path: Path) -> None:
+    shards = _shard(tmp_path, "posts", [1, 3, 4, 5]), _shard(tmp_path, "crops", [0, 2, 3, 4])
+    walked = [[row["row"] for rows in tables for row in rows] for tables in posts_in_step(*shards, only=[0, 3, 5])]
+    three = ["posts 3.0", "posts 3.1", "crops 3.0", "crops 3.1"]
+    assert walked == [three, ["posts 5.0", "posts 5.1"]]
+    assert not list(posts_in_step(*shards, only=[]))
+
+
+def test_posts_in_step__rows_of_other_posts_are_not_read(tmp_path: Path) -> None:
+    shard = _shard(tmp_path, "posts", range(500))  # four groups of 256 rows
+    damage(shard.path, "row", [0, 2, 3])
+    with pytest.raises(OSError, match="deserialize"):
+        list(posts_in_step(shard))
+    assert [posts[0]["post_id"] for (posts,) in posts_in_step(shard, only=[128, 200, 255])] == [128, 200, 255]

@@ -118,3 +118,11 @@ def test_splice__never():
     assert torch.equal(first, pictures())
     assert torch.equal(second, pictures())
     assert not new.any()
+
+
+def test_augment__is_the_same_under_autocast():
+    """Training in bfloat16 must not blur or move what is trained on."""
+    config = PictureConfig(pretrained="x", rotation=15.0, zoom=0.3, ground=0.5, erase=0.5)
+    plain = augment(pictures(), config, draw(), (20, 20))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(augment(pictures(), config, draw(), (20, 20)), plain)

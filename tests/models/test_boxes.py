@@ -69,3 +69,8 @@ def test_without_doubles__drops_the_weaker_of_one_class_only():
 def test_without_doubles__two_shoes_stay():
     found = [Detection("shoes", 0.9, (0, 0, 10, 5)), Detection("shoes", 0.8, (6, 0, 16, 5))]
     assert without_doubles(found, 0.6) == found
+
+
+def test_without_doubles__of_equals_one_stays():
+    twice, other = Detection("top", 0.9, (0, 0, 10, 10)), Detection("hat", 0.8, (0, 0, 10, 10))
+    assert without_doubles([twice, other, twice], 0.6) == [twice, other]

@@ -44,6 +44,18 @@ def test_promote_and_rollback(data, capsys):
     assert (last["decision"], last["by"], last["reason"]) == ("rolled back", "person", "no longer")
 
 
+def test_versions__data_folder_of_the_environment(data, capsys, monkeypatch):
+    monkeypatch.setenv("FASHION_DATA", str(data))
+    assert main(["versions"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["in_use"] == "0001"
+
+
+def test_lookbench__takes_the_encoder_in_use(data, capsys, monkeypatch):
+    monkeypatch.setenv("FASHION_DATA", str(data / "other"))
+    assert main(["lookbench", "--data", str(data)]) == 2
+    assert str(data / "other" / "models" / "encoder") in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

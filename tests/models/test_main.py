@@ -29,8 +29,21 @@ def test_main__wrong_configuration(catalog, tmp_path, capsys, text):
     config.write_text(text)
     out = tmp_path / "out"
     assert main(["classifier", "--config", str(config), "--data", str(catalog), "--out", str(out)]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    assert capsys.readouterr().err.startswith("models: ")
     assert not out.exists()
+
+
+def test_main__configuration_that_is_no_json_is_named(catalog, tmp_path, capsys):
+    config = tmp_path / "config.json"
+    config.write_text("steps: 3")
+    assert main(["classifier", "--config", str(config), "--data", str(catalog), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith(f"models: {config}: Expecting value")
+
+
+def test_main__help_names_the_other_commands(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert "versions | promote | rollback | push | lookbench" in " ".join(capsys.readouterr().out.split())
 
 
 def test_main__data_that_cannot_be_trained_on(tmp_path, capsys):

@@ -11,6 +11,17 @@ from models.run import train
 from tests.models.test_ranks import values
 
 
+def test_main__no_cluster_is_told(monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr("models.on_ray.connect", refuse)
+    assert main(["--", "encoder", "--preset", "tiny", "--data", "data", "--out", "out"]) == 2
+    assert capsys.readouterr().err == (
+        "models: no Ray cluster at auto: `ray start --head`, or name one with --address\n"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_main__two_workers_train_as_one_process_does(pairs, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from curation.schemas import CATALOG
 from curation.tables import rows_to_batch, write_shard
 from curation.taxonomy import LABELS
-from models.classifier.data import BalancedBatches, folds, read_thumbnails, split_by_product
+from models.classifier.data import BalancedBatches, folds, read_held_out, read_thumbnails, split_by_product
 from models.classifier.worn import read_worn
 from models.errors import DataError
 from tests.models import toys
@@ -79,6 +79,14 @@ def test_split_by_product__a_product_is_on_one_side(catalog):
     assert not set(train.products) & set(validation.products)
     assert len(train) + len(validation) == 160
     assert 0.15 < len(validation) / 160 < 0.45
+
+
+def test_read_held_out__is_the_validation_side(catalog):
+    _, validation = split_by_product(read_thumbnails([catalog], (8, 8))[0], 0.3)
+    alone = read_held_out([catalog], (8, 8), 0.3)
+    assert alone.products == validation.products
+    np.testing.assert_array_equal(alone.labels, validation.labels)
+    np.testing.assert_array_equal(alone.pixels(), validation.pixels())
 
 
 def test_split_by_product__survives_new_products(catalog):

@@ -11,14 +11,13 @@ from curation.images import encode_jpeg
 from curation.taxonomy import LABELS
 from models.checkpoint import open_checkpoint
 from models.classifier.calibration import calibrate, softmax
-from models.classifier.data import read_thumbnails
+from models.classifier.data import read_held_out, read_thumbnails
 from models.classifier.gate import weigh_classifier
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
 from models.classifier.step import ClassifyThumbnails
 from models.classifier.train import held_out_metrics
 from models.classifier.worn import read_worn
 from models.errors import CheckpointError, ConfigError
-from models.pixels import cache_size
 from models.presets import preset
 from models.progress import read_progress
 from models.run import train
@@ -173,13 +172,13 @@ def test_weigh_classifier__one_that_did_not_learn_is_refused(trained, catalog, t
     train("classifier", preset("classifier", "tiny", **{**TINY, "steps": 1, "height": 16, "width": 16}), catalog, small)
     sizes = []
 
-    def recorded(sources, size):
+    def recorded(sources, size, *arguments):
         sizes.append(size)
-        return read_thumbnails(sources, size)
+        return read_held_out(sources, size, *arguments)
 
-    monkeypatch.setattr("models.classifier.gate.read_thumbnails", recorded)
+    monkeypatch.setattr("models.classifier.gate.read_held_out", recorded)
     weigh_classifier(small, good, [catalog], margin=0.05)
-    assert sizes == [cache_size(32, 32)]  # sharp enough for the one that sees more
+    assert sizes == [(32, 32)]  # sharp enough for the one that sees more
     first = weigh_classifier(good, None, [catalog], margin=0.05)
     assert first.passed
     assert "best baseline (commonest category)" in first.reason

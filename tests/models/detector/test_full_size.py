@@ -12,10 +12,11 @@ from models.run import train
 from tests.models import toys
 from tests.models.conftest import TINY
 
-# What transformers takes by default are the published values: of microsoft/conditional-detr-resnet-50 but for its
-# backbone, which is timm's, of PekingU/rtdetr_v2_r50vd and of D-FINE with HGNetV2.
+# What transformers takes by default are the published values: of microsoft/conditional-detr-resnet-50, whose backbone
+# is timm's, of PekingU/rtdetr_v2_r50vd and of D-FINE with HGNetV2.
+TIMM = {"use_timm_backbone": True, "backbone": "resnet50", "use_pretrained_backbone": False}
 PUBLISHED = {
-    "conditional_detr": ({"backbone_config": {"model_type": "resnet", "out_features": ["stage4"]}}, 43.5),
+    "conditional_detr": (TIMM, 43.5),
     "rt_detr_v2": ({}, 42.9),
     "d_fine": ({}, None),
 }

@@ -8,6 +8,7 @@ from PIL import Image
 
 from curation.images import encode_jpeg
 from curation.taxonomy import CATEGORIES
+from models.classifier.data import place_of
 from models.config import make_config
 from models.detector.augment import Sample
 from models.detector.config import DetectorConfig
@@ -104,6 +105,28 @@ def test_products__each_class_as_often_and_shares_kept():
 def test_products__none_or_of_no_category(pictures):
     with pytest.raises(DataError, match="thumbnails"):
         Products(pictures)
+
+
+def test_products__of_a_large_shop_as_many_of_each_class_and_not_the_first(tmp_path, monkeypatch):
+    catalog = toys.catalog_table(tmp_path / "catalog", 12)  # a shard for each class
+    everything = Products.read(catalog.root)
+    assert {len(found) for found in everything._by_class.values()} == {12}
+    monkeypatch.setattr("models.detector.products._MOST_OF_A_CLASS", 4)
+    some = Products.read(catalog.root)
+    for number, (name, found) in enumerate(some._by_class.items()):
+        first = sorted(range(12), key=lambda index, number=number: place_of(str(number * 1000 + index)))[:4]
+        assert found == [everything._by_class[name][index] for index in sorted(first)]
+    assert any(found != everything._by_class[name][:4] for name, found in some._by_class.items())
+
+
+def test_products__of_a_group_of_equal_digests_no_more_than_the_most(tmp_path, monkeypatch):
+    monkeypatch.setattr("models.detector.products._MOST_OF_A_CLASS", 2)
+    for number in range(5):
+        toys.thumbnail("hat", number).save(tmp_path / f"{number}.png")
+    lines = ["image,category,group", *(f"{number}.png,hat,g" for number in range(5))]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    read = Products.read(tmp_path)._by_class["hat"]
+    assert read == [encode_jpeg(toys.thumbnail("hat", number)) for number in range(2)]
 
 
 def test_training_batches__products_take_the_place_of_people(tmp_path):

@@ -8,6 +8,7 @@ from models.detector.categories import CLASSES
 from models.detector.dataset import build_detection_dataset
 from models.detector.sources import MAKERS, configured, source
 from models.errors import DataError
+from tests.documents import ROOT, blocks
 from tests.models import toys
 
 DEEPFASHION2 = {"top": "long sleeve top", "outer": "short sleeve outwear", "bottom": "trousers", "dress": "sling dress"}
@@ -268,3 +269,14 @@ def test_build_detection_dataset__deepfashion2_and_k_fashion(tmp_path):
     assert sum(part["images"] for part in summary["sources"].values()) + alike == 59
     assert summary["dropped"]["image_missing"] == 1
     assert not any(part["commercial"] for part in summary["sources"].values())
+
+
+def test_source__examples_of_the_documents(tmp_path):
+    street, described = blocks((ROOT / "docs" / "PHOTOS.md").read_text(), "json")
+    (tmp_path / "boxes_coco.json").write_text(street)
+    (tmp_path / "source.json").write_text(described)
+    known = source("street", tmp_path)
+    (photo,) = known.maker.read(tmp_path)
+    assert (str(photo.picture), photo.boxes) == ("photos/0001.jpg", (("top", [163, 140, 228, 221]),))
+    (own,) = configured(tmp_path)
+    assert (own.name, own.maker.commercial, own.maker.classes["parka"]) == ("our-studio", False, "outer")

@@ -1,5 +1,6 @@
 """The detector trained on toy people, its published usage and its step."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -177,6 +178,20 @@ def test_crop_posts__overlaps_and_small_boxes_are_not_kept(trained, threshold, t
     assert counts["too_small"] > 0
 
 
+def test_crop_posts__of_equal_detections_one_is_kept(trained, tmp_path, monkeypatch):
+    garment, unsure = Detection("top", 0.9, (10.0, 10.0, 60.0, 80.0)), Detection("hat", 0.1, (0.0, 0.0, 30.0, 30.0))
+
+    def detect_each(_, groups, load, threshold):
+        for tag, images in map(load, groups):
+            yield tag, [[garment, garment, unsure] for _ in images]
+
+    monkeypatch.setattr(Detector, "detect_each", detect_each)
+    photo = encode_jpeg(toys.person(0)[0])
+    rows, counts = crops(trained[0], trained[1].version, [("photo", photo)], tmp_path)
+    assert [row["reason"] for row in rows] == [None, "suppressed", "low_score"]
+    assert counts == {"kept": 1, "suppressed": 1, "low_score": 1}
+
+
 def test_crop_posts__another_version(trained):
     with pytest.raises(CheckpointError, match="asked for other"):
         CropPosts(str(trained[0]), "other")
@@ -226,3 +241,38 @@ def test_share_of_objects__the_mean_over_processes_is_the_loss_of_the_batch():
     whole = sum(factor * loss for factor, loss in zip(factors, losses, strict=True)) / 3
     assert whole == pytest.approx(sum(summed) / sum(objects))
     assert share_of_objects(7, torch.device("cpu"), ALONE) == 1.0
+
+
+def test_training_batches__targets_are_shares_of_their_own_picture(tmp_path):
+    """Where pictures keep their proportions and are padded: what a detector learns is what is read of it."""
+    from transformers import ConditionalDetrImageProcessor
+
+    folder = toys.coco_folder(tmp_path / "toy", 30)
+    for number, path in enumerate(sorted((folder / "images").iterdir())):
+        if number % 2:  # half of them lie
+            decode(path.read_bytes()).transpose(Image.Transpose.ROTATE_90).save(path)
+    data = json.loads((folder / "annotations.json").read_text())
+    sizes = {image["id"]: (image["width"], image["height"]) for image in data["images"]}
+    for image in data["images"][1::2]:
+        image["width"], image["height"] = image["height"], image["width"]
+    for item in data["annotations"]:
+        if item["image_id"] % 2:
+            x, y, w, h = item["bbox"]
+            item["bbox"] = [y, sizes[item["image_id"]][0] - x - w, h, w]
+    (folder / "annotations.json").write_text(json.dumps(data))
+    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
+    build_detection_dataset([source], tmp_path / "data", validation_share=0.2)
+    pictures = DetectionPictures(tmp_path / "data", "train")
+    config = make_config(DetectorConfig, preset("detector", "tiny", batch=8, crop_probability=0.0, jitter=0.0))
+    processor = ConditionalDetrImageProcessor(size={"shortest_edge": 96, "longest_edge": 200})
+    batch = TrainingBatches(pictures, processor, config)(0)
+    assert not batch["pixel_mask"].all()
+    for target in batch["labels"]:
+        index = int(target["image_id"])
+        width, height = pictures.sizes[index]
+        own = target["boxes"] * torch.tensor([width, height, width, height])
+        boxes = torch.cat([own[:, :2] - own[:, 2:] / 2, own[:, :2] + own[:, 2:] / 2], 1)
+        truth = torch.tensor([box for _, box in pictures.truths[index]])
+        mirrored = torch.stack([width - truth[:, 2], truth[:, 1], width - truth[:, 0], truth[:, 3]], 1)
+        near = [(boxes - of).abs().max() < 2 for of in (truth, mirrored)]
+        assert any(near), (boxes, truth)

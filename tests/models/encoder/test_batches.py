@@ -36,6 +36,21 @@ def test_training_batches__shapes(pairs, tmp_path, in_memory):
     assert labels.shape == (8,)
 
 
+def test_training_batches__look_alikes_are_sought_among_thumbnails_alone(tmp_path):
+    rows = [toys.pair_row("hat", product, 0, "train") for product in range(3)]
+    rows = [{**row, "anchor": {"bytes": b"no picture", "path": None}} for row in rows]
+    values = preset("encoder", "tiny", in_memory=False, cache_dir=str(tmp_path), batch=2, hard_negatives=0.5)
+    config, seen = make_config(EncoderConfig, values), []
+
+    def embed(pixels):
+        seen.append(pixels.shape)
+        return np.eye(len(pixels), 4, dtype=np.float32)
+
+    batches = TrainingBatches(read_keys(write(tmp_path / "pairs", rows), "train"), config, (20, 20), embed)
+    assert batches._thumbnail_vectors().shape == (3, 4)
+    assert seen == [(3, 20, 20, 3)]
+
+
 def test_pair_batches__no_product_twice_and_rows_take_turns(pairs):
     keys = read_keys(pairs, "train")
     batches = drawn(PairBatches(keys, 42, 0.0, 0), 3)

@@ -1,27 +1,36 @@
 """Verification: two halves that never judge themselves, scores on what is kept, pictures only for it."""
 
+import hashlib
 import math
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from curation.images import encode_jpeg
+from curation.posts import posts_in_step
 from curation.schemas import CROPS, POSTS, TAG_MATCHES
 from curation.tables import ShardedTable, rows_to_batch, write_shard
 from models.encoder.infer import Encoder
-from models.encoder.verify import HALVES, VerifyPairs, half_of, learn_rivals, write_halves
+from models.encoder.verify import HALVES, VerifyPairs, half_of, learn_rivals, with_pictures, write_halves
+from models.errors import CheckpointError
+from tests.curation.builders import damage
 from tests.models import toys
 
 BOX = [10.0, 20.0, 50.0, 60.0]
 POSTS_IN_ALL = 40
 
 
-def _tables(root: Path) -> list[ShardedTable]:
-    """Posts of one hat each, of which every fourth was not matched; the crop of post 1 shows another hat."""
+def _tables(root: Path, matched: Container[int] | None = None) -> list[ShardedTable]:
+    """Posts of one hat each, of which every fourth was not matched; the crop of post 1 shows another hat.
+
+    Of posts that are not in `matched` none was.
+    """
     posts, crops, matches = [], [], []
     for number in range(POSTS_IN_ALL):
         product = number % 5
@@ -38,7 +47,8 @@ def _tables(root: Path) -> list[ShardedTable]:
             | {"position": 0, "image_sha256": "", "category": "hat", "score": 0.9, "box": BOX}
             | {"kept": True, "bytes": crop, "detector_version": "d"}
         )
-        matches.append(_match(key, str(product), kept=number % 4 != 0))
+        kept = number % 4 != 0 and (matched is None or number in matched)
+        matches.append(_match(key, str(product), kept=kept))
     rows = {"posts": (posts, POSTS), "crops": (crops, CROPS), "matches": (matches, TAG_MATCHES)}
     for name, (items, schema) in rows.items():
         write_shard(root / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
@@ -75,6 +85,8 @@ def _match(key: dict[str, Any], product: str, *, kept: bool) -> dict[str, Any]:
 class ByColour:
     """Stands in for an encoder: the mean colour of the middle, as a unit vector; remembers how much it saw."""
 
+    version = "by colour"
+
     def __init__(self) -> None:
         self.seen = 0
 
@@ -96,8 +108,9 @@ def toys_middle(image: Image.Image) -> Image.Image:
 def _verified(root: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[list[dict[str, Any]], Any]:
     monkeypatch.setattr(Encoder, "load", lambda _path: ByColour())
     tables = _tables(root)
-    learn_rivals(root / "verifier", write_halves(tables, root / "halves", most=1000))
-    options = {"verifier": str(root / "verifier"), "verifier_version": "1", "least_verification": 0.0, **options}
+    rivals = learn_rivals(root / "verifier", write_halves(tables, root / "halves", most=1000))
+    version = f"by colour/by colour/{rivals}"
+    options = {"verifier": str(root / "verifier"), "verifier_version": version, "least_verification": 0.0, **options}
     step = VerifyPairs(**options)
     shards = [table.shards[0] for table in tables]
     counts: Counter[str] = Counter()
@@ -142,6 +155,16 @@ def test_verify_pairs__without_encoders(tmp_path: Path, monkeypatch: pytest.Monk
     assert all(row["encoder_similarity"] is row["encoder_preference"] is None for row in rows)
 
 
+def test_verify_pairs__parts_of_two_verifiers_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _verified(tmp_path, monkeypatch)
+    verifier = tmp_path / "verifier"
+    version = f"by colour/by colour/{ShardedTable(verifier / 'rivals').fingerprint}"
+    VerifyPairs(str(verifier), version, 0.0)
+    monkeypatch.setattr(ByColour, "version", "learned anew")
+    with pytest.raises(CheckpointError, match=r"has version learned anew/learned anew/\w+, asked for by colour"):
+        VerifyPairs(str(verifier), version, 0.0)
+
+
 def test_verify_pairs__another_product_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, _ = _verified(tmp_path, monkeypatch)
     preferences = {row["post_id"]: row["encoder_preference"] for row in rows if row["kept"]}
@@ -163,3 +186,33 @@ def test_write_halves__no_more_than_asked(tmp_path: Path) -> None:
     halves = write_halves(tables, tmp_path / "halves", most=5)
     counts = [ShardedTable(half).rows for half in halves]
     assert 0 < sum(counts) < 20  # of 30, about 10
+
+
+def test_write_halves__what_a_look_at_every_post_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.models.encoder.test_verify.POSTS_IN_ALL", 400)
+    tables = _tables(tmp_path)
+    halves = write_halves(tables, tmp_path / "halves", most=60)
+    wanted: dict[tuple[int, str], list[tuple[int, bytes, bytes]]] = {
+        (half, split): [] for half in range(HALVES) for split in ("train", "validation")
+    }
+    for tables_of_post in posts_in_step(*(table.shards[0] for table in tables)):
+        post_id = tables_of_post[0][0]["post_id"]
+        digest = int.from_bytes(hashlib.sha256(f"kream/{post_id}".encode()).digest()[:8])
+        split = "train" if digest // HALVES % 20 else "validation"
+        if digest // HALVES // 20 % 10_000 < 10_000 * HALVES * 60 / 300:  # of 400 posts, every fourth was not matched
+            kept = [row for row in with_pictures(*tables_of_post) if row["kept"]]
+            rows = [(post_id, row["anchor_bytes"], row["positive_bytes"]) for row in kept]
+            wanted[digest % HALVES, split] += rows
+    assert all(wanted.values())
+    for (half, split), rows in wanted.items():
+        found = pq.read_table(halves[half] / f"{split}-00000.parquet").to_pylist()
+        assert [(row["post_id"], row["anchor"]["bytes"], row["positive"]["bytes"]) for row in found] == rows
+        assert {row["split"] for row in found} == {split}
+
+
+def test_write_halves__pictures_of_other_posts_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.models.encoder.test_verify.POSTS_IN_ALL", 4 * 128)  # two rows each, 256 rows a group
+    tables = _tables(tmp_path, matched=range(128, 256))
+    damage(tables[0].shards[0].path, "bytes", [0, 2, 3])
+    halves = write_halves(tables, tmp_path / "halves", most=1000)
+    assert sum(ShardedTable(half).rows for half in halves) == 96
