@@ -30,6 +30,9 @@ def main() -> None:
     parser.add_argument("other", type=Path, help="data folder of another seed")
     parser.add_argument("--pictures", type=int, default=200, help="of each kind and folder (default 200)")
     options = parser.parse_args()
+    for data in (options.data, options.other):
+        if not (data / "pair_dataset").is_dir():
+            parser.error(f"{data} holds no pair_dataset; name the data folder of a finished demo")
     with tempfile.TemporaryDirectory(prefix="fashion-audit-") as folder:
         for name, data in (("ours", options.data), ("theirs", options.other)):
             _draw(data, Path(folder), name, options.pictures)

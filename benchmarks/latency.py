@@ -44,11 +44,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch (default 1)")
     parser.add_argument("--rounds", type=int, default=1, help="over the example photos, after one that is not counted")
     options = parser.parse_args()
+    paths = sorted((options.data / "examples").glob("*.jpg"))[:_PHOTOS]
+    if not paths:
+        parser.error(f"{options.data} holds no examples/*.jpg; name the data folder of a finished demo")
     import torch
 
     torch.manual_seed(0)
     torch.set_num_threads(options.threads)
-    photos = [path.read_bytes() for path in sorted((options.data / "examples").glob("*.jpg"))][:_PHOTOS]
+    photos = [path.read_bytes() for path in paths]
     tiny = SearchService.open(options.data)
     rows = {"tiny, float32": _measure(tiny, photos, 5 * options.rounds)}
     ways: list[tuple[Precision, Engine]] = [("float32", "torch"), ("bfloat16", "torch"), ("float32", "openvino")]

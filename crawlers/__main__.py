@@ -4,17 +4,23 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic.fields import FieldInfo
 
 from crawlers import exclusions
-from crawlers.config import CrawlConfig, make_config
+from crawlers.config import CrawlConfig, folder, make_config
 from crawlers.errors import REFUSED, ConfigError, CrawlError
-from crawlers.sites import CATALOG_SITES, KINDS, POST_SITES, site_of
+from crawlers.sites import CATALOG_SITES, CATALOG_SUFFIX, KINDS, POST_SITES, site_of
 from curation.tables import write_json
+
+_OF_POSTS: Final = frozenset({"blocks", "max_posts", "retry_failed", "retry_wait", "gone_days"})
+"""Options that a catalog refuses: it has no posts."""
+_OF_OTHERS: Final = {True: frozenset({"block_size", "frontier_window"}), False: frozenset({"scroll_wait"})}
+"""Whether it is a catalog → options that change nothing. Taken, not shown: the sandbox gives all crawls one pace."""
+_METAVARS: Final = {int: "INTEGER", float: "NUMBER", Path: "PATH"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,6 +67,10 @@ def _exclude(options: dict[str, Any]) -> dict[str, Any]:
     wanted = {kind: options[kind] for kind in get_args(exclusions.Kind) if options[kind]}
     if not wanted:
         raise ConfigError("exclude: name at least one --post, --product or --image-url")
+    try:
+        folder(options["out"])
+    except ValueError as error:
+        raise ConfigError(f"out: {error}") from error
     return {
         kind: exclusions.exclude(options["out"], options["site"], kind, values, options["reason"])
         for kind, values in wanted.items()
@@ -76,11 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="kind", required=True, metavar="COMMAND")
     for kind in KINDS:
         crawl = commands.add_parser(kind, help=f"crawl {kind.replace('-', ' ')}")
-        _add_options(crawl, [name for name in CrawlConfig.model_fields if name != "kind"])
+        catalog = kind.endswith(CATALOG_SUFFIX)
+        left_out = _OF_POSTS | {"kind"} if catalog else {"kind"}
+        _add_options(crawl, [name for name in CrawlConfig.model_fields if name not in left_out], _OF_OTHERS[catalog])
         crawl.set_defaults(run=_crawl)
     fixture = commands.add_parser("fixture", help="save a post's page and what is read from it, as a test")
     fixture.add_argument("url", help="address of a post")
-    _add_options(fixture, ["out", "base_url", "allow_private", "user_agent", "browser", "timeout"])
+    fixture.add_argument("--out", required=True, metavar="PATH", help="folder for the saved page and its JSON")
+    _add_options(fixture, ["base_url", "allow_private", "user_agent", "browser", "timeout"])
     fixture.set_defaults(run=_fixture)
     exclude = commands.add_parser("exclude", help="record a take-down: what is named is never crawled again")
     exclude.add_argument("--out", type=Path, required=True, help="folder of the crawl's tables")
@@ -93,17 +106,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+def _add_options(parser: argparse.ArgumentParser, names: Sequence[str], hidden: Collection[str] = ()) -> None:
     for name in names:
-        parser.add_argument(f"--{name.replace('_', '-')}", **_argument(CrawlConfig.model_fields[name]))
+        argument = _argument(CrawlConfig.model_fields[name]) | ({"help": argparse.SUPPRESS} if name in hidden else {})
+        parser.add_argument(f"--{name.replace('_', '-')}", **argument)
 
 
 def _argument(field: FieldInfo) -> dict[str, Any]:
     """An option without type: the configuration checks its value, so that a bad one is refused in one way."""
     if field.annotation is bool:
         return {"action": "store_true", "default": None, "help": field.description}
-    default = "" if field.is_required() else f" (default {field.default})"
-    return {"required": field.is_required(), "metavar": "VALUE", "help": f"{field.description}{default}"}
+    default = "" if field.is_required() or field.default is None else f" (default {field.default})"
+    kinds = (field.annotation, *get_args(field.annotation))
+    metavar = next((name for kind, name in _METAVARS.items() if kind in kinds), "TEXT")
+    return {"required": field.is_required(), "metavar": metavar, "help": f"{field.description}{default}"}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a crawl may be told, checked before any work starts."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -59,6 +59,11 @@ class CrawlConfig(BaseModel):
             raise ValueError(f"must be one of {', '.join(KINDS)}")
         return value
 
+    @field_validator("out")
+    @classmethod
+    def _check_out(cls, value: Path) -> Path:
+        return folder(value)
+
     @field_validator("blocks")
     @classmethod
     def _check_blocks(cls, value: str) -> str:
@@ -95,6 +100,14 @@ class CrawlConfig(BaseModel):
         return "never" if wanted == "fallback" and not self.browser.is_file() else wanted
 
 
+def folder(path: Path) -> Path:
+    """The path, if it is a folder or can become one. Raises `ValueError`."""
+    there = next((part for part in (path, *path.parents) if part.exists()), None)
+    if there is not None and not there.is_dir():
+        raise ValueError(f"{str(there)!r} is a file; name a folder")
+    return path
+
+
 def make_config(**values: object) -> CrawlConfig:
     """Check option values.
 
@@ -104,11 +117,14 @@ def make_config(**values: object) -> CrawlConfig:
     try:
         config = CrawlConfig.model_validate(values)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
-            for item in error.errors()
-        ]
-        raise ConfigError("; ".join(lines)) from error
+        raise ConfigError("; ".join(map(_problem, error.errors()))) from error
     if config.rendering == "always" and not config.browser.is_file():
         raise ConfigError(f"browser: {config.browser} does not exist; install Debian's chromium or name another")
     return config
+
+
+def _problem(item: Any) -> str:
+    """One wrong option: its name, the rule, and its value unless the rule's text has it."""
+    rule = item["msg"].removeprefix("Value error, ")
+    value = "" if repr(item["input"]) in rule else f" (got {item['input']!r})"
+    return f"{'.'.join(map(str, item['loc']))}: {rule}{value}"

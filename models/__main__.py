@@ -12,7 +12,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from curation.places import fetched, place
 from models import commands
@@ -27,7 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in commands.NAMES:
         return commands.main(arguments)
-    parser = argparse.ArgumentParser(prog="python -m models", description="Train one model and write its checkpoint.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models",
+        description="Train one model and write its checkpoint.",
+        epilog=f"Also: python -m models {' | '.join(commands.NAMES)} (each with --help).",
+    )
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument(
         "--data",
@@ -42,15 +46,22 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     try:
-        values = json.loads(options.config.read_text()) if options.config else preset(options.kind, options.preset)
+        values = _read(options.config) if options.config else preset(options.kind, options.preset)
         train(options.kind, values, fetched(options.data), options.out)
-    except (ConfigError, OSError, json.JSONDecodeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ConfigError, OSError) as error:
+        print(f"models: {error}", file=sys.stderr)
         return 2
     except ModelsError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"models: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _read(config: Path) -> Any:
+    try:
+        return json.loads(config.read_text())
+    except ValueError as error:  # no JSON, or no text
+        raise ConfigError(f"{config}: {error}") from error
 
 
 if __name__ == "__main__":

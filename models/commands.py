@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation.errors import CurationError
+from curation.options import add_data, default_data
 from models.errors import ModelsError
 from models.promotion import KINDS, ModelVersions
 
@@ -42,10 +43,11 @@ def main(arguments: Sequence[str]) -> int:
     push.add_argument("--endpoint", help="another hub than huggingface.co")
     push.add_argument("--public", action="store_true", help="a repository that has to be created is public")
     for command in (versions, promote, rollback, push):
-        command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default: data)")
+        add_data(command, holds="models/")
     lookbench = commands.add_parser("lookbench", help="measure an encoder on LookBench's queries and galleries")
     lookbench.add_argument("--data", type=Path, required=True, help="folder of the benchmark, with `noise`")
-    lookbench.add_argument("--encoder", default="data/models/encoder", help="checkpoint directory or hub name")
+    encoder = f"{default_data()}/models/encoder"
+    lookbench.add_argument("--encoder", default=encoder, help="checkpoint directory or hub name (default: the graph's)")
     for name, command in zip(NAMES, (versions, promote, rollback, push, lookbench), strict=True):
         command.set_defaults(run=NAMES[name])
     options = parser.parse_args(arguments)

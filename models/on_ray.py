@@ -18,6 +18,7 @@ from typing import Any, Final
 from curation.ray_engine import connect, node, packed, unpack
 
 _LOST: Final = 1
+_NO_CLUSTER: Final = 2
 
 
 class Trainer:
@@ -53,7 +54,12 @@ def launch(arguments: Sequence[str], workers: int, cpus: float = 1, gpus: float 
         gpus: reserved for each; the process sees no other.
         address: of the cluster, see `curation.ray_engine.RayWorkers`.
     """
-    connect(address, workers, show=True)
+    try:
+        connect(address, workers, show=True)
+    except ConnectionError:
+        told = f"models: no Ray cluster at {address}: `ray start --head`, or name one with --address"
+        print(told, file=sys.stderr)  # noqa: T201 - a command line
+        return _NO_CLUSTER
     import ray
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -90,7 +96,7 @@ def _train(trainers: Sequence[Any], arguments: list[str]) -> int:
         try:
             status = int(ray.get(done[0]))
         except ray.exceptions.RayError as error:
-            print(f"error: a worker is gone: {error}", file=sys.stderr)  # noqa: T201 - a command line
+            print(f"models: a worker is gone: {error}", file=sys.stderr)  # noqa: T201 - a command line
             return _LOST
         if status:
             return status

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -35,7 +36,12 @@ def _serve(options: argparse.Namespace) -> int:
         options.idle_exit,
         until=options.until,
     )
-    server = Server(_source(options), serve)
+    try:
+        server = Server(_source(options), serve)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise OSError(f"port {options.port} or {options.port + 1} is in use; give another --port") from error
     asyncio.run(server.serve(lambda: print(json.dumps(server.urls), flush=True)))
     return 0
 

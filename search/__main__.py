@@ -1,18 +1,22 @@
 """Command line: `python -m search query PHOTO.jpg`, `serve`, and `versions`, `rollback` and `delete` of the index."""
 
 import argparse
+import errno
 import json
 import os
+import socket
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from curation.images import decode, encode_jpeg
+from curation.options import add_data, missing
 from curation.taxonomy import CATEGORIES
 from models.errors import ModelsError
-from search.errors import SearchError
+from search.errors import BadRequestError, IndexMissingError, SearchError
 from search.index.stores import open_store
+from search.protocols import IndexStore
 from search.query import Answer, SearchService
 from search.report import query_picture
 
@@ -25,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run: int = options.run(options)
     except (SearchError, ModelsError, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(f"search: {error}", file=sys.stderr)
         return 2
     return run
 
@@ -66,18 +70,25 @@ def _parser() -> argparse.ArgumentParser:
     delete.add_argument("ids", nargs="+", metavar="ID", help="as the service shows them: <site>-<the site's own id>")
     delete.set_defaults(run=_delete)
     for command in (query, serve, shown, back, delete):
-        command.add_argument("--data", type=Path, default=Path("data"), help="holds models/, index/ and examples/")
+        add_data(command, Path, holds="models/, index/ and examples/")
         command.add_argument("--milvus", default="", metavar="URI", help="the index is there instead of in --data")
     return parser
 
 
 def _open(data: Path, milvus: str) -> SearchService:
     """Load models and index without the progress bars of a library that expects to download gigabytes."""
-    open_store(data / "index", milvus).open()  # tells at once what is missing; importing torch takes seconds
+    _store(data, milvus).open()  # tells at once what is missing; importing torch takes seconds
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     return SearchService.open(data, milvus)
+
+
+def _store(data: Path, milvus: str) -> IndexStore:
+    """Where the index is kept. Raises `IndexMissingError` when that is a folder which is not there."""
+    if not milvus and not data.is_dir():
+        raise IndexMissingError(missing(data))
+    return open_store(data / "index", milvus)
 
 
 def _query(options: argparse.Namespace) -> int:
@@ -110,6 +121,7 @@ def _serve(options: argparse.Namespace) -> int:
     from search.review import ReviewQueue
     from search.server import Draining, serve
 
+    _check_port(options.host, options.port)  # before models are loaded, which takes seconds
     keep_memory_flat()  # before models are loaded and threads begin
     review = (ReviewQueue(options.data), options.review_token) if options.review_token else None
     service, draining = _open(options.data, options.milvus), Draining()
@@ -122,8 +134,21 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_port(host: str, port: int) -> None:
+    """Raises `BadRequestError` when something else listens there."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: an ended one may linger
+        try:
+            tried.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise BadRequestError(f"port {port} is in use; give another --port") from error
+
+
 def _versions(options: argparse.Namespace) -> int:
-    store = open_store(options.data / "index", options.milvus)
+    store = _store(options.data, options.milvus)
     used = store.current()
     for made in store.versions():
         if options.json:
@@ -136,12 +161,12 @@ def _versions(options: argparse.Namespace) -> int:
 
 
 def _rollback(options: argparse.Namespace) -> int:
-    print(open_store(options.data / "index", options.milvus).rollback())
+    print(_store(options.data, options.milvus).rollback())
     return 0
 
 
 def _delete(options: argparse.Namespace) -> int:
-    made = open_store(options.data / "index", options.milvus).delete(options.ids)
+    made = _store(options.data, options.milvus).delete(options.ids)
     print(f"{made.version}: {made.rows} products")
     return 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import CurationError
+from curation.options import add_data
 from curation.versions import Versions
 
 Answers = Iterator[dict[str, Any]]
@@ -50,8 +51,9 @@ def add_commands(commands: Any) -> None:
     pairs = commands.add_parser("import-pairs", help="publish Kaggle's fashion-anchor-cloth-pairs as a pair dataset")
     pairs.add_argument("folder", type=Path, help="of the unpacked archive")
     pairs.set_defaults(run=_import_pairs)
-    for command in (audit, versions, publish, doubts, export, imported, push, pairs):
-        command.add_argument("--data", type=Path, default=Path("data"), help="data folder (default: data)")
+    for command in (audit, versions, publish, doubts, export, imported, push):
+        add_data(command)
+    add_data(pairs, Path)  # which makes it
 
 
 def _audit(options: argparse.Namespace) -> Answers:
@@ -90,15 +92,14 @@ def _publish(options: argparse.Namespace) -> Answers:
 def _doubts(options: argparse.Namespace) -> Answers:
     from curation.doubts import make_doubts
 
-    used = Versions(options.data / "pair_dataset").current
-    if used is None:
-        raise CurationError(f"{options.data}/pair_dataset: there is no version to look at")
+    used = _in_use(Versions(options.data / "pair_dataset"))
     yield {"version": used.name, "pairs": len(make_doubts(options.data, used))}
 
 
 def _review_export(options: argparse.Namespace) -> Answers:
     from curation.label_studio import write_tasks
 
+    _in_use(Versions(options.data / "pair_dataset"))
     yield write_tasks(options.data, options.out, options.doubtful, options.random)
 
 
@@ -127,10 +128,15 @@ def _push(options: argparse.Namespace) -> Answers:
     from curation.hub import push
 
     versions = Versions(options.data / "pair_dataset")
-    used = versions.current
-    if used is None:
-        raise CurationError(f"{options.data}/pair_dataset: there is no version to push")
+    used = _in_use(versions)
     api = HfApi(endpoint=options.endpoint)
     done = push(used, options.repo, api, private=not options.public, squash=options.squash)
     versions.pin(used.name)  # what others may have is kept here too
     yield asdict(done)
+
+
+def _in_use(versions: Versions) -> Path:
+    """Folder of the version in use. Raises `CurationError` when there is none yet."""
+    if versions.current is None:
+        raise CurationError(f"{versions.link}: there is no version yet; materialize pair_dataset first")
+    return versions.current

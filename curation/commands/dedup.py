@@ -9,7 +9,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from curation.dedup import DuplicateIndex
+from curation.errors import CurationError
 from curation.lookup import find_picture
+from curation.options import add_data
 from curation.places import tables_of
 from curation.tables import ShardedTable
 
@@ -32,11 +34,19 @@ def add_commands(commands: Any) -> None:
     remove.add_argument("sha256", nargs="+")
     remove.set_defaults(run=_remove)
     for action in (update, find, explain, remove):
-        action.add_argument("--data", type=Path, default=Path("data"), help="holds dedup/ (default: data)")
+        add_data(action, holds="dedup/")
 
 
 def _index(options: argparse.Namespace) -> DuplicateIndex:
     return DuplicateIndex(tables_of(options.data) / "dedup")
+
+
+def _filled(options: argparse.Namespace) -> DuplicateIndex:
+    """The index, if it was ever updated: one that was not would answer that it knows no picture."""
+    index = _index(options)
+    if not index.clusters.shards:
+        raise CurationError(f"{options.data}: no near-duplicates yet; materialize duplicate_clusters, or give --data")
+    return index
 
 
 def _update(options: argparse.Namespace) -> Iterator[Answer]:
@@ -45,12 +55,15 @@ def _update(options: argparse.Namespace) -> Iterator[Answer]:
 
 
 def _find(options: argparse.Namespace) -> Iterator[Answer]:
-    yield from map(asdict, find_picture(_index(options), options.picture.read_bytes()))
+    picture = options.picture.read_bytes()
+    yield from map(asdict, find_picture(_filled(options), picture))
 
 
 def _explain(options: argparse.Namespace) -> Iterator[Answer]:
-    clusters = _index(options).clusters
+    clusters = _filled(options).clusters
     verdicts = _rows(clusters, "sha256", options.sha256)
+    if not verdicts:
+        raise CurationError(f"{options.sha256}: no such picture")
     yield from verdicts.values()
     for cluster in {row["cluster_id"] for row in verdicts.values()}:
         yield from (row for key, row in _rows(clusters, "cluster_id", cluster).items() if key not in verdicts)
@@ -66,4 +79,4 @@ def _rows(clusters: ShardedTable, column: str, value: str) -> dict[tuple[str, st
 
 
 def _remove(options: argparse.Namespace) -> Iterator[Answer]:
-    yield {"rows_removed": _index(options).remove(options.sha256)}
+    yield {"rows_removed": _filled(options).remove(options.sha256)}

@@ -57,7 +57,7 @@ class MilvusStore:
         """Open the version in use. Raises `IndexMissingError`."""
         version = self.current()
         if version is None:
-            raise IndexMissingError(f"{self._name}: Milvus holds no index; build one first")
+            raise IndexMissingError(f"{self._name}: Milvus holds no index; materialize search_index first")
         return MilvusIndex(self._client, self._manifest(version))
 
     def versions(self) -> list[IndexManifest]:

@@ -60,7 +60,9 @@ class Index(Asking):
         while True:
             version = current_version(root)
             if version is None:
-                raise IndexMissingError(f"{root} holds no index; build one first")
+                raise IndexMissingError(
+                    f"{root} holds no index; run `make demo`, materialize search_index, or give --data"
+                )
             try:
                 return cls.open_version(root, version)
             except IndexMissingError:

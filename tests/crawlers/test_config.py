@@ -58,6 +58,50 @@ def test_main__refuses_before_any_work(tmp_path: Path, capsys: pytest.CaptureFix
     assert json.loads((tmp_path / "stats-kream.json").read_text())["finish_reason"] == REFUSED
 
 
+def test_main__folder_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file, file / "below"):
+        for command in (["kream"], ["exclude", "--site", "kream", "--post", "1", "--reason", "mail of 1 May"]):
+            assert main([*command, "--out", str(out)]) == 2
+            assert capsys.readouterr().err.startswith(f"crawlers: out: {str(file)!r} is a file; name a folder")
+
+
+@pytest.mark.parametrize("options", [("--blocks", "5"), ("--max-posts", "3"), ("--retry-failed",)])
+def test_main__catalog_has_no_options_of_posts(
+    tmp_path: Path, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["kream-catalog", "--out", str(tmp_path), *options])
+    assert f"unrecognized arguments: {' '.join(options)}" in capsys.readouterr().err
+
+
+def test_main__catalog_takes_the_pace_of_the_sandbox(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--block-size", "100", "--frontier-window", "30", "--delay", "no")
+    assert main(["kream-catalog", "--out", str(tmp_path), *options]) == 2
+    assert capsys.readouterr().err.startswith("crawlers: delay: ")
+
+
+def test_main__help_says_what_each_option_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    helps = {}
+    for command in ("kream", "kream-catalog", "fixture"):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        helps[command] = " ".join(capsys.readouterr().out.split())
+    assert not [text for text in helps.values() if "VALUE" in text or "None" in text]
+    assert "--max-posts INTEGER" in helps["kream"]
+    assert "--delay NUMBER" in helps["kream"]
+    assert "block" not in helps["kream-catalog"]
+    assert "--out PATH folder for the saved page" in helps["fixture"]
+
+
+def test_make_config__says_a_value_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"not 'x'$"):
+        make_config(kind="kream", out=tmp_path, blocks="x")
+    with pytest.raises(ConfigError, match=r"runs backwards \(got '3-1'\)$"):
+        make_config(kind="kream", out=tmp_path, blocks="3-1")
+
+
 def test_import__loads_neither_scrapy_nor_playwright() -> None:
     code = """
 import sys

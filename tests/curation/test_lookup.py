@@ -87,6 +87,21 @@ def test_main__find_explain_remove_update(tmp_path: Path, capsys: pytest.Capture
     assert (status, done["shards_made"], done["kept"], done["blank"]) == (0, 0, 4, 1)
 
 
+def test_main__explain_tells_of_a_picture_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _index(tmp_path)
+    assert main(["dedup", "explain", "abc", "--data", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "curation: abc: no such picture\n"
+
+
+@pytest.mark.parametrize("command", ["find", "explain", "remove"])
+def test_main__collection_that_was_never_updated_is_told(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photo.webp").write_bytes(_copy(3))
+    assert main(["dedup", command, str(tmp_path / "photo.webp"), "--data", str(tmp_path)]) == 2
+    assert "no near-duplicates yet; materialize duplicate_clusters" in capsys.readouterr().err
+
+
 def test_main__missing_picture_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dedup", "find", str(tmp_path / "none.jpg"), "--data", str(tmp_path)]) == 2
     assert "none.jpg" in capsys.readouterr().err

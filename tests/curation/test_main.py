@@ -35,7 +35,9 @@ def test_publish__nothing_new_keeps_the_version(tmp_path: Path, capsys: pytest.C
         (["versions", "--use", "0009"], "version: must be one of none yet"),
         (["versions", "--keep", "0"], "keep: must be at least 1, got 0"),
         (["publish"], "there is no version yet"),
-        (["push", "me/pairs"], "there is no version to push"),
+        (["push", "me/pairs"], "there is no version yet; materialize pair_dataset first"),
+        (["doubts"], "there is no version yet"),
+        (["review-export", "tasks"], "there is no version yet"),
         (["audit", "nowhere"], "there is no dataset to audit"),
     ],
 )

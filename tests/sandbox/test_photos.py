@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.photos import PhotoFolderError, PhotoWorld
+from tests.documents import ROOT, blocks
 from tests.sandbox.tiny import picture
 
 IMAGES = """image,sku,color,view,category
@@ -78,3 +79,19 @@ def test_photo_world__unknown_picture(folder: Path) -> None:
         world.thumbnail("29cm", 1)
     with pytest.raises(KeyError):
         world.photo("onthelook", 1, 0)
+
+
+def test_photo_world__reads_the_example_of_the_documents(tmp_path: Path) -> None:
+    images, pairs, _ = blocks((ROOT / "docs" / "PHOTOS.md").read_text(), "csv")
+    (tmp_path / "images").mkdir()
+    for name in ("jacket-red", "jacket-red-worn", "jacket-red-back", "wallet"):
+        (tmp_path / "images" / f"{name}.jpg").write_bytes(picture(1))
+    (tmp_path / "images.csv").write_text(images)
+    (tmp_path / "pairs.csv").write_text(pairs)
+    world = PhotoWorld(tmp_path)
+    assert [(product.category, product.style) for product in world.products.values()] == [
+        ("outer", "jacket"),
+        ("etc", "wallet"),
+    ]
+    tags = [[tag.right for tag in post.tags] for posts in world.posts.values() for post in posts.values()]
+    assert tags == [[True, False], [True]]

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,12 @@ def test_main__refuses_wrong_values_by_name(
 def test_main__missing_photo_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--photos", str(tmp_path / "none")]) == 1
     assert "images.csv is missing" in capsys.readouterr().err
+
+
+def test_serve__port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        command = [sys.executable, "-m", "sandbox", "serve", "--posts", "1", "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"sandbox: port {port} or {port + 1} is in use; give another --port\n"

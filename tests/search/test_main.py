@@ -1,6 +1,7 @@
 """The command line."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -53,16 +54,34 @@ def test_query__text_category_and_picture(
 def test_query__bad_photo_and_missing_file(loaded: None, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo.write_bytes(b"<html>")
     assert main(["query", str(photo)]) == 2
-    assert "BadPhotoError: photo: not_an_image" in capsys.readouterr().err
+    assert "search: photo: not_an_image" in capsys.readouterr().err
     assert main(["query", str(photo.with_name("nowhere.jpg"))]) == 2
-    assert "FileNotFoundError" in capsys.readouterr().err
+    assert "search: [Errno 2] No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["query", "PHOTO"], ["serve"]])
 def test_main__no_index(command: list[str], photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(photo) if part == "PHOTO" else part for part in command]
     assert main([*arguments, "--data", str(tmp_path)]) == 2
-    assert "IndexMissingError" in capsys.readouterr().err
+    assert f"search: {tmp_path / 'index'} holds no index; run `make demo`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["serve"], ["versions"], ["rollback"], ["delete", "kream-1"]])
+def test_main__no_data_folder(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FASHION_DATA", str(tmp_path / "nowhere"))
+    assert main([*command, *(["--port", "0"] if command == ["serve"] else [])]) == 2
+    assert capsys.readouterr().err == (
+        f"search: no data folder at {tmp_path / 'nowhere'}; give --data or set FASHION_DATA\n"
+    )
+
+
+def test_serve__port_in_use(loaded: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["serve", "--data", str(tmp_path), "--port", str(port)]) == 2
+    assert capsys.readouterr().err == f"search: port {port} is in use; give another --port\n"
 
 
 def test_main__unknown_category(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +116,7 @@ def test_versions__rollback_and_delete(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_serve__milvus_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", "x.jpg", "--data", str(tmp_path), "--milvus", str(tmp_path / "milvus.db")]) == 2
-    assert "FileNotFoundError" in capsys.readouterr().err
+    assert "No such file" in capsys.readouterr().err
     (tmp_path / "x.jpg").write_bytes(b"")
     assert main(["query", str(tmp_path / "x.jpg"), "--milvus", str(tmp_path / "milvus.db")]) == 2
     assert "Milvus holds no index" in capsys.readouterr().err
@@ -105,4 +124,4 @@ def test_serve__milvus_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_serve__weak_review_token(loaded: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--data", str(tmp_path), "--review-token", "abc"]) == 2
-    assert "TokenError: review token: at least 16 characters, got 3" in capsys.readouterr().err
+    assert "search: review token: at least 16 characters, got 3" in capsys.readouterr().err
