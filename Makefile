@@ -59,5 +59,5 @@ check: setup ## lint, format, types, import contracts
 bench: setup ## where the demo's time goes
 	$(BIN)/python -m benchmarks.demo
 
-clean: ## remove what runs made (data and Dagster's state), keep .venv
-	rm -rf $(FASHION_DATA) $(DAGSTER_HOME)
+clean: setup ## remove what runs made (data and Dagster's state) if it can be made again, keep .venv: FORCE=1 removes all
+	$(BIN)/python -m pipelines clean --dagster-home $(DAGSTER_HOME) $(if $(FORCE),--force)

@@ -56,7 +56,7 @@ def kream_posts(
     """User posts of KREAM with their tagged products, pictures and ledger.
 
     Server-rendered, so plain HTTP does, outside the pool of browsers. Where plain pages stop carrying data it starts a
-    browser all the same, besides the one that the pool allows: a night's crawl is worth that memory.
+    browser as well, in addition to the one that the pool allows: a night's crawl is worth that memory.
     """
     return _crawl_posts(context, data, sites, children, config, "kream")
 

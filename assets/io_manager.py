@@ -38,8 +38,20 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
         write_json(reference_of(self.data.path, context.asset_key), reference)
 
     def load_input(self, context: dg.InputContext) -> ShardedTable | Path:
-        """Read the reference. Of something that has versions, it leads to the one in use, whoever switched to it."""
-        reference = json.loads(reference_of(self.data.path, context.asset_key).read_text())
+        """Read the reference. Of something that has versions, it leads to the one in use, whoever switched to it.
+
+        Raises:
+            dagster.Failure: the asset was never made in this data folder. Another try would not help.
+        """
+        path = reference_of(self.data.path, context.asset_key)
+        if not path.is_file():
+            key = context.asset_key.to_user_string()
+            raise dg.Failure(
+                f"{key} was never made in {self.data.root}: materialize it first, or select this asset and"
+                f' +key:"{key}", which is that one with everything upstream',
+                allow_retries=False,
+            )
+        reference = json.loads(path.read_text())
         if "table" in reference:
             return ShardedTable(place(reference["table"]), reference["prefix"])
         directory = Path(reference["directory"])

@@ -7,9 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from assets.artifacts import manifest_of, model_outcome, step_arguments, train
 from assets.crawl import all_posts
+from assets.once import listing
 from assets.pictures import (
     boxes_sheet_metadata,
     confusion_table,
@@ -36,7 +38,10 @@ _SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Somet
     first=True,
 )
 def detection_dataset(data: DataFolder, sources: DetectionSources) -> Outcome:
-    """Annotated street photos of several makers (ModaNet, Fashionpedia, any COCO folder) as one 7-class dataset."""
+    """Annotated street photos in one set of 7 or 12 classes.
+
+    They are ModaNet's, Fashionpedia's, DeepFashion2's, K-Fashion's or of any COCO folder.
+    """
     out = data.path / "label" / "detection_dataset"
     summary = sources.build(out)
     boxes = summary["boxes"]
@@ -102,7 +107,8 @@ def category_classifier(
     """Names the category of a thumbnail, or rejects it (`etc`). Learns from the shop and from annotated photos."""
     catalog, also = data.path / "crawl" / "catalog", recipes.thumbnails
     boxes = os.path.relpath(detection_dataset, catalog)  # stays the same where the data folder is moved
-    learned = fingerprint([kream_catalog.fingerprint, _photos_fingerprint(detection_dataset)])
+    known = [listing(Path(also))] if also else []
+    learned = fingerprint([kream_catalog.fingerprint, _photos_fingerprint(detection_dataset), *known])
     name, more = "classifier_candidate", {"also": also, "boxes": boxes}
     candidate = train(context, data, recipes, children, "classifier", catalog, learned, name=name, **more)
     metrics = manifest_of(candidate)["metrics"]
@@ -149,7 +155,9 @@ def post_crops(
 class Thumbnails(Mix):
     """Which thumbnails are believed."""
 
-    least_probability: float | None = None  # by default the recipe's
+    least_probability: float | None = Field(
+        None, ge=0, le=1, description="below which a thumbnail's category is not believed; by default the recipe's"
+    )
 
 
 @stage("label", kinds={"pytorch", "parquet"}, checks=_SHARD_CHECKS, automatic=True)

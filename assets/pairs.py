@@ -32,8 +32,8 @@ _SHEET_PAIRS = 18
 class Splits(dg.Config):
     """How much of what is new is held out (what a version placed before stays there), and whose pairs to leave out."""
 
-    validation: float = SplitShares().validation
-    test: float = SplitShares().test
+    validation: float = Field(SplitShares().validation, ge=0, le=1, description="share of what is new to validate on")
+    test: float = Field(SplitShares().test, ge=0, le=1, description="share of what is new to test on")
     exclude_sources: list[str] = Field([], description="sites whose pairs are left out")
     keep_versions: int = Field(10, ge=0, description="newest versions that stay, besides pinned ones; 0: all")
 
@@ -41,23 +41,47 @@ class Splits(dg.Config):
 class Rules(dg.Config):
     """When a class is ambiguous in a photo and when a tag is not believed; see `curation.pairing.PairingRules`."""
 
-    dominance: float = PairingRules.dominance
-    least_agreement: float = PairingRules.least_agreement
-    least_lead: float = PairingRules.least_lead
+    dominance: float = Field(
+        PairingRules.dominance,
+        ge=0,
+        le=1,
+        description="a box smaller than this share of the largest one of its class is somebody in the background",
+    )
+    least_agreement: float = Field(
+        PairingRules.least_agreement,
+        ge=0,
+        le=1,
+        description="how well the colours of crop and thumbnail must agree; 0 believes every tag",
+    )
+    least_lead: float = Field(
+        PairingRules.least_lead,
+        ge=0,
+        le=1,
+        description="by how much a box and a tag must agree better than either does with any other of the class;"
+        " 1: several of a class are always ambiguous",
+    )
 
 
 class Verifier(dg.Config):
     """When the encoders that verify pairs are trained, and anew."""
 
-    least_pairs: int = Field(500, description="with fewer matches there is nothing to learn from; pairs go without")
-    most_pairs: int = Field(20_000, description="of each half that are learned from")
-    growth: float = Field(0.25, description="train anew when there are more matches than then by this share")
+    least_pairs: int = Field(
+        500, ge=1, description="with fewer matches there is nothing to learn from; pairs go without"
+    )
+    most_pairs: int = Field(20_000, ge=1, description="maximum pairs per half used for training")
+    growth: float = Field(
+        0.25,
+        ge=0,
+        description="retrain once matches have grown by this share since the last training (0.25 = 25 %)",
+    )
 
 
 class Verification(Mix):
     """Which pairs are kept."""
 
-    least_verification: float | None = Field(None, description="least probability that it is right; else the recipe's")
+    least_verification: float | None = Field(
+        None, ge=0, le=1, description="least probability that it is right; by default the recipe's"
+    )
 
 
 @stage(

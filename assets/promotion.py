@@ -13,7 +13,9 @@ from models.card import Result, add_result
 from models.errors import MetricError
 from models.promotion import ModelVersions, Verdict
 
-PROMOTED = {"promoted": "What was trained is in use now. It warns where the gate refused it and an older one stays."}
+PROMOTED = {
+    "promoted": "The newly trained model is in use; warns when the gate rejected it and the previous one stays."
+}
 """The check that tells of the gate. It never blocks: what follows gets the model in use."""
 _LINES = 10  # of the ledger
 

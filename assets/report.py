@@ -18,7 +18,7 @@ from curation.proof import TRUTH
 from curation.tables import ShardedTable, write_json
 from models.card import add_result
 
-_SCORE_CHECKS = {"measured": "Every metric of this profile could be computed and is a share."}
+_SCORE_CHECKS = {"measured": "Every metric was computed and lies between 0 and 1."}
 _REPORT_CHECKS = {"written": "There are stages to report on."}
 
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _SANDBOX_PACE = ("--allow-private", "--delay", "0", "--frontier-window", "30", "--scroll-wait", "0.4")
 """Our own machine needs no patience, and its posts leave no wide gaps."""
+_NO_ANNOTATIONS = (
+    "no annotated set: the detector has nothing to learn from; download ModaNet or Fashionpedia and set FASHION_MODANET"
+    " or FASHION_FASHIONPEDIA to its folder"
+)
 
 
 class DataFolder(dg.ConfigurableResource[Any]):
@@ -108,13 +112,16 @@ class Sites(dg.ConfigurableResource[Any]):
 
 
 class RealSites(Sites):
-    """The sites themselves, at the pace that the crawler's defaults set."""
+    """The sites themselves."""
+
+    user_agent: str = ""  # says who crawls; empty is the crawler's own, without a contact
+    delay: float = 1.0  # seconds between requests to one host, at least
 
     @contextmanager
     def crawler_options(self, site: str) -> Iterator[list[str]]:
-        """No option: the defaults are the real sites."""
+        """Who crawls, and how fast; the rest of the defaults are the real sites."""
         del site
-        yield []
+        yield [*(["--user-agent", self.user_agent] if self.user_agent else []), "--delay", str(self.delay)]
 
 
 class SandboxSites(Sites):
@@ -145,7 +152,7 @@ class SandboxSites(Sites):
 class DetectionSources(dg.ConfigurableResource[Any]):
     """Where annotated street photos come from.
 
-    With no folder at all, the sandbox draws `drawn` pictures in the formats of ModaNet and Fashionpedia.
+    With no folder at all, the sandbox draws `drawn` pictures in the formats of ModaNet and Fashionpedia; 0 draws none.
     """
 
     folders: dict[str, str]  # name in `models.detector.sources.MAKERS` → folder
@@ -157,13 +164,20 @@ class DetectionSources(dg.ConfigurableResource[Any]):
     commercial_only: bool = False
 
     def build(self, out: Path) -> dict[str, Any]:
-        """Write the dataset to `out` and return its summary. Raises `models.errors.DataError`."""
+        """Write the dataset to `out` and return its summary.
+
+        Raises:
+            models.errors.DataError: a folder does not hold what its name says.
+            dagster.Failure: there is no folder, and nothing is drawn instead.
+        """
         from models.detector.categories import CLASSES
         from models.detector.dataset import DATASET_FILE, VERSION, build_detection_dataset
         from models.detector.sources import configured, source
 
         folders = {name: Path(folder) for name, folder in self.folders.items()}
         if not folders and not self.coco:
+            if not self.drawn:
+                raise dg.Failure(_NO_ANNOTATIONS, allow_retries=False)
             drawn = out.with_name("drawn_annotations")
             self._draw(drawn)
             folders = {name: drawn / name for name in ("modanet", "fashionpedia")}

@@ -15,7 +15,12 @@ _QUERIES = 9
 _PROMISED_RECALL = 0.99  # as in search.index.config, which cannot be imported without the libraries of the index
 
 
-@stage("search", kinds={"pytorch", "parquet"}, checks={"no_failed_shard": "Every shard was embedded."})
+@stage(
+    "search",
+    kinds={"pytorch", "parquet"},
+    checks={"no_failed_shard": "Every shard was embedded."},
+    automatic=True,
+)
 def catalog_embeddings(
     context: dg.AssetExecutionContext, data: DataFolder, engine: Engine, encoder: Path, kream_catalog: ShardedTable
 ) -> Outcome:
@@ -30,6 +35,7 @@ def catalog_embeddings(
     "search",
     kinds={"faiss"},
     checks={"recall": f"Recall@10 against exact search is at least {_PROMISED_RECALL} for every category and filter."},
+    automatic=True,
 )
 def search_index(data: DataFolder, indexes: ProductIndexes, encoder: Path, catalog_embeddings: ShardedTable) -> Outcome:
     """The index, one partition per category. A new version replaces the old in one step, once its checks pass."""

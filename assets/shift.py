@@ -11,14 +11,14 @@ from assets.stage import Check, reasons_table
 from curation.shift import judge
 from curation.tables import ShardedTable
 
-NO_SHIFT: Final = {"no_shift": "The mix of categories of what is new is that of before, and none has collapsed."}
+NO_SHIFT: Final = {"no_shift": "New rows have the same category mix as earlier ones, and no category has collapsed."}
 _NOT_KEPT: Final = "not kept"
 
 
 class Mix(dg.Config):
     """What to do when the mix of categories is not as before."""
 
-    accept_shift: bool = Field(False, description="what is new is right: compare what comes later with it, too")
+    accept_shift: bool = Field(False, description="accept this run's category mix as the new baseline")
 
 
 def no_shift(data: DataFolder, table: ShardedTable, config: Mix, *, count_dropped: bool) -> dict[str, Check]:

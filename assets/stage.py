@@ -76,7 +76,7 @@ def stage(
     """Make an asset of a body. Its name, inputs and description are the function's own.
 
     Args:
-        group: name of the stage (DESIGN.md).
+        group: name of the stage (docs/ARCHITECTURE.md).
         kinds: what the UI shows as the asset's kind.
         checks: name → what it guards; all of them block, and the body must report each.
         warnings: checks that do not block, neither a run nor the sensor `middle_stages`; reported likewise.

@@ -1,8 +1,10 @@
 """Stage train: the encoder, one encoder per category, and how well they find products they never saw."""
 
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
+from pydantic import Field
 
 from assets.artifacts import each, manifest_of, model_outcome, train
 from assets.pictures import bars_metadata, differences_table, examples_metadata, measures_table
@@ -15,12 +17,20 @@ from curation.taxonomy import CATEGORIES
 from models.card import Result
 from models.promotion import Verdict
 
+Measure = Literal["r@1", "r@5", "r@10", "r@20", "mrr", "map", "ndcg"]
+"""Those of `models.encoder.evaluate` of which more is better; a wrong one is refused before the training."""
+
 
 class Promotion(dg.Config):
     """When a newly trained encoder replaces the one in use."""
 
-    measure: str = "r@1"
-    margin: float | None = None  # how much worse it may be; by default the recipe's
+    measure: Measure = Field("r@1", description="by which the two are compared, on the test split")
+    margin: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="how much worse the new one may be, in the measure's unit; by default the recipe's",
+    )
 
 
 @stage(

@@ -16,9 +16,12 @@ from crawlers.errors import REFUSED, ConfigError, CrawlError
 from crawlers.sites import CATALOG_SITES, CATALOG_SUFFIX, KINDS, POST_SITES, site_of
 from curation.tables import write_json
 
-_OF_POSTS: Final = frozenset({"blocks", "max_posts", "retry_failed", "retry_wait", "gone_days"})
+_OF_POSTS: Final = frozenset({"blocks", "max_posts", "retry_failed", "gone_days"})
 """Options that a catalog refuses: it has no posts."""
-_OF_OTHERS: Final = {True: frozenset({"block_size", "frontier_window"}), False: frozenset({"scroll_wait"})}
+_OF_OTHERS: Final = {
+    True: frozenset({"block_size", "frontier_window", "retry_wait"}),
+    False: frozenset({"scroll_wait"}),
+}
 """Whether it is a catalog → options that change nothing. Taken, not shown: the sandbox gives all crawls one pace."""
 _METAVARS: Final = {int: "INTEGER", float: "NUMBER", Path: "PATH"}
 

@@ -12,8 +12,13 @@ from crawlers.pages.base import Rendering
 from crawlers.sites import CATALOG_SITES, CATALOG_SUFFIX, KINDS, POST_SITES
 
 AUTO: Final = "auto"
-BROWSERS: Final = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
-"""Where Debian puts Chromium. The first has no windows, and renders a page with half the work of the second."""
+BROWSERS: Final = tuple(
+    map(Path, ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium", "/usr/local/bin/chromium-headless-shell"))
+)
+"""Where Debian puts Chromium, and set-up Playwright's where there is no such package, as on Ubuntu.
+
+A headless shell has no windows, and renders a page with half the work.
+"""
 BROWSER: Final = next((path for path in BROWSERS if path.is_file()), BROWSERS[-1])
 """The one that is installed here."""
 

@@ -5,26 +5,26 @@
 `python -m pipelines takedown`: remove a post, product or picture from everything that was made, and prove it.
 
 `python -m pipelines settings`: what is set; `doctor`: what is missing on this machine for it, and how to get it.
+
+`python -m pipelines clean`: remove what runs made, unless it cannot be made again.
 """
 
 import argparse
 import json
+import math
 import os
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from assets.world import WorldError, claimed_world
-from crawlers.exclusions import FILE_NAME
-from curation.takedown import RECORD
+from assets.world import WorldError
+from crawlers.sites import CATALOG_SITES, POST_SITES
 from pipelines.environments import Settings, SettingsError, read_settings
-
-_SAID: Final = ("review/verdicts/*.jsonl", RECORD, f"crawl/{FILE_NAME}")
-"""In a data folder: verdicts of reviewers, and what was to be taken down."""
+from pipelines.room import clean, make_room
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("demo", help="materialize everything in the sandbox").set_defaults(run=_demo)
     _add_scale(commands.add_parser("scale", help="crawl and curate a large drawn world; run again to go on"))
     _add_takedown(commands.add_parser("takedown", help="remove something from everything that was made, and prove it"))
+    _add_clean(commands.add_parser("clean", help="remove what runs made: the data folder and Dagster's state"))
     shown = commands.add_parser("settings", help="what is set, what is the default; secrets masked")
     shown.add_argument("--markdown", action="store_true", help="print docs/SETTINGS.md instead")
     shown.set_defaults(run=_settings)
@@ -66,9 +67,21 @@ def _doctor(*, as_json: bool) -> int:
     return int(any(found.level == "fail" for found in findings))
 
 
+def _above_zero(kind: type[int] | type[float]) -> Callable[[str], float]:
+    """Reads a number of a kind. What is no number is told by argparse in its own words."""
+
+    def number(text: str) -> float:
+        if not 0 < (value := kind(text)) < math.inf:
+            raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+        return value
+
+    return number
+
+
 def _add_scale(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--pairs", type=int, default=290_000, help="wanted (default 290000)")
-    parser.add_argument("--hours", type=float, default=8.0, help="after which no further step begins (default 8)")
+    parser.add_argument("--pairs", type=_above_zero(int), default=290_000, help="wanted (default 290000)")
+    hours = "after which no further step begins (default 8)"
+    parser.add_argument("--hours", type=_above_zero(float), default=8.0, help=hours)
     parser.add_argument("--again", action="store_true", help="repeat what is there, and tell what share that took")
     parser.set_defaults(run=_scale)
 
@@ -91,7 +104,8 @@ def _scale(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _add_takedown(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--site", help="where it was crawled, such as kream")
+    sites = sorted({*POST_SITES, *CATALOG_SITES})
+    parser.add_argument("--site", choices=sites, help="where it was crawled")
     parser.add_argument("--post", action="append", metavar="ID", default=[])
     parser.add_argument("--product", action="append", metavar="ID", default=[])
     parser.add_argument("--image", action="append", metavar="URL", default=[], help="address or sha256 of a picture")
@@ -118,15 +132,36 @@ def _takedown(settings: Settings, options: argparse.Namespace) -> int:
     except (CrawlError, SearchError) as error:
         print(f"takedown: {error}", file=sys.stderr)
         return 1
+    for unknown in (value for report in done for value in report["never_crawled"]):
+        told = "was not found; it is kept out from now on. Check site and id."
+        print(f"takedown: {options.site}/{unknown} {told}", file=sys.stderr)
     proof = prove(settings.data)
     print(json.dumps({"takedowns": done, "proof": proof}, indent=2, ensure_ascii=False))
     return int(bool(proof["still_there"]))
 
 
+def _add_clean(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dagster-home", type=Path, help="folder of Dagster's state, to remove too")
+    also = "also what cannot be made again: crawls of real sites, verdicts, take-downs"
+    parser.add_argument("--force", action="store_true", help=also)
+    parser.set_defaults(run=_clean)
+
+
+def _clean(settings: Settings, options: argparse.Namespace) -> int:
+    try:
+        removed = clean(settings.data, options.dagster_home, force=options.force)
+    except WorldError as error:
+        print(f"clean: {error}", file=sys.stderr)
+        return 2
+    print(f"removed {', '.join(map(str, removed)) or 'nothing: there was nothing'}")
+    return 0
+
+
 def _demo(settings: Settings, options: argparse.Namespace) -> int:
     del options
+    settings = settings.model_copy(update={"profile": "sandbox"})  # whatever else is crawled from here
     try:
-        _make_room(settings)
+        make_room(settings.data, settings.world, print)
     except WorldError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
@@ -136,24 +171,6 @@ def _demo(settings: Settings, options: argparse.Namespace) -> int:
     if status == 0:
         print(_summary(settings.data, time.monotonic() - start))
     return status
-
-
-def _make_room(settings: Settings) -> None:
-    """Remove what a demo of another world left: its tables must not mix with this one's, and can be made again.
-
-    Raises:
-        WorldError: it holds what people said too, and that cannot.
-    """
-    world = claimed_world(settings.data)
-    if world is not None and world.startswith("sandbox") and world != settings.world:
-        if said := [name for pattern in _SAID for name in sorted(settings.data.glob(pattern))]:
-            raise WorldError(
-                f"{settings.data} was made for {world!r} and holds what cannot be made again:"
-                f" {', '.join(map(str, said))};"
-                f" set FASHION_DATA to another folder for {settings.world!r}, or move this one"
-            )
-        print(f"removing {settings.data}, made for {world!r}, to make {settings.world!r}")
-        shutil.rmtree(settings.data)
 
 
 def _summary(data: Path, seconds: float) -> str:

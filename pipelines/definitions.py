@@ -67,7 +67,9 @@ def _resources(settings: Settings) -> dict[str, object]:
             gpus=settings.ray_gpus,
         ),
         "indexes": ProductIndexes(milvus=settings.milvus),
-        "sites": drawn if sandbox else RealSites(name=settings.world),
+        "sites": drawn
+        if sandbox
+        else RealSites(name=settings.world, user_agent=settings.user_agent, delay=settings.crawl_delay),
         "sources": DetectionSources(
             folders={name.replace("_", "-"): str(folder) for name, folder in settings.annotated.items()},
             coco=_path(settings.coco),

@@ -10,8 +10,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from fsspec import available_protocols
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from crawlers.sites import CATALOG_SITES, POST_SITES
 
 PREFIX = "FASHION_"
 OTHERS = {
@@ -36,8 +40,8 @@ class Settings(BaseModel):
     profile: Literal["sandbox", "full"] = Field(
         "sandbox", description="sandbox: drawn world on this machine; full: the real sites"
     )
-    data: Path = Field(Path("data"), description="folder of everything that runs make")
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="of the drawn world and of training; any other draws another")
+    data: Path = Field(Path("data"), description="folder for everything that runs produce")
+    seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the drawn world and of training")
     posts: int = Field(1000, ge=40, le=10_000_000, description="posts in the drawn world")
     photos: Path | None = Field(None, description="folder of real shop photos to serve instead of the drawn world")
     sandbox_port: int = Field(
@@ -45,6 +49,12 @@ class Settings(BaseModel):
     )
     block_size: int = Field(
         100, ge=1, le=1_000_000, description="post ids per shard in the sandbox; the real sites use 10,000"
+    )
+    user_agent: str = Field(
+        "", description="name given to the real sites, with an address at which somebody answers; default the crawler's"
+    )
+    crawl_delay: float = Field(
+        1.0, gt=0, le=600, description="seconds between requests to one host of the real sites, at least"
     )
     modanet: Path | None = Field(None, description="ModaNet: an annotations JSON and `images/`")
     fashionpedia: Path | None = Field(
@@ -67,7 +77,8 @@ class Settings(BaseModel):
     )
     commercial_only: bool = Field(
         False,
-        description="leave out what may not be used commercially: annotations but Fashionpedia, sites not cleared",
+        description="leave out every annotation set except Fashionpedia and COCO sets said to be commercial, and all"
+        " sites not in FASHION_CLEARED",
     )
     cleared: str = Field(
         "", description="sites whose terms you know to allow commercial use, such as `kream,onthelook`"
@@ -76,19 +87,46 @@ class Settings(BaseModel):
         1.0, gt=0, le=100, description="share of the recipe's training steps: less to try the chain out"
     )
     retrain_pairs: int = Field(
-        500, ge=1, le=10_000_000, description="pairs that the encoder has not seen, for which the weekly training runs"
+        500, ge=1, le=10_000_000, description="weekly training runs once this many pairs are new to the encoder"
     )
     gates: Literal["on", "off"] = Field(
         "on", description="off: models pass whatever they reach, as for a few real photos"
     )
     webhook: str = Field("", description="http(s) address that the sensor failures tells of failed runs")
     concurrency: int = Field(2, ge=1, le=64, description="steps that run at once")
-    tables: str = Field("", description="URL or folder that Ray's machines share, of all tables that stages make")
+    tables: str = Field(
+        "",
+        description="where stages write tables: a URL or a folder shared by all Ray machines; default FASHION_DATA",
+    )
     engine: Literal["local", "ray"] = Field("local", description="ray: shards are made side by side by a Ray cluster")
     ray_address: str = Field("local", description="auto, host:port, or local: a cluster on this machine for each step")
     ray_workers: int = Field(2, ge=1, le=10_000, description="actors of a step at most")
-    ray_cpus: float = Field(1, gt=0, le=1024, description="processors, and threads, of each")
+    ray_cpus: float = Field(1, gt=0, le=1024, description="CPU cores (and threads) per actor")
     ray_gpus: float = Field(0, ge=0, le=16, description="GPUs of each where a step computes on one; 0.5: two share one")
+
+    @field_validator("webhook")
+    @classmethod
+    def _check_webhook(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in ("http", "https") and parts.hostname):
+            raise ValueError("must be an http or https address")
+        return value
+
+    @field_validator("cleared")
+    @classmethod
+    def _check_cleared(cls, value: str) -> str:
+        known = {*POST_SITES, *CATALOG_SITES}
+        if unknown := {site.strip() for site in value.split(",") if site.strip()} - known:
+            raise ValueError(f"must be sites among {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
+        return value
+
+    @field_validator("tables")
+    @classmethod
+    def _check_tables(cls, value: str) -> str:
+        protocol, url, _ = value.partition("://")
+        if url and protocol not in available_protocols():
+            raise ValueError(f"fsspec knows no storage {protocol!r}")
+        return value
 
     @property
     def annotated(self) -> dict[str, Path]:
@@ -164,4 +202,4 @@ def _problem(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(field, Settings.model_fields, n=1)
         return f"{variable(field)}: there is no such setting" + (f"; did you mean {variable(near[0])}?" if near else "")
-    return f"{variable(field)}: {item['msg']}, got {masked(field, item['input'])!r}"
+    return f"{variable(field)}: {item['msg'].removeprefix('Value error, ')}, got {masked(field, item['input'])!r}"

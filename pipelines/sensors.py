@@ -64,8 +64,8 @@ def failures(webhook: str) -> dg.SensorDefinition:
 middle_stages = dg.AutomationConditionSensorDefinition(
     "middle_stages",
     target=dg.AssetSelection.all(),
-    description="Makes hashes, crops, categories, matches and the dataset when what they are made from has changed. "
-    "It trains nothing.",
+    description="Makes hashes, crops, categories, matches, the dataset, vectors of the catalog and the index when what "
+    "they are made from has changed. It trains nothing.",
 )
 
 

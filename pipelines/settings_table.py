@@ -18,6 +18,7 @@ A value that breaks its rule, and a `FASHION_` name that is not here, is refused
 
 `python -m pipelines settings` prints what holds now, and which values are set; passwords are masked.
 `python -m pipelines doctor` tells whether this machine has what they need.
+What folders of pictures have to hold: [PHOTOS.md](PHOTOS.md).
 
 | variable | value | default | what it is, and its unit |
 |---|---|---|---|

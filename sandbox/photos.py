@@ -1,7 +1,8 @@
 """A folder of real shop photos as a world: anchors become posts that tag one product, main shots become the catalog.
 
-The folder holds `images.csv` (image, sku, color, view, category) and `pairs.csv` (anchor, positive, category, item,
-kind, same_colour). Real photos have no true boxes, so `truth` knows tags and products only.
+The folder holds `images.csv` (image, sku, color, view, category) and `pairs.csv` (anchor, positive, same_colour), which
+docs/PHOTOS.md describes; further columns are not read. Real photos have no true boxes, so `truth` knows tags and
+products only.
 """
 
 import csv

@@ -256,6 +256,8 @@ def _docker(words: list[str]) -> None:
     if words[3] == "exec":
         assert words[4] in services
         _follow(words[5:], run=False)
+    elif words[3] == "cp":
+        assert words[5].partition(":")[0] in services
     else:
         assert words[3] == "up"
 

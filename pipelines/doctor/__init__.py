@@ -22,10 +22,12 @@ PROBES: Sequence[Probe] = (
     folders.world,
     folders.disk,
     folders.annotations,
+    folders.photos,
     folders.dagster_home,
     services.ports,
     services.daemon,
     services.addresses,
+    services.contact,
     services.storage,
 )
 

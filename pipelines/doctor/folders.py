@@ -8,6 +8,7 @@ from typing import Final
 from assets.world import claimed_world
 from pipelines.doctor.finding import Finding, Patient
 from pipelines.environments import PREFIX
+from sandbox.photos import PhotoFolderError, PhotoWorld
 
 _GIB: Final = 1024**3
 _DISK_GIB: Final = {"sandbox": 2, "full": 500}
@@ -61,6 +62,19 @@ def annotations(patient: Patient) -> list[Finding]:
     return [_annotated(name, folder) for name, folder in folders.items()]
 
 
+def photos(patient: Patient) -> list[Finding]:
+    """A folder of shop photos has its tables, and every picture that they name."""
+    folder = patient.settings.photos
+    if folder is None or patient.full:
+        return []
+    try:
+        world = PhotoWorld(folder)
+    except PhotoFolderError as error:
+        return [Finding("photos", "fail", str(error), "docs/PHOTOS.md says what the folder holds")]
+    posts = sum(map(len, world.posts.values()))
+    return [Finding("photos", "ok", f"{folder}: {len(world.products)} products, {posts} posts")]
+
+
 def _annotated(name: str, folder: Path) -> Finding:
     suffixes = {path.suffix.lower() for path in _files(folder)}
     missing = [
@@ -70,7 +84,7 @@ def _annotated(name: str, folder: Path) -> Finding:
     ]
     if missing:
         told = f"{name}: no {' and no '.join(missing)} in {folder}"
-        return Finding("annotations", "fail", told, "docs/SETTINGS.md says what the folder holds")
+        return Finding("annotations", "fail", told, "docs/PHOTOS.md says what the folder holds")
     return Finding("annotations", "ok", f"{name}: {folder}")
 
 

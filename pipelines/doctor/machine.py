@@ -80,7 +80,7 @@ def browser(patient: Patient) -> list[Finding]:
     found = [path for path in BROWSERS if path.is_file()]
     if not found:
         return [Finding("browser", "fail", "no Chromium", "apt-get install chromium-headless-shell chromium")]
-    if found[0] != BROWSERS[0]:
+    if found[0].name != BROWSERS[0].name:
         told = f"{found[0]}; chromium-headless-shell renders a page with half the work"
         return [Finding("browser", "warn", told, "apt-get install chromium-headless-shell")]
     return [Finding("browser", "ok", str(found[0]))]

@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pipelines.doctor.finding import Finding, Patient
 from pipelines.doctor.folders import writable
@@ -17,6 +18,7 @@ from pipelines.environments import PREFIX, Settings, masked, variable
 _PATIENCE: Final = 3.0  # s
 _STALE: Final = 300.0  # s without a sign of life; daemons give one every 30
 _ADDRESS: Final = re.compile(r"^(?:[a-z][\w+]*://)?(?:[^/@\s]*@)?\[?([\w.:-]+?)\]?:(\d{2,5})(?:/\S*)?$")
+_WEB: Final = {"http": 80, "https": 443}
 _SERVED: Final = {3000: "the Dagster UI (make dev)", 8700: "the search page (make serve)"}
 
 
@@ -72,18 +74,37 @@ def daemon(patient: Patient) -> list[Finding]:
 
 
 def addresses(patient: Patient) -> list[Finding]:
-    """Every `host:port` that a setting names answers, such as Milvus or a cluster's head."""
+    """Every address that a setting names answers, such as Milvus, a cluster's head or the webhook."""
     findings = []
     for name in Settings.model_fields:
         value = str(getattr(patient.settings, name) or "")
-        if (match := _ADDRESS.match(value)) is None:
+        if (address := _address(value)) is None:
             continue
-        there = _listens(match[1], int(match[2]))
+        there = _listens(*address)
         told = f"{variable(name)}={masked(name, value)} {'answers' if there else 'does not answer'}"
         findings.append(
             Finding("addresses", "ok" if there else "fail", told, "" if there else "start it, or open the way to it")
         )
     return findings
+
+
+def _address(value: str) -> tuple[str, int] | None:
+    """Host and port; those of a web address without a port are its protocol's."""
+    if (match := _ADDRESS.match(value)) is not None:
+        return match[1], int(match[2])
+    parts = urlsplit(value)
+    return (parts.hostname, _WEB[parts.scheme]) if parts.scheme in _WEB and parts.hostname else None
+
+
+def contact(patient: Patient) -> list[Finding]:
+    """Real sites are told who crawls them, and where to complain."""
+    if not patient.full:
+        return [Finding("contact", "ok", "not needed in the sandbox")]
+    name = patient.settings.user_agent
+    if re.search(r"\S@\S|https?://\S", name):
+        return [Finding("contact", "ok", name)]
+    told = f"{variable('user_agent')} gives the sites no address at which somebody answers"
+    return [Finding("contact", "warn", told, f"{variable('user_agent')}='our-shop/1.0 (crawler@example.com)'")]
 
 
 def storage(patient: Patient) -> list[Finding]:

@@ -9,7 +9,11 @@ import pytest
 
 from assets.crawl import _crawl
 from assets.resources import DataFolder, RealSites
+from crawlers.__main__ import _config, _parser
+from crawlers.config import CrawlConfig, make_config
 from crawlers.errors import REFUSED
+from pipelines.definitions import build
+from pipelines.environments import Settings
 
 
 class _FailingChild:
@@ -55,3 +59,16 @@ def test_crawl__wrong_configuration_is_not_retried(tmp_path: Path) -> None:
 
 def test_crawl__child_that_wrote_nothing(tmp_path: Path) -> None:
     assert "code 1" in str(_failed(tmp_path, None))
+
+
+def test_real_sites__are_told_who_crawls_and_are_given_time() -> None:
+    def told(**settings: Any) -> CrawlConfig:
+        resources = build(Settings(profile="full", **settings)).resources
+        assert resources
+        with resources["sites"].crawler_options("kream") as options:
+            given = vars(_parser().parse_args(["kream", "--out", "x", *options]))
+        return _config({name: value for name, value in given.items() if name != "run"})
+
+    polite = told(user_agent="our-shop/1.0 (crawler@example.com)", crawl_delay=2.5)
+    assert (polite.user_agent, polite.delay) == ("our-shop/1.0 (crawler@example.com)", 2.5)
+    assert told() == make_config(kind="kream", out="x")

@@ -1,5 +1,6 @@
 """The deployment's files agree with the code and with each other; nothing needs to be started for that."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from crawlers.config import BROWSERS
 from pipelines.environments import OTHERS, Settings, variable
+from search import server
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -19,6 +22,7 @@ MANIFESTS = [
     for document in yaml.safe_load_all(path.read_text())
 ]
 WORKLOADS = [document for document in MANIFESTS if document["kind"] in {"Deployment", "StatefulSet"}]
+END_SECONDS = server.BODY_SECONDS + server.PATIENCE + server._MARGIN
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 
@@ -29,7 +33,7 @@ def settings(names: set[str]) -> set[str]:
 def test_environment__names_only_settings_that_there_are() -> None:
     texts = [path.read_text() for path in [*DEPLOY.rglob("*.yaml"), DEPLOY / ".env.example", DEPLOY / "Dockerfile"]]
     texts += [path.read_text() for path in (ROOT / ".github").rglob("*.yml")]
-    named = {name for text in texts for name in re.findall(r"\bFASHION_[A-Z_]+", text)}
+    named = {name for text in texts for name in re.findall(r"\bFASHION_[A-Z0-9_]+", text)}
     assert named
     assert named - {variable(name) for name in Settings.model_fields} - set(OTHERS) == set()
 
@@ -66,6 +70,23 @@ def test_compose__every_reference_is_there() -> None:
     upstreams = {value for name, value in SERVICES["proxy"]["environment"].items() if name.endswith("_UPSTREAM")}
     assert {value.partition(":")[0] for value in upstreams} == {"search", "webserver", "operator"}
     assert (DEPLOY / "seccomp-chromium.json").is_file()
+
+
+def test_compose__code_gets_every_setting_and_search_the_same_index() -> None:
+    given = SERVICES["code"]["environment"]
+    wanted = [variable(name) for name in Settings.model_fields if name not in {"profile", "data"}]
+    assert {name: given.get(name) for name in wanted} == {name: f"${{{name}:-}}" for name in wanted}
+    command = SERVICES["search"]["command"]
+    assert command[command.index("--milvus") + 1] == given["FASHION_MILVUS"]
+    assert f"CMD {json.dumps(command[:-2])}" in DOCKERFILE
+
+
+def test_search__may_take_as_long_to_end_as_it_promises() -> None:
+    work = next(work for work in WORKLOADS if work["metadata"]["name"] == "search")
+    command = container(work)["command"]
+    drain = int(command[command.index("--drain") + 1])
+    assert work["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > drain + END_SECONDS
+    assert int(SERVICES["search"]["stop_grace_period"].removesuffix("s")) > END_SECONDS
 
 
 def test_compose__every_service_is_hardened_and_watched() -> None:
@@ -141,6 +162,14 @@ def test_dockerfile__installs_extras_that_there_are() -> None:
     named = {name for line in re.findall(r"pip install '\.\[([^\]]+)\]'", DOCKERFILE) for name in line.split(",")}
     assert named
     assert named <= set(extras)
+
+
+def test_setup__looks_for_the_browsers_that_crawls_take() -> None:
+    text = (ROOT / "scripts/setup.sh").read_text()
+    assert set(re.findall(r"-f (/\S+)", text)) == set(map(str, BROWSERS))
+    installed = " ".join(re.findall(r"apt_install ([\w -]+)", text)).split()
+    assert {"fontconfig", "fonts-noto-cjk", *(path.name for path in BROWSERS)} <= set(installed)
+    assert f"/{BROWSERS[-1].relative_to('/')}\n" in text.partition("ln -sf")[2]
 
 
 def test_dockerignore__lets_in_what_is_copied() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import ValidationError
 
 import assets
+from assets import label, pairs, train
 from assets.promotion import PROMOTED
 from pipelines.definitions import build
 from pipelines.environments import Settings
@@ -63,6 +65,56 @@ def test_recipes__annotated_photos_are_framed_otherwise_than_drawn_people(tmp_pa
     assert recipe(profile="full", street=tmp_path)["pretrained"]
 
 
+def test_detection_dataset__of_real_sites_names_the_variable_that_is_missing(tmp_path: Path) -> None:
+    resources = build(Settings(profile="full")).resources
+    assert resources
+    with pytest.raises(dg.Failure, match="set FASHION_MODANET or FASHION_FASHIONPEDIA") as failed:
+        resources["sources"].build(tmp_path / "detection_dataset")
+    assert not failed.value.allow_retries
+
+
+def _config_fields() -> dict[str, Any]:
+    """What can be set in the launchpad, as `asset.field`."""
+    schemas = {
+        key.to_user_string(): asset.op.config_schema.config_type
+        for asset in build(Settings()).assets or ()
+        if isinstance(asset, dg.AssetsDefinition)
+        for key in asset.keys
+    }
+    return {
+        f"{name}.{field}": told for name, of in schemas.items() for field, told in getattr(of, "fields", {}).items()
+    }
+
+
+def test_config__every_field_says_what_it_is() -> None:
+    fields = _config_fields()
+    assert {"encoder.measure", "pair_dataset.test", "pair_matches.dominance"} <= fields.keys()
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_config__a_mistyped_measure_is_refused_before_the_training() -> None:
+    from models.encoder.evaluate import MEASURES
+
+    measure = _config_fields()["encoder.measure"].config_type
+    assert {value.config_value for value in measure.enum_values} == set(MEASURES) - {"rank"}
+
+
+@pytest.mark.parametrize(
+    ("config", "values"),
+    [
+        (train.Promotion, {"margin": -0.1}),
+        (pairs.Splits, {"test": 1.5}),
+        (pairs.Rules, {"least_lead": 2}),
+        (pairs.Verifier, {"growth": -1}),
+        (pairs.Verification, {"least_verification": 97}),
+        (label.Thumbnails, {"least_probability": 50}),
+    ],
+)
+def test_config__shares_lie_between_0_and_1(config: type[dg.Config], values: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        config(**values)
+
+
 def test_graph__every_asset_explains_itself_and_has_a_blocking_check() -> None:
     for asset in build(Settings()).resolve_all_asset_specs():
         assert asset.description
@@ -92,27 +144,35 @@ def test_automation__never_trains() -> None:
     assert {"image_hashes", "pair_dataset"} <= automatic
 
 
-def test_automation__a_new_crawl_asks_for_hashes_and_no_training() -> None:
+def _asked_after(crawl: str) -> set[str]:
+    """What the sensor asks for when one crawl is anew and everything but the dataset was made before."""
     definitions = build(Settings())
     graph = definitions.resolve_asset_graph()
-    made = [key for key in graph.get_all_asset_keys() if key.to_user_string() != "pair_dataset"]
-    with dg.DagsterInstance.ephemeral() as instance:
-        for key in (key for keys in graph.toposorted_asset_keys_by_level for key in keys if key in made):
-            instance.report_runless_asset_event(dg.AssetMaterialization(key))
-            for check in graph.get(key).check_keys:
-                evaluation = dg.AssetCheckEvaluation(check_name=check.name, asset_key=key, passed=True, metadata={})
-                instance.report_runless_asset_event(evaluation)
-        first = dg.evaluate_automation_conditions(definitions, instance)
-        instance.report_runless_asset_event(dg.AssetMaterialization("kream_posts"))
-        for check in graph.get(dg.AssetKey("kream_posts")).check_keys:
-            evaluation = dg.AssetCheckEvaluation(
-                check_name=check.name, asset_key=check.asset_key, passed=True, metadata={}
-            )
+
+    def report(instance: dg.DagsterInstance, key: dg.AssetKey) -> None:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        for check in graph.get(key).check_keys:
+            evaluation = dg.AssetCheckEvaluation(check_name=check.name, asset_key=key, passed=True, metadata={})
             instance.report_runless_asset_event(evaluation)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key in (key for keys in graph.toposorted_asset_keys_by_level for key in keys):
+            if key.to_user_string() != "pair_dataset":
+                report(instance, key)
+        first = dg.evaluate_automation_conditions(definitions, instance)
+        report(instance, dg.AssetKey(crawl))
         then = dg.evaluate_automation_conditions(definitions, instance, cursor=first.cursor)
-    asked = {key.to_user_string() for key in graph.get_all_asset_keys() if then.get_num_requested(key)}
+    return {key.to_user_string() for key in graph.get_all_asset_keys() if then.get_num_requested(key)}
+
+
+def test_automation__a_new_crawl_asks_for_hashes_and_no_training() -> None:
+    asked = _asked_after("kream_posts")
     assert "image_hashes" in asked
     assert asked.isdisjoint({"detector", "category_classifier", "pair_verifier", "encoder", "category_encoders"})
+
+
+def test_automation__new_products_become_searchable_without_training() -> None:
+    assert {"catalog_embeddings", "search_index"} <= _asked_after("kream_catalog")
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_diagnose__wrong_settings_are_findings_of_their_own() -> None:
 def test_diagnose__here_every_probe_answers(tmp_path: Path) -> None:
     found = diagnose({"FASHION_DATA": str(tmp_path), "DAGSTER_HOME": str(tmp_path)})
     assert not [item for item in found if "could not be looked at" in item.told]
-    assert len(PROBES) <= len(found) + 2  # storage and daemon have nothing to say here
+    assert len(PROBES) <= len(found) + 3  # photos, storage and daemon have nothing to say here
     assert all(item.remedy for item in found if item.level == "fail")
 
 
@@ -192,6 +192,18 @@ def test_annotations__none_at_full_size_and_empty_folders(tmp_path: Path) -> Non
     assert levels(folders.annotations(patient(FULL, modanet=tmp_path))) == ["ok"]
 
 
+def test_photos__without_tables_and_with_them(tmp_path: Path) -> None:
+    assert folders.photos(patient()) == []
+    found = folders.photos(patient(photos=tmp_path))
+    assert levels(found) == ["fail"]
+    assert "images.csv is missing" in found[0].told
+    (tmp_path / "a.jpg").write_text("")
+    (tmp_path / "images.csv").write_text("image,sku,color,view,category\na.jpg,a,,main,top\n")
+    (tmp_path / "pairs.csv").write_text("anchor,positive,same_colour\na.jpg,a.jpg,1\n")
+    found = folders.photos(patient(photos=tmp_path))
+    assert (levels(found), found[0].told) == (["ok"], f"{tmp_path}: 1 products, 1 posts")
+
+
 def test_dagster_home__unset_missing_bare(tmp_path: Path) -> None:
     home = tmp_path / "home"
     environment = {"DAGSTER_HOME": str(home)}
@@ -239,6 +251,24 @@ def test_addresses__answer_or_not(taken: int) -> None:
         free = server.getsockname()[1]
     assert levels(services.addresses(patient(milvus=f"http://127.0.0.1:{free}"))) == ["fail"]
     assert services.addresses(patient(milvus="milvus.db")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("", "warn"), ("our-shop/1.0", "warn"), ("shop (ann@example.com)", "ok"), ("shop (+https://example.com)", "ok")],
+)
+def test_contact__real_sites_are_told_where_to_complain(name: str, expected: str) -> None:
+    assert levels(services.contact(patient(FULL, user_agent=name))) == [expected]
+    assert levels(services.contact(patient(user_agent=name))) == ["ok"]
+
+
+@pytest.mark.parametrize(("url", "port"), [("http://hooks.test/x", 80), ("https://user:hush@hooks.test", 443)])
+def test_addresses__web_address_without_a_port(monkeypatch: pytest.MonkeyPatch, url: str, port: int) -> None:
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(services, "_listens", lambda *address: bool(asked.append(address)))
+    found = services.addresses(patient(webhook=url))
+    assert (levels(found), asked) == (["fail"], [("hooks.test", port)])
+    assert "hooks" not in found[0].told
 
 
 def test_storage__can_be_written_or_has_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,12 @@ def test_read_settings__empty_is_unset(tmp_path: Path) -> None:
         ("FASHION_ENGINE", "spark"),
         ("FASHION_RAY_WORKERS", "0"),
         ("FASHION_RAY_GPUS", "-1"),
+        ("FASHION_WEBHOOK", "foo"),
+        ("FASHION_WEBHOOK", "ftp://hooks.example.com/x"),
+        ("FASHION_WEBHOOK", "https:///x"),
+        ("FASHION_CLEARED", "kream,kraem"),
+        ("FASHION_TABLES", "foo://x"),
+        ("FASHION_CRAWL_DELAY", "0"),
     ],
 )
 def test_read_settings__wrong_value_is_refused_by_name(name: str, value: str) -> None:
@@ -42,6 +48,15 @@ def test_read_settings__tables_with_credentials_are_refused_and_not_shown() -> N
     with pytest.raises(SettingsError, match="FASHION_TABLES: ") as refused:
         read_settings({"FASHION_TABLES": "s3://key:verysecret@bucket/shop"})
     assert "verysecret" not in str(refused.value)
+
+
+def test_read_settings__webhook_is_not_shown() -> None:
+    with pytest.raises(SettingsError, match=r"FASHION_WEBHOOK: must be an http or https address, got '\*\*\*'"):
+        read_settings({"FASHION_WEBHOOK": "hooks.example.com/secret"})
+
+
+def test_cleared_sites__are_known() -> None:
+    assert Settings(cleared=" kream, 29cm ").cleared_sites == ["kream", "29cm"]
 
 
 def test_tables_at__url_or_absolute_path() -> None:

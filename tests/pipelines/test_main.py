@@ -1,4 +1,4 @@
-"""The demo makes room for itself, but not at the cost of what people said."""
+"""The demo and `clean` make room, but not at the cost of what cannot be made again; wrong options are refused."""
 
 import subprocess
 from pathlib import Path
@@ -9,6 +9,8 @@ import pytest
 
 from assets.world import claim
 from pipelines.__main__ import main
+from pipelines.environments import Settings
+from pipelines.scale import Scale
 
 OTHER = "sandbox photos /home/ann/shop"
 
@@ -43,3 +45,89 @@ def test_demo__leaves_what_people_said(said: str, data: Path, capsys: pytest.Cap
     assert f"demo: {data} was made for {OTHER!r} and holds what cannot be made again: {data / said};" in error
     assert "set FASHION_DATA to another folder for 'sandbox seed" in error
     assert (data / said).is_file()
+
+
+def test_demo__keeps_a_finished_one_whatever_the_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim(tmp_path, Settings().world)
+    monkeypatch.setenv("FASHION_DATA", str(tmp_path))
+    monkeypatch.setenv("FASHION_PROFILE", "full")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=7))
+    assert main(["demo"]) == 7
+    assert "removing" not in capsys.readouterr().out
+    assert tmp_path.is_dir()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Folder of Dagster's state."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    return home
+
+
+def test_clean__removes_what_can_be_made_again(data: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clean", "--dagster-home", str(home)]) == 0
+    assert capsys.readouterr().out == f"removed {data}, {home}\n"
+    assert not data.exists()
+    assert not home.exists()
+    assert main(["clean", "--dagster-home", str(home)]) == 0
+
+
+@pytest.mark.parametrize("said", ["review/verdicts/ann.jsonl", "takedowns.jsonl", "crawl/exclusions.jsonl"])
+def test_clean__leaves_what_people_said(said: str, data: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / said).parent.mkdir(parents=True, exist_ok=True)
+    (data / said).write_text("{}\n")
+    assert main(["clean", "--dagster-home", str(home)]) == 2
+    assert str(data / said) in capsys.readouterr().err
+    assert (data / said).is_file()
+    assert home.is_dir()
+
+
+@pytest.mark.parametrize("world", ["the real sites", None])
+def test_clean__leaves_what_was_really_crawled_unless_forced(
+    world: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "shop"
+    (data / "crawl").mkdir(parents=True)
+    if world is not None:
+        claim(data, world)
+    monkeypatch.setenv("FASHION_DATA", str(data))
+    assert main(["clean"]) == 2
+    assert f"clean: {data} holds" in capsys.readouterr().err
+    assert data.is_dir()
+    assert main(["clean", "--force"]) == 0
+    assert not data.exists()
+
+
+def test_clean__leaves_a_home_that_is_not_of_dagster(data: Path, tmp_path: Path) -> None:
+    assert main(["clean", "--force", "--dagster-home", str(tmp_path)]) == 2
+    assert data.is_dir()
+
+
+def test_clean__removes_a_home_inside_the_data(data: Path) -> None:
+    (data / "home").mkdir()
+    (data / "home" / "dagster.yaml").write_text("")
+    assert main(["clean", "--dagster-home", str(data / "home")]) == 0
+    assert not data.exists()
+
+
+def test_clean__follows_a_link_to_another_disk(data: Path, tmp_path: Path) -> None:
+    data.rename(tmp_path / "disk")
+    data.symlink_to(tmp_path / "disk")
+    assert main(["clean"]) == 0
+    assert not data.is_symlink()
+    assert not (tmp_path / "disk").exists()
+
+
+@pytest.mark.parametrize("option", [("--pairs", "0"), ("--pairs", "-5"), ("--hours", "-1"), ("--hours", "nan")])
+def test_scale__numbers_are_above_zero(
+    option: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Scale, "run", lambda *_: pytest.fail("work was begun"))
+    with pytest.raises(SystemExit) as ended:
+        main(["scale", *option])
+    assert ended.value.code == 2
+    assert f"{option[0]}: must be above 0, got {option[1]}" in capsys.readouterr().err

@@ -156,6 +156,20 @@ def test_takedown__needs_site_reason_and_something(
     assert "name --site, --reason and at least one" in capsys.readouterr().err
 
 
+def test_takedown__site_that_is_not_known_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["takedown", "--site", "kraem", "--post", "3", "--reason", "x"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'kraem'" in capsys.readouterr().err
+    assert not (data / "takedowns.jsonl").exists()
+
+
+def test_takedown__what_was_not_found_is_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["takedown", "--site", "kream", "--post", "3", "--post", "77", "--reason", "x"]) == 0
+    told = "takedown: kream/77 was not found; it is kept out from now on. Check site and id.\n"
+    assert capsys.readouterr().err == told
+
+
 def test_takedown__bad_id_changes_nothing(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
     assert main(["takedown", "--site", "kream", "--post", "first", "--reason", "x"]) == 1

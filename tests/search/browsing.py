@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import pytest
 
-CHROMIUM: Final = shutil.which("chromium")
+CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 BROWSER: Final = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 WIDTH: Final = 1200
 HEIGHT: Final = 900
