@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, File, Form, Query, UploadFile
+from pydantic import StringConstraints
 
 from models.boxes import Box
 from search.answers import ErrorOut
@@ -15,6 +16,7 @@ _DEAREST: Final = 10**12  # KRW
 _SIDES: Final = 4  # of a box
 _BRANDS: Final = "only these brands, as the shop writes them"
 _SITES: Final = "only these sites"
+_Name = Annotated[str, StringConstraints(max_length=200)]  # the index remembers filters for a while
 _MIN, _MAX = "KRW, at least", "KRW, at most"
 
 Photo = Annotated[UploadFile, File(description="JPEG, PNG, WebP or GIF of at most 10 MiB and 40 megapixels")]
@@ -32,8 +34,8 @@ TopQuery = Annotated[int, Query(ge=1, le=MAX_TOP, description="hits")]
 
 
 def form_filters(
-    brand: Annotated[list[str], Form(description=_BRANDS, max_length=_MOST, examples=[["Novak"]])] = [],  # noqa: B006
-    site: Annotated[list[str], Form(description=_SITES, max_length=_MOST, examples=[["kream"]])] = [],  # noqa: B006
+    brand: Annotated[list[_Name], Form(description=_BRANDS, max_length=_MOST, examples=[["Novak"]])] = [],  # noqa: B006
+    site: Annotated[list[_Name], Form(description=_SITES, max_length=_MOST, examples=[["kream"]])] = [],  # noqa: B006
     min_price: Annotated[int | None, Form(ge=0, le=_DEAREST, description=_MIN)] = None,
     max_price: Annotated[int | None, Form(ge=0, le=_DEAREST, description=_MAX)] = None,
 ) -> Filters:
@@ -42,8 +44,8 @@ def form_filters(
 
 
 def query_filters(
-    brand: Annotated[list[str], Query(description=_BRANDS, max_length=_MOST)] = [],  # noqa: B006
-    site: Annotated[list[str], Query(description=_SITES, max_length=_MOST)] = [],  # noqa: B006
+    brand: Annotated[list[_Name], Query(description=_BRANDS, max_length=_MOST)] = [],  # noqa: B006
+    site: Annotated[list[_Name], Query(description=_SITES, max_length=_MOST)] = [],  # noqa: B006
     min_price: Annotated[int | None, Query(ge=0, le=_DEAREST, description=_MIN)] = None,
     max_price: Annotated[int | None, Query(ge=0, le=_DEAREST, description=_MAX)] = None,
 ) -> Filters:

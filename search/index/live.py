@@ -1,11 +1,16 @@
 """The index in use by a running service: a version that was swapped in is taken up between two queries."""
 
 import logging
+import math
 from collections.abc import Callable
 from threading import Lock
+from time import monotonic
+from typing import Final
 
-from search.errors import SearchError
+from search.errors import SearchError, VersionMismatchError
 from search.protocols import IndexStore, ProductIndex
+
+AGAIN: Final = 10.0  # s after which a version that could not be read is tried again
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,7 @@ class LiveIndex:
         self._check = check
         self._index = index
         self._refused: str | None = None
+        self._refused_until = 0.0  # s, as `monotonic` counts
         self._reloading = Lock()
 
     def get(self) -> ProductIndex:
@@ -37,19 +43,26 @@ class LiveIndex:
         except SearchError:
             log.exception("the version in use cannot be told; %s stays", self._index.version)
             return self._index
-        if version not in (None, self._index.version, self._refused) and self._reloading.acquire(blocking=False):
+        if self._is_wanted(version) and self._reloading.acquire(blocking=False):
             try:
                 self._reload(version)
             finally:
                 self._reloading.release()
         return self._index
 
+    def _is_wanted(self, version: str | None) -> bool:
+        if version == self._refused and monotonic() < self._refused_until:
+            return False
+        return version not in (None, self._index.version)
+
     def _reload(self, version: str | None) -> None:
         try:
             fresh = self._store.open()
             self._check(fresh)
-        except SearchError:
+        except SearchError as error:
             self._refused = version  # so that the log says it once, not once per query
+            forever = isinstance(error, VersionMismatchError)  # what could not be read may be there the next time
+            self._refused_until = math.inf if forever else monotonic() + AGAIN
             log.exception("index version %s refused; %s stays in use", version, self._index.version)
         else:
             log.info("index version %s taken up after %s", fresh.version, self._index.version)

@@ -17,7 +17,7 @@ from search.index.config import IndexConfig
 from search.index.manifest import FORMAT, IndexManifest
 from search.index.milvus import MilvusIndex, reaching
 from search.index.milvus_collection import MilvusCollection, measured
-from search.index.products import Rows, checked_rows, new_rows
+from search.index.products import Rows, check_without, checked_rows, new_rows
 from search.index.quality import shortfalls
 
 _POINTER: Final = "pointer"
@@ -135,11 +135,16 @@ class MilvusStore:
         used = self.current()
         for old in made:
             if old.version == used and used in holding:
+                check_without(embeddings, products, pictures)
                 self.build(embeddings, old.encoder_version, old.preprocessing)
         pointer = self._pointer()
         if pointer["previous"] in holding:
             self._put(_POINTER, {"current": pointer["current"], "previous": None})
             self._sweep(made)
+        for kept in self.versions():
+            if kept.version in holding:  # it was built without them; they came into its collection later
+                with reaching():
+                    MilvusCollection(self._client, kept.segments[0]).undo(kept.state)
         return holding
 
     def _update(

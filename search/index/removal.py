@@ -5,6 +5,7 @@ from pathlib import Path
 
 from curation.tables import ShardedTable
 from search.index.build import build_index
+from search.index.products import check_without
 from search.index.segment import holds
 from search.index.versions import current_version, forget, segment_folder, versions, writing
 
@@ -26,7 +27,7 @@ def remove_products(
         Version that was deleted → how many of their rows it held, dead ones too.
 
     Raises:
-        IndexBuildError: the embeddings do not make an index. Nothing is deleted then.
+        IndexBuildError: the embeddings make no index, or still hold one of the products. Nothing is deleted then.
     """
     made = {manifest.version: manifest for manifest in versions(root)}
     held = {
@@ -36,6 +37,7 @@ def remove_products(
     holding = {name: count for name, old in made.items() if (count := sum(held[part] for part in old.segments))}
     used = current_version(root)
     if used in holding:
+        check_without(embeddings, products, pictures)
         old = made[used]
         build_index(embeddings, root, old.encoder_version, old.preprocessing)
     with writing(root):

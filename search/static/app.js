@@ -45,6 +45,7 @@ function render(moveFocus = false) {
   $("work").classList.toggle("is-failed", view.kind === "failure" && !scene.answer);
   $("draw").disabled = $("whole").disabled = !scene.answer;
   stage.setSearching(view.kind === "waiting");
+  if (view.kind === "box") stage.setHand(view.garment); // after Back it may be another than the one drawn last
   stage.render(view.kind === "box" ? "hand" : view.kind === "garment" ? view.index : null);
   showHint();
   const actions = { onBack: () => history.back(), onMore: (product) => more(product), onPick: stage.onPick };
@@ -115,12 +116,15 @@ async function run(ask, show) {
   if (place === at) render(true);
 }
 
-async function setPhoto(file) {
-  const blob = await shrink(file);
-  const fresh = { blob, url: URL.createObjectURL(blob), answer: null };
+/** Search a photo that `url` shows and `read()` gives. Its view opens at once, so the photo chosen last is shown. */
+function setPhoto(url, read) {
+  const fresh = { blob: null, url, answer: null };
   open({ kind: "waiting", scene: fresh });
-  await run(
-    () => api.search(blob),
+  run(
+    async () => {
+      fresh.blob ??= await shrink(await read());
+      return api.search(fresh.blob);
+    },
     (found) => {
       fresh.answer = found;
       return { kind: "all" };
@@ -164,16 +168,17 @@ function filtering(view) {
 
 // --- photos come in --------------------------------------------------------------------------------------------------
 
+const setFile = (file) => setPhoto(URL.createObjectURL(file), () => file);
 const firstPicture = (files) => [...files].find((file) => file.type.startsWith("image/")) ?? files[0];
 
 $("file").addEventListener("change", (event) => {
   const file = firstPicture(event.target.files);
   event.target.value = ""; // so that the same file can be chosen again
-  if (file) setPhoto(file);
+  if (file) setFile(file);
 });
 addEventListener("paste", (event) => {
   const file = event.clipboardData && firstPicture(event.clipboardData.files);
-  if (file) setPhoto(file);
+  if (file) setFile(file);
 });
 addEventListener("dragover", (event) => {
   if (!event.dataTransfer.types.includes("Files")) return;
@@ -187,14 +192,14 @@ addEventListener("drop", (event) => {
   event.preventDefault();
   $("dropping").hidden = true;
   const file = firstPicture(event.dataTransfer.files);
-  if (file) setPhoto(file);
+  if (file) setFile(file);
 });
 
 async function showExamples() {
   const paths = (await api.examples()).examples;
   const items = paths.map((path, index) => {
     const picture = make("img", { src: path, alt: "", loading: "lazy" });
-    const take = async () => setPhoto(await (await fetch(path)).blob());
+    const take = () => setPhoto(picture.src, () => api.picture(path));
     return make("li", {}, make("button", { type: "button", "aria-label": words().example(index + 1), onclick: take }, picture));
   });
   $("example-list").replaceChildren(...items);
@@ -217,6 +222,10 @@ $("whole").addEventListener("click", () => {
   searchBox([0, 0, width, height], "whole");
 });
 $("home").addEventListener("click", () => views[at].kind !== "home" && open({ kind: "home" }));
+$("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // its address would be a step of the history that is no view
+  $("results").focus();
+});
 addEventListener("popstate", (event) => {
   at = Math.min(event.state?.at ?? 0, views.length - 1);
   render(true);

@@ -3,6 +3,7 @@
 const LONGEST = 1600; // px
 const HEAVY = 3 * 2 ** 20; // bytes
 const QUALITY = 0.92;
+const PAPER = "#f4f4f4"; // shows through a transparent picture, as in the service
 
 /** The file itself, or a smaller JPEG of it. A file that the browser cannot read is sent as it is: the service judges. */
 export async function shrink(file) {
@@ -17,6 +18,9 @@ export async function shrink(file) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.round(bitmap.width * scale);
   canvas.height = Math.round(bitmap.height * scale);
-  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = PAPER;
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => canvas.toBlob((blob) => resolve(blob ?? file), "image/jpeg", QUALITY));
 }

@@ -5,6 +5,7 @@ import { categoryName, percent, words } from "./i18n.js";
 
 const SLIP = 6; // px that a pointer may move and still be a click
 const SMALLEST = 0.03; // of the photo's side
+const FEWEST = 9; // px of the photo; the service takes 8, and what is sent is rounded
 const STEP = 0.02; // of the photo's side, per arrow key
 
 const LOW = 56; // px; the name of a lower box stands outside it
@@ -47,6 +48,12 @@ export class Stage {
   setGarments(garments, size) {
     this.garments = garments;
     this.size = size;
+  }
+
+  /** Let the box by hand be that of a garment. */
+  setHand(garment) {
+    this.category = garment.category;
+    this.hand = this.#shares(garment);
   }
 
   /** Draw the boxes anew; `selected` is an index, "hand", or null for none. */
@@ -116,9 +123,18 @@ export class Stage {
 
   /** From now on the selected garment's box is one by hand. */
   #adopt() {
-    const garment = this.garments[this.selected];
-    this.category = garment.category;
-    this.hand = this.#shares(garment);
+    this.setHand(this.garments[this.selected]);
+  }
+
+  /** The smallest share of the photo's width and height that a box may have. */
+  #least() {
+    return this.size.map((side) => Math.max(SMALLEST, FEWEST / side));
+  }
+
+  #isBig() {
+    const [x0, y0, x1, y1] = this.hand;
+    const [across, down] = this.#least();
+    return x1 - x0 >= across && y1 - y0 >= down;
   }
 
   /** Put each name in the first corner of its box where it hides no other name. */
@@ -185,7 +201,7 @@ export class Stage {
       if (!moved) return;
       this.dragged = true; // the click that follows is the end of this drag
       setTimeout(() => (this.dragged = false));
-      if (last.type === "pointerup" && big(this.hand)) this.#search();
+      if (last.type === "pointerup" && this.#isBig()) this.#search();
       else {
         [this.hand, this.category] = kept;
         this.render(kept[2]);
@@ -215,7 +231,8 @@ export class Stage {
       this.layer.querySelector(".hand").focus();
     }
     const [x0, y0, x1, y1] = this.hand;
-    const resized = [x0, y0, clamp(x1 + dx, x0 + SMALLEST, 1), clamp(y1 + dy, y0 + SMALLEST, 1)];
+    const [across, down] = this.#least();
+    const resized = [x0, y0, clamp(x1 + dx, x0 + across, 1), clamp(y1 + dy, y0 + down, 1)];
     this.hand = event.shiftKey ? resized : shift(this.hand, dx, dy);
     place(this.layer.querySelector(".hand"), this.hand); // in place, so that the focus stays
     this.#dim();
@@ -247,7 +264,6 @@ function place(element, [x0, y0, x1, y1]) {
 const grips = () => ["nw", "ne", "sw", "se"].map((corner) => make("span.grip", { "data-grip": corner }));
 const opposite = ([x0, y0, x1, y1], grip) => [grip.endsWith("w") ? x1 : x0, grip.startsWith("n") ? y1 : y0];
 const span = ([ax, ay], [bx, by]) => [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
-const big = ([x0, y0, x1, y1]) => x1 - x0 >= SMALLEST && y1 - y0 >= SMALLEST;
 
 const area = ({ box: [x0, y0, x1, y1] }) => (x1 - x0) * (y1 - y0);
 const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from search.app import create_app
 from search.index import Index, build_index
 from search.query import SearchService
-from tests.search.browsing import CHROMIUM
-from tests.search.builders import BlockEncoder, FixedDetector, product_rows, write_embeddings
+from tests.search.browsing import CHROMIUM, visiting
+from tests.search.builders import BlockEncoder, FixedDetector, photo_of, product_rows, write_embeddings
+from tests.search.serving import serving
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +39,10 @@ def browser() -> Iterator[Any]:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, service: SearchService, tmp_path: Path) -> Iterator[Any]:
+    (tmp_path / "a.jpg").write_bytes(photo_of(1, 2, 3))
+    with serving(create_app(service, tmp_path)) as address, visiting(browser, address) as page:
+        yield page

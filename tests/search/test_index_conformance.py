@@ -313,3 +313,25 @@ def test_remove__no_version_holds_them(store: IndexStore, table: Callable) -> No
     with pytest.raises(IndexMissingError, match="no earlier version"):
         store.rollback()
     assert store.remove(left, ["kream-3"], []) == {}
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_remove__what_was_added_to_a_catalog_without_it(
+    store: IndexStore, shop: ShardedTable, table: Callable, back: bool
+) -> None:
+    """The version to return to is at hand, and shares its Milvus collection with the one that holds the product."""
+    first = store.current()
+    store.upsert(table([_changed(0, product_id="new"), _changed(3, price=1)]))
+    if back:
+        store.rollback()
+    assert store.remove(shop, ["kream-new"], [])
+    assert store.remove(shop, ["kream-new"], []) == {}
+    assert [made.version for made in store.versions()] == [first]
+    index = store.open()
+    assert (index.manifest.rows, "kream-new" in index, index.product("kream-3").price) == (60, False, 13_000)
+
+
+def test_remove__refuses_a_catalog_that_still_holds_it(store: IndexStore, shop: ShardedTable) -> None:
+    with pytest.raises(IndexBuildError, match="kream-3 is there"):
+        store.remove(shop, ["kream-3"], [])
+    assert "kream-3" in store.open()

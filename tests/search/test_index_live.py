@@ -1,6 +1,7 @@
 """Versions swapped in while queries run: every answer is whole from one version."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from pymilvus import MilvusClient
 
 from curation.tables import ShardedTable
 from search.errors import IndexMissingError, VersionMismatchError
-from search.index.live import LiveIndex
+from search.index.live import AGAIN, LiveIndex
 from search.index.milvus_store import MilvusStore
 from search.index.stores import FolderStore
 from search.protocols import IndexStore, ProductIndex
@@ -71,7 +72,9 @@ def test_get__swapped_under_load(store: IndexStore, tmp_path: Path) -> None:
     assert live.get().product("kream-0").price == 6
 
 
-def test_get__refuses_what_does_not_fit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_get__refuses_what_does_not_fit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = FolderStore(tmp_path / "index")
     first = store.build(_priced(tmp_path, 1), VERSION)
 
@@ -84,9 +87,34 @@ def test_get__refuses_what_does_not_fit(tmp_path: Path, caplog: pytest.LogCaptur
     store.build(write_embeddings(tmp_path / "foreign", foreign, "foreign"), "other")
     with caplog.at_level(logging.ERROR):
         assert [live.get().version for _ in range(3)] == [first.version] * 3
+        monkeypatch.setattr("search.index.live.monotonic", lambda: sys.float_info.max)
+        assert live.get().version == first.version
     assert len(caplog.records) == 1  # said once, not once per query
     assert store.rollback() == first.version
     assert live.get().version == first.version
+
+
+def test_get__asks_again_after_a_failed_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Shaky(FolderStore):
+        def open(self) -> ProductIndex:
+            if away:
+                raise IndexMissingError("Milvus: connection reset")
+            return super().open()
+
+    store, now, away = Shaky(tmp_path / "index"), 100.0, False
+    monkeypatch.setattr("search.index.live.monotonic", lambda: now)
+    first = store.build(_priced(tmp_path, 1), VERSION)
+    live = LiveIndex(store, lambda _: None, store.open())
+    second, away = store.build(_priced(tmp_path, 2), VERSION), True
+    with caplog.at_level(logging.ERROR):
+        assert [live.get().version for _ in range(3)] == [first.version] * 3
+    assert len(caplog.records) == 1  # neither asked nor said once per query
+    away = False
+    assert live.get().version == first.version
+    now += AGAIN
+    assert live.get().version == second.version
 
 
 def test_get__goes_on_when_the_store_is_away(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The page in a real Chromium, against the real service with stand-in models."""
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -10,22 +9,23 @@ from typing import Any
 import httpx
 import pytest
 
+from curation.images import TILE_COLOUR
 from search.app import create_app
 from search.index import Index, build_index
 from search.index.stores import FolderStore
 from search.query import SearchService
 from tests.search.browsing import BROWSER, expect, ids, upload, violations, visiting
-from tests.search.builders import BlockEncoder, FixedDetector, photo_of, plain_photo, product_rows, write_embeddings
+from tests.search.builders import (
+    BlockEncoder,
+    FixedDetector,
+    photo_of,
+    plain_photo,
+    product_rows,
+    write_embeddings,
+)
 from tests.search.serving import serving
 
 pytestmark = BROWSER
-
-
-@pytest.fixture
-def page(browser: Any, service: SearchService, tmp_path: Path) -> Iterator[Any]:
-    (tmp_path / "a.jpg").write_bytes(photo_of(1, 2, 3))
-    with serving(create_app(service, tmp_path)) as address, visiting(browser, address) as page:
-        yield page
 
 
 def test_page__photo_box_results_filter_more_like_this(page: Any) -> None:
@@ -72,43 +72,6 @@ def test_page__photo_box_results_filter_more_like_this(page: Any) -> None:
     page.wait_for_selector(".shelf")
 
 
-def test_page__box_by_mouse(page: Any) -> None:
-    upload(page, photo_of(3, 7, 11))
-    page.wait_for_selector(".shelf")
-    frame = page.locator(".layer").bounding_box()
-    at = lambda x, y: (frame["x"] + frame["width"] * x / 300, frame["y"] + frame["height"] * y / 400)  # noqa: E731
-    page.mouse.move(*at(60, 170))
-    page.mouse.down()
-    page.mouse.move(*at(120, 230), steps=3)
-    page.mouse.move(*at(180, 290), steps=3)
-    page.mouse.up()
-    page.wait_for_selector(".chips")
-    assert page.inner_text("#results h2") == "Your box"
-    assert page.get_attribute(".chip[data-category=any]", "aria-pressed") == "true"
-    assert ids(page)[0] == "kream-27"
-
-
-def test_page__box_by_keyboard_in_korean(page: Any) -> None:
-    page.click("[data-language=ko]")
-    upload(page, photo_of(3, 7, 11))
-    page.wait_for_selector(".shelf")
-    assert page.get_attribute("html", "lang") == "ko"
-    page.focus("#draw")
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".hand:focus")
-    before = page.locator(".hand").bounding_box()
-    for key in ("ArrowLeft", "ArrowUp", "Shift+ArrowRight"):
-        page.keyboard.press(key)
-    after = page.locator(".hand").bounding_box()
-    assert after["x"] < before["x"]
-    assert after["y"] < before["y"]
-    assert after["width"] > before["width"]
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".chips")
-    assert page.inner_text("#results h2") == "직접 그린 영역"
-    assert page.evaluate("document.activeElement.tagName") == "H2"
-
-
 def test_page__nothing_found_and_bad_file(page: Any) -> None:
     upload(page, plain_photo())
     page.wait_for_selector(".grid .card:not(.skeleton)")
@@ -142,28 +105,63 @@ def test_page__photo_by_paste_and_drop(page: Any, way: str) -> None:
     assert ids(page, ".shelf >> nth=0")[0] == "kream-3"
 
 
-def test_page__found_box_is_adjusted_by_grip_and_by_keyboard(page: Any) -> None:
+def test_page__skip_link_goes_to_the_results(page: Any) -> None:
     upload(page, photo_of(3, 7, 11))
     page.wait_for_selector(".shelf")
-    page.click(".box[data-category=top]")
-    page.wait_for_selector(".chosen .grip")
-    grip = page.locator(".chosen [data-grip=se]").bounding_box()
-    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 40, y + 30, steps=4)
-    page.mouse.up()
-    page.wait_for_selector(".hand[aria-pressed=true]")
-    page.wait_for_selector(".chip[data-category=top][aria-pressed=true]")  # it keeps the garment's category
-    assert page.inner_text("#results h2") == "Your box"
-    page.go_back()
-    page.wait_for_selector(".chosen")
-    page.focus(".chosen")
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.classList.contains('hand')")
+    page.focus(".skip")
     page.keyboard.press("Enter")
-    page.wait_for_selector(".chip[data-category=top][aria-pressed=true]")
-    assert ids(page)[0] == "kream-3"
+    assert page.evaluate("document.activeElement.id") == "results"
+    assert page.is_visible(".shelf >> nth=0")
+    page.go_back()
+    page.wait_for_selector("#hero:visible")
+
+
+def test_page__last_photo_wins(page: Any) -> None:
+    """A photo that takes the browser long to make small does not displace one that was chosen after it."""
+    page.evaluate("""() => {
+        const read = window.createImageBitmap;
+        const gate = new Promise((resolve) => (window.release = resolve));
+        let photos = 0;
+        window.createImageBitmap = async (...given) => {
+            if (photos++ === 0) await gate;
+            return read(...given);
+        };
+    }""")
+    upload(page, photo_of(3, 7, 11))
+    upload(page, photo_of(4, 8, 12))
+    page.wait_for_selector(".shelf")
+    with page.expect_response("**/api/search") as response:
+        page.evaluate("release()")
+    response.value.finished()
+    page.wait_for_timeout(300)
+    assert ids(page, ".shelf >> nth=0")[0] == "kream-4"
+    page.go_back()
+    expect(page, ".shelf >> nth=0 >> .card >> nth=0").to_have_attribute("data-id", "kream-3")
+
+
+def test_page__example_that_cannot_be_fetched(page: Any) -> None:
+    page.wait_for_selector("#example-list img")
+    page.route("**/api/examples/*", lambda route: route.fulfill(status=422, body="no picture"))
+    page.click("#example-list button")
+    page.wait_for_selector(".failure")
+    assert "went wrong" in page.inner_text(".failure")
+    page.unroute("**/api/examples/*")
+    page.click(".failure button")
+    page.wait_for_selector(".shelf")
+    assert ids(page, ".shelf >> nth=0")[0] == "kream-1"
+
+
+def test_page__transparent_picture_is_made_small_on_the_tile_colour(page: Any) -> None:
+    colour = page.evaluate("""async () => {
+        const { shrink } = await import("/static/photo.js");
+        const large = Object.assign(document.createElement("canvas"), { width: 2000, height: 100 });
+        large.getContext("2d");
+        const file = await new Promise((resolve) => large.toBlob(resolve, "image/png"));
+        const small = document.createElement("canvas").getContext("2d");
+        small.drawImage(await createImageBitmap(await shrink(file)), 0, 0);
+        return [...small.getImageData(20, 20, 1, 1).data];
+    }""")
+    assert colour == pytest.approx([*TILE_COLOUR, 255], abs=1)
 
 
 def test_page__copies_are_folded_and_shown_on_demand(browser: Any, tmp_path: Path) -> None:
