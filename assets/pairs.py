@@ -27,6 +27,7 @@ from curation.tables import ShardedTable, write_json
 from curation.versions import Versions
 
 _SHEET_PAIRS = 18
+_LONGEST_RUN_S = 3 * 24 * 3600.0  # reviewers publish a version each ten minutes, and a full training takes days
 
 
 class Splits(dg.Config):
@@ -35,7 +36,9 @@ class Splits(dg.Config):
     validation: float = Field(SplitShares().validation, ge=0, le=1, description="share of what is new to validate on")
     test: float = Field(SplitShares().test, ge=0, le=1, description="share of what is new to test on")
     exclude_sources: list[str] = Field([], description="sites whose pairs are left out")
-    keep_versions: int = Field(10, ge=0, description="newest versions that stay, besides pinned ones; 0: all")
+    keep_versions: int = Field(
+        10, ge=0, description="newest versions that stay, besides pinned ones and those of three days; 0: all"
+    )
 
 
 class Rules(dg.Config):
@@ -247,7 +250,7 @@ def pair_dataset(
     versions = Versions(link)
     out = versions.folder / manifest["version"]
     data.share(out)
-    expired = versions.expire(config.keep_versions) if config.keep_versions else []
+    expired = versions.expire(config.keep_versions, older_than=_LONGEST_RUN_S) if config.keep_versions else []
     rows = ShardedTable(out).table([*LEAK_COLUMNS, "split"])
     leaks = crossing_keys(leak_keys(rows), rows["split"].to_pylist())
     empty = [split for split, count in manifest["rows"].items() if not count]

@@ -8,6 +8,7 @@ versions share is one file on disk (a hard link).
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -105,8 +106,10 @@ class Versions:
             if self.names:
                 self.activate(self.names[-1])
 
-    def expire(self, keep: int, spared: Collection[str] = ()) -> list[str]:
+    def expire(self, keep: int, spared: Collection[str] = (), older_than: float = 0.0) -> list[str]:
         """Remove all but the newest `keep` versions, pinned ones, the one in use and those `spared`; returns what went.
+
+        Younger ones than `older_than`, in seconds, stay too: a training that takes so long may still read them.
 
         Raises:
             VersionError: `keep` is below 1.
@@ -114,10 +117,14 @@ class Versions:
         if keep < 1:
             raise VersionError(f"keep: must be at least 1, got {keep}")
         spared = {*spared, *self.pinned, *([self.current.name] if self.current else [])}
-        old = [name for name in self.names[:-keep] if name not in spared]
+        made_before = time.time() - older_than
+        old = [name for name in self.names[:-keep] if name not in spared and self._made(name) < made_before]
         for name in old:
             shutil.rmtree(self.folder / name)
         return old
+
+    def _made(self, name: str) -> float:
+        return (self.folder / name).stat().st_mtime
 
 
 def share(source: Path, folder: Path) -> None:

@@ -1,5 +1,7 @@
 """Versions stay side by side, switch in one step, and expire by policy."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,16 @@ def test_expire__keeps_the_newest_and_the_one_in_use(tmp_path: Path) -> None:
     assert versions.expire(keep=2) == ["0001", "0003"]
     assert versions.names == ["0002", "0004", "0005"]
     assert Versions(tmp_path / "none").expire(keep=1) == []
+
+
+def test_expire__spares_what_a_training_may_still_read(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    for text in "abcd":
+        _publish(versions, text)
+    an_hour_ago = time.time() - 3600
+    os.utime(versions.folder / "0002", (an_hour_ago, an_hour_ago))
+    assert versions.expire(keep=1, older_than=1800) == ["0002"]
+    assert versions.names == ["0001", "0003", "0004"]
 
 
 def test_expire__spares_pinned_versions(tmp_path: Path) -> None:
