@@ -3,10 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from curation.takedown import RECORD
 from curation.versions import Versions
+
+FINISHED: Final = "takedowns_finished.json"
+"""In a data folder: when the last take-down was done."""
 
 
 def new_pairs(data: Path) -> int | None:
@@ -35,10 +37,13 @@ def why_no_training(data: Path, least: int) -> str | None:
 
 
 def state_of(data: Path) -> dict[str, str]:
-    """Digests of the reviewers' verdicts and of the take-downs: each changes when something is added."""
+    """Digests of the reviewers' verdicts and of the take-downs that are done: each changes when something is added.
+
+    What a run made beside a take-down under way could hold what was just to be removed.
+    """
     return {
         "verdicts": _digest(sorted((data / "review" / "verdicts").glob("*"))),
-        "takedowns": _digest([data / RECORD]),
+        "takedowns": _digest([data / FINISHED]),
     }
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,10 @@ from curation.dedup import DuplicateIndex
 from curation.places import tables_of
 from curation.proof import search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
-from curation.tables import ShardedTable
+from curation.tables import ShardedTable, write_json
 from curation.takedown import Kind, Removal, also_seen, find, outstanding, record, recorded
 from curation.versions import Versions
+from pipelines.decisions import FINISHED
 
 _DRAWN: Final = ("examples", "search/search_report")
 """Folders of pictures drawn from many others: nobody can tell what is in one, so all go until the next run."""
@@ -51,7 +53,7 @@ def take_down(
     purged += purge_versions(Versions(data / "pair_dataset"), removal)
     purged += purge_notes(data, removal)
     DuplicateIndex(tables_of(data) / "dedup").update()  # of pictures that were first seen there, and are elsewhere too
-    return {
+    done = {
         kind: named,
         "never_crawled": unknown,
         "removed_rows": {place.place: place.rows for place in purged},
@@ -61,6 +63,8 @@ def take_down(
         "near_duplicates_in": alike,
         "models_trained_before": _models(data),
     }
+    write_json(data / FINISHED, {"at": datetime.now(UTC).isoformat()})
+    return done
 
 
 def prove(data: Path) -> dict[str, Any]:

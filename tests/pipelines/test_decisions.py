@@ -11,7 +11,7 @@ from assets.io_manager import adopt
 from assets.resources import DataFolder, Recipes
 from curation.tables import write_json
 from curation.versions import Versions
-from pipelines.decisions import changed, new_pairs, state_of, why_no_training
+from pipelines.decisions import FINISHED, changed, new_pairs, state_of, why_no_training
 from pipelines.schedules import NIGHTLY, weekly_retraining
 from pipelines.sensors import verdicts_and_takedowns
 
@@ -82,7 +82,7 @@ def test_changed__names_what_was_added(tmp_path: Path) -> None:
     assert changed(None, empty) == []
     _say(tmp_path, "review/verdicts/a.jsonl", "{}")
     assert changed(None, state_of(tmp_path)) == changed(json.dumps(empty), state_of(tmp_path)) == ["verdicts"]
-    _say(tmp_path, "takedowns.jsonl", "{}")
+    _say(tmp_path, FINISHED, "{}")
     assert changed(json.dumps(empty), state_of(tmp_path)) == ["verdicts", "takedowns"]
 
 
@@ -90,8 +90,8 @@ def test_changed__names_what_was_added(tmp_path: Path) -> None:
     ("files", "job"),
     [
         (["review/verdicts/a.jsonl"], "republish"),
-        (["takedowns.jsonl"], "after_takedown"),
-        (["takedowns.jsonl", "review/verdicts/a.jsonl"], "after_takedown"),
+        ([FINISHED], "after_takedown"),
+        ([FINISHED, "review/verdicts/a.jsonl"], "after_takedown"),
     ],
 )
 def test_verdicts_and_takedowns__asks_once(tmp_path: Path, files: list[str], job: str) -> None:
@@ -111,7 +111,7 @@ def test_verdicts_and_takedowns__asks_once(tmp_path: Path, files: list[str], job
 
 
 def test_verdicts_and_takedowns__makes_nothing_that_was_never_made(tmp_path: Path) -> None:
-    _say(tmp_path, "takedowns.jsonl", "{}")
+    _say(tmp_path, FINISHED, "{}")
     context = dg.build_sensor_context(resources={"data": DataFolder(root=str(tmp_path))})
     asked: Any = verdicts_and_takedowns(context)
     assert asked.run_requests == []

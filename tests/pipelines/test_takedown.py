@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,11 +10,13 @@ from assets.remembered import kept_at
 from crawlers.exclusions import Exclusions
 from crawlers.rows import PHOTO, LedgerEntry, Picture, PostResult, Row, now
 from crawlers.staging import Staging
-from curation.purge import purge_tables
+from curation.purge import Purged, purge_tables
 from curation.reasons import PostState
 from curation.tables import ShardedTable, write_json
 from curation.takedown import find, record
+from pipelines import takedown
 from pipelines.__main__ import main
+from pipelines.decisions import state_of
 from pipelines.takedown import prove, take_down
 from search.index import Index, build_index
 from tests.curation.builders import picture, sha
@@ -148,6 +151,20 @@ def test_prove__lists_every_place(data: Path) -> None:
     assert sum(place["files"] for place in proof["places"]) == sum(path.is_file() for path in data.rglob("*"))
 
 
+def test_takedown__sensor_waits_for_its_end(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = state_of(data)
+    at_work = []
+
+    def purge(*arguments: Any) -> list[Purged]:
+        at_work.append(state_of(data))
+        return purge_tables(*arguments)
+
+    monkeypatch.setattr(takedown, "purge_tables", purge)
+    takedown.take_down(data, "kream", "post", ["2"], "its owner")
+    assert at_work == [before]
+    assert state_of(data)["takedowns"] != before["takedowns"]
+
+
 @pytest.mark.parametrize("arguments", [[], ["--site", "kream", "--post", "1"], ["--post", "1", "--reason", "x"]])
 def test_takedown__needs_site_reason_and_something(
     data: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -168,6 +185,14 @@ def test_takedown__what_was_not_found_is_told(data: Path, capsys: pytest.Capture
     assert main(["takedown", "--site", "kream", "--post", "3", "--post", "77", "--reason", "x"]) == 0
     told = "takedown: kream/77 was not found; it is kept out from now on. Check site and id.\n"
     assert capsys.readouterr().err == told
+
+
+def test_takedown__table_that_is_none_is_told_in_a_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = data / "crawl" / "posts" / "empty.parquet"
+    path.touch()
+    assert main(["takedown", "--site", "kream", "--post", "3", "--reason", "x"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"takedown: {path} is no Parquet file")
 
 
 def test_takedown__bad_id_changes_nothing(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
