@@ -1,5 +1,6 @@
 """Stage dedup: hashes of everything crawled, and which pictures are one."""
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -13,6 +14,7 @@ from assets.resources import DataFolder, Engine
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.crawled import pictures_by_sha
 from curation.dedup import DuplicateIndex
+from curation.engine import MapReport
 from curation.hashing import Mode
 from curation.leaders import Evidence
 from curation.tables import ShardedTable
@@ -42,15 +44,24 @@ def image_hashes(
 ) -> Outcome:
     """Perceptual hash, colour layout, sharpness and blank flag of every picture that was crawled."""
     posts = all_posts(data, onthelook_posts, kream_posts)
-    step = "curation.hashing:HashImages"
-    engine.map(context, step, [kream_catalog], data.table("dedup/image_hashes/catalog"), mode=config.mode)
-    report = engine.map(context, step, [posts], data.table("dedup/image_hashes/posts"), mode=config.mode)
     hashes = data.table("dedup/image_hashes")
+    made = {}
+    for name, table in (("catalog", kream_catalog), ("posts", posts)):
+        output = data.table(f"dedup/image_hashes/{name}")
+        made[name] = engine.map(context, "curation.hashing:HashImages", [table], output, mode=config.mode)
+    report = _both(hashes, made)
     outcome = mapped(report, posts.rows + kream_catalog.rows, no_failed_shard=no_failed_shard(report))
     blank = sum(pc.sum(batch["blank"]).as_py() or 0 for batch in hashes.batches(["blank"]))
     kept = hashes.counts.get("kept", 0)
     rows = Rows(outcome.rows.entered, kept, outcome.rows.entered - kept)
     return Outcome(hashes, rows, {**outcome.metadata, "blank": blank}, outcome.checks)
+
+
+def _both(hashes: ShardedTable, made: Mapping[str, MapReport]) -> MapReport:
+    """One report of what made the parts of a table, by the folder of each part."""
+    reports = made.values()
+    failed = {f"{folder}/{name}": error for folder, report in made.items() for name, error in report.failed.items()}
+    return MapReport(hashes, sum(part.made for part in reports), sum(part.skipped for part in reports), failed)
 
 
 @stage(

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from curation.dataset import write_pair_dataset
+from curation.dataset import read_manifest, write_pair_dataset
 from curation.dataset_plan import DatasetRules
 from curation.engine import KEPT
 from curation.errors import CurationError, ImageError
@@ -29,6 +29,7 @@ from curation.schemas import CANDIDATES
 from curation.sources import Source
 from curation.tables import ShardedTable, fingerprint, rows_to_batch, write_shard
 from curation.taxonomy import Category
+from curation.versions import Versions
 
 SITE: Final = "anchor-cloth"
 TERMS: Final = Source(
@@ -58,14 +59,16 @@ def import_anchor_cloth(folder: Path, out: Path) -> dict[str, Any]:
 
     Args:
         folder: of the unpacked archive.
-        out: data folder; a second call with other files publishes the next version.
+        out: data folder of its own; a second call with other files publishes the next version.
 
     Returns:
         `version` and `rows` of the dataset, and `left_out`: pictures that are in no pair, by reason.
 
     Raises:
-        CurationError: there are no cloths, or what lies beside them cannot be paired with them.
+        CurationError: there are no cloths, what lies beside them cannot be paired with them, or the data folder has a
+            dataset of another site, whose splits the next run would draw anew.
     """
+    _refuse_another_site(out / "pair_dataset")
     table = out / "pairs" / "anchor_cloth"
     left_out: Counter[str] = Counter()
     for cloths in sorted(path for path in folder.rglob(_CLOTHS) if path.is_dir()):
@@ -80,6 +83,13 @@ def import_anchor_cloth(folder: Path, out: Path) -> dict[str, Any]:
         raise CurationError(f"{folder} has no folder {_CLOTHS} with pictures: is it the unpacked archive?")
     manifest = write_pair_dataset(ShardedTable(table), out / "pair_dataset", DatasetRules(sources={SITE: TERMS}))
     return {"version": manifest["version"], "rows": manifest["rows"], "left_out": dict(left_out)}
+
+
+def _refuse_another_site(link: Path) -> None:
+    used = Versions(link).current
+    others = set(read_manifest(used)["rows_per_source"]) - {SITE} if used else set()
+    if others:
+        raise CurationError(f"{link}: holds pairs of {', '.join(sorted(others))}; give --data a folder of its own")
 
 
 def _pairs(cloths: Path, left_out: Counter[str]) -> list[Files]:

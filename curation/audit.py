@@ -2,7 +2,7 @@
 
 Compared are the photos from which anchors were cut, the anchors themselves, and the thumbnails. A match needs the same
 three opinions as a duplicate (`curation.duplicates`), or equal bytes. With `remove`, the next version of the dataset
-and all later ones leave out every pair that has such a picture (`curation.selection`).
+and all later ones leave out every pair that has such a picture (`curation.selection`), however its anchor is cut later.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ def audit(folder: Path, data: Path, *, remove: bool, name: str = "") -> dict[str
     anchors = map_shards("curation.audit:HashAnchors", [table], data / "audits" / "anchor_hashes").table
     facts = table.table([name for name in FACTS if name.endswith("sha256")])
     ours = _ours(data, anchors, facts)
-    overlaps = [asdict(overlap) for role, known in ours.items() for overlap in _overlaps(theirs, known, role)]
+    overlaps = [_named(overlap, facts) for role, known in ours.items() for overlap in _overlaps(theirs, known, role)]
     found = pa.array({overlap["sha256"] for overlap in overlaps}, pa.string())
     touched = [pc.is_in(facts[column], found) for column in facts.column_names]
     path = data / "audits" / f"{name or folder.resolve().name}.json"
@@ -176,6 +176,15 @@ def _pictures(table: pa.Table, files: Sequence[str] = ()) -> _Pictures:
     layouts = as_layouts(whole["colour"].to_pylist())
     phash, dhash, blank = (whole[name].to_numpy()[once] for name in ("phash", "dhash", "blank"))
     return _Pictures([names[row] for row in once], list(files), phash, dhash, blank, layouts[once])
+
+
+def _named(overlap: Overlap, facts: pa.Table) -> dict[str, Any]:
+    """As in a report. The next detector cuts an anchor to other bytes: photo and thumbnail of its pairs stay."""
+    if overlap.role != "anchor":
+        return asdict(overlap)
+    rows = facts.filter(pc.equal(facts["crop_sha256"], overlap.sha256)).to_pylist()
+    pairs = sorted({(row["anchor_sha256"], row["positive_sha256"]) for row in rows})
+    return {**asdict(overlap), "pairs": [list(pair) for pair in pairs]}
 
 
 def _overlaps(theirs: _Pictures, ours: _Pictures, role: str) -> Iterator[Overlap]:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from curation.card import write_card
-from curation.dataset_plan import DatasetRules, Facts, Places, Plan, difference, make_plan
+from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, Facts, Places, Plan, difference, make_plan
 from curation.pair_rows import as_pairs, hub_schema, read_facts
 from curation.schemas import PAIRS
 from curation.sources import UNKNOWN, Source
@@ -60,7 +60,7 @@ def write_pair_dataset(
     if parent.get("made_from") == made_from:
         return parent
     old = {shard.name: Facts(read_facts(shard)) for shard in ShardedTable(before).shards} if before else {}
-    plan = make_plan(candidates, rules, old.values(), ties())
+    plan = make_plan(candidates, rules, _ever_placed(versions, old), ties())
     shared = _shared(plan, old)
     rest = plan.missing(old[name] for name in shared)
     told = {"review": dict(plan.review), "sources": _terms(plan, rules.sources)}
@@ -104,6 +104,20 @@ def describe(folder: Path) -> dict[str, Any]:
         "rows_per_source": dict(sorted(counts["site"].items())),
         "shards": {shard.name: {"rows": shard.rows, "bytes": shard.size} for shard in table.shards},
     }
+
+
+def _ever_placed(versions: Versions, old: Mapping[str, Facts]) -> Iterator[Facts]:
+    """Rows of every version that is there, to remember their splits: what comes back may be absent from the parent.
+
+    A shard that versions share is read once, those of the parent not again.
+    """
+    seen = set(old)
+    yield from old.values()
+    for name in versions.names:
+        for shard in ShardedTable(versions.folder / name).shards:
+            if shard.name not in seen:
+                seen.add(shard.name)
+                yield Facts(read_facts(shard).select([*LEAK_COLUMNS, "split"]))
 
 
 def _shared(plan: Plan, old: Mapping[str, Facts]) -> list[str]:

@@ -1,7 +1,7 @@
 """Which rows the next version of the pair dataset holds, in which split, and how it differs from the one before."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -15,6 +15,7 @@ from curation.errors import CurationError
 from curation.pair_rows import FACTS, pair_keys, row_digests
 from curation.reasons import PairDrop
 from curation.review import Ruling, review_summary
+from curation.schemas import PAIRS
 from curation.selection import Selection
 from curation.sources import Source
 from curation.splits import Keys, SplitShares, assign_splits, crossing_keys
@@ -120,8 +121,14 @@ def _photos(table: pa.Table) -> pa.Table:
     return table.filter(pc.equal(table["role"], "photo"))
 
 
-def make_plan(candidates: ShardedTable, rules: DatasetRules, parent: Collection[Facts], ties: Keys) -> Plan:
+def make_plan(candidates: ShardedTable, rules: DatasetRules, earlier: Iterable[Facts], ties: Keys) -> Plan:
     """Select and split the kept candidates; pictures are not read.
+
+    Args:
+        candidates: CANDIDATES shards.
+        rules: what is wanted.
+        earlier: rows that were placed before, at least `LEAK_COLUMNS` and `split` of each.
+        ties: further keys that hang together.
 
     Raises:
         CurationError: no candidate is left.
@@ -135,10 +142,8 @@ def make_plan(candidates: ShardedTable, rules: DatasetRules, parent: Collection[
         raise CurationError(f"{candidates.root}: none of {candidates.rows} candidates is left; left out: {left_out}")
     review = _review(facts, reasons, rulings)
     facts = _corrected(facts, rulings).filter(pa.array(wanted))
-    old = pa.concat_tables([facts.slice(0, 0).select(LEAK_COLUMNS), *(of.table.select(LEAK_COLUMNS) for of in parent)])
-    known = (leak_keys(old), [split for of in parent for split in of.splits.tolist()])
-    keys = leak_keys(facts)
-    splits = assign_splits(keys, rules.shares, categories=facts["category"].to_pylist(), known=known, ties=ties)
+    keys, categories = leak_keys(facts), facts["category"].to_pylist()
+    splits = assign_splits(keys, rules.shares, categories=categories, known=_placed(earlier), ties=ties)
     if leaks := crossing_keys(keys, splits):
         raise SplitLeakError(f"{len(leaks)} keys in two splits, among them {sorted(leaks)[:3]}")
     chosen = Facts(facts.append_column("split", pa.array(splits, pa.string())).select(FACTS))
@@ -157,6 +162,15 @@ def difference(rows: Facts, parent: Iterable[Facts]) -> dict[str, int]:
         "moved": sum(now[key][1] != then[key][1] for key in both),
         "unchanged": len(both) - changed,
     }
+
+
+def _placed(earlier: Iterable[Facts]) -> tuple[pa.ListArray, list[str]]:
+    """Keys and split of each row; once where versions say the same."""
+    columns = [*LEAK_COLUMNS, "split"]
+    tables = [pa.schema([PAIRS.field(name) for name in columns]).empty_table()]
+    tables += [of.table.select(columns) for of in earlier]
+    rows = pa.concat_tables(tables).group_by(columns).aggregate([])
+    return leak_keys(rows), rows["split"].to_pylist()
 
 
 def _kept_facts(candidates: ShardedTable) -> tuple[pa.Table, Places, Places]:

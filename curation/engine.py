@@ -203,7 +203,7 @@ def _current(output: Place, prefix: str) -> dict[str, str | None]:
 def _stamp(file: Found) -> str | None:
     try:
         return described(file).fingerprint
-    except (SchemaError, pa.ArrowInvalid) as error:
+    except SchemaError as error:
         log.warning("%s is made again: %s", file.path, error)
         return None
 

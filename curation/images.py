@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import struct
 import warnings
 from dataclasses import dataclass
@@ -16,9 +17,16 @@ from curation.reasons import ImageFault
 
 MAX_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 40_000_000
+MAX_SCANS: Final = 100
+"""How often a JPEG may be drawn over. Encoders use about a dozen; thousands of empty ones fit into a small file, and each
+takes the decoder through the whole picture (`djpeg -maxscans` is there for the same reason)."""
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
 TILE_COLOUR: Final = (244, 244, 244)
 """Ground on which the shop shows transparent thumbnails; dropping alpha instead leaves black or streaked grounds."""
+_START_OF_JPEG: Final = b"\xff\xd8"
+_START_OF_SCAN: Final = b"\xff\xda"
+_END_OF_IMAGE: Final = b"\xff\xd9"
+_MARKER: Final = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # markers of segments, whose length follows, and the end
 _ORIENTATION: Final = 0x0112
 _TO_UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -57,7 +65,8 @@ def decode(data: bytes, *, tile: tuple[int, int, int] = TILE_COLOUR) -> Image.Im
     """Decode to an upright RGB picture.
 
     Raises:
-        ImageError: `data` is empty, too large, not a JPEG/PNG/WebP/GIF, truncated, or has over `MAX_PIXELS` pixels.
+        ImageError: `data` is empty, too large, not a JPEG/PNG/WebP/GIF, truncated, or has over `MAX_PIXELS` pixels or
+            `MAX_SCANS` scans.
     """
     return _decode(data, tile)[0]
 
@@ -139,6 +148,8 @@ def _decode(
                 raise ImageError(
                     ImageFault.TOO_MANY_PIXELS, f"image is {image.width}×{image.height} px, limit {MAX_PIXELS} px"
                 )
+            if _has_many_scans(data):
+                raise ImageError(ImageFault.TOO_MANY_PIXELS, f"JPEG has over {MAX_SCANS} scans, the limit")
             name, size = str(image.format), image.size
             if least is not None:
                 image.draft("RGB", (least, least))
@@ -154,6 +165,19 @@ def _decode(
         raise ImageError(ImageFault.NOT_AN_IMAGE, f"not one of {', '.join(FORMATS)}: starts {data[:16]!r}") from error
     except _DAMAGED as error:
         raise ImageError(ImageFault.TRUNCATED, f"{type(error).__name__}: {error}") from error
+
+
+def _has_many_scans(data: bytes) -> bool:
+    """Whether a JPEG has over `MAX_SCANS` scans, found as its decoder finds them."""
+    if not data.startswith(_START_OF_JPEG) or data.count(_START_OF_SCAN) <= MAX_SCANS:
+        return False
+    scans, at = 0, len(_START_OF_JPEG)
+    while scans <= MAX_SCANS and (marker := _MARKER.search(data, at)):
+        if marker[0] == _END_OF_IMAGE:  # what follows is not decoded, such as the film of a phone's photo
+            break
+        scans += marker[0] == _START_OF_SCAN
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])  # behind the segment
+    return scans > MAX_SCANS
 
 
 def _has_alpha(image: Image.Image) -> bool:

@@ -6,14 +6,15 @@ https://labelstud.io/guide/task_format.
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 from PIL import Image
 
-from curation.doubts import make_doubts, pair_key
+from curation.doubts import Key, make_doubts, pair_key
 from curation.errors import CurationError
 from curation.images import encode_jpeg
 from curation.pair_rows import Pair, read_pairs
@@ -76,8 +77,8 @@ def write_tasks(data: Path, out: Path, doubtful: int, random: int) -> dict[str, 
     if not chosen:
         raise CurationError(f"{version}: every one of {len(rows)} pairs has been looked at")
     noise = {pair_key(row): row["noise"] for row in new}
-    pairs = ((pair_key(pair.facts), pair) for pair in read_pairs(version))
-    tasks = [_task(pair, noise[key]) for key, pair in pairs if key in chosen]
+    pairs = read_pairs(version, wanted=lambda facts: _among(facts, chosen))
+    tasks = [_task(pair, noise[pair_key(pair.facts)]) for pair in pairs]
     tasks.sort(key=lambda task: -task["data"]["noise"])
     write_json(out / "tasks.json", tasks)
     (out / "interface.xml").write_text(INTERFACE)
@@ -95,6 +96,11 @@ def read_annotations(path: Path) -> list[Verdict]:
         return [verdict for task in tasks for verdict in _verdicts(task)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReviewError(f"{path} is no JSON export of these tasks: {type(error).__name__}: {error}") from error
+
+
+def _among(facts: pa.Table, chosen: Collection[Key]) -> pa.Array:
+    rows = facts.select(_KEY).to_pylist()
+    return pa.array([row["box"] is not None and pair_key(row) in chosen for row in rows], pa.bool_())
 
 
 def _task(pair: Pair, noise: float) -> dict[str, Any]:

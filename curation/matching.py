@@ -46,10 +46,26 @@ class MatchTags:
         self._of_thumbnail: dict[str, Colours] = {}  # most are tagged again and again
         seen: set[tuple[str, str]] = set()
         for pictures, crops, thumbnails in posts_in_step(*tables):
+            if not self._is_clustered(pictures, crops, thumbnails):
+                continue
             rows = list(self._match(pictures, crops, thumbnails, seen))
             counts.update(row["reason"] or "kept" for row in rows)
             if rows:
                 yield rows_to_batch(rows, TAG_MATCHES)
+
+    def _is_clustered(self, pictures: list[Row], crops: list[Row], thumbnails: list[Row]) -> bool:
+        """Whether every picture that may pair has its cluster.
+
+        A post that a crawl added after the hashing has crops, but no clusters yet: all such posts would be one pair.
+        Their shard is matched again once the clusters are there.
+        """
+        used = {("photo", row["position"]) for row in crops if row["kept"]}
+        used |= {("product", row["position"]) for row in thumbnails if row["kept"]}
+        return all(
+            (row["role"], row["sha256"]) in self._clusters
+            for row in pictures
+            if row["bytes"] is not None and (row["role"], row["position"]) in used
+        )
 
     def _match(
         self, rows: list[Row], crops: list[Row], thumbnails: list[Row], seen: set[tuple[str, str]]

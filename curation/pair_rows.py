@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,17 +74,24 @@ def as_pairs(facts: pa.Table, anchors: pa.Array, positives: pa.Array) -> pa.Tabl
     return conform(facts.select(PAIRS.names), PAIRS, "pairs")
 
 
-def read_pairs(folder: Path, split: str = "*", faults: Counter[str] | None = None) -> Iterator[Pair]:
+def read_pairs(
+    folder: Path,
+    split: str = "*",
+    faults: Counter[str] | None = None,
+    wanted: Callable[[pa.Table], pa.Array] | None = None,
+) -> Iterator[Pair]:
     """Every pair of a version that can be read, in order; what cannot be is counted by reason and passed over.
 
     Args:
         folder: of the version.
         split: only this one.
         faults: gets `ImageFault` values, and `UNREADABLE` for rows lost with their file.
+        wanted: says of a table of facts which rows are wanted; pictures of others are not decoded, and those of row
+            groups without one not even read. None: all rows.
     """
     counts = Counter() if faults is None else faults
     for path in sorted(folder.glob(f"{split}-*.parquet")):
-        for table in _row_groups(path, counts):
+        for table in _row_groups(path, counts, wanted):
             for row in table.to_pylist():
                 try:
                     anchor, positive = (decode(row.pop(name)["bytes"] or b"") for name in PICTURES)
@@ -115,8 +122,8 @@ def _joined(table: pa.Table, names: tuple[str, ...]) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(*texts, "/")
 
 
-def _row_groups(path: Path, faults: Counter[str]) -> Iterator[pa.Table]:
-    """The parts of a file that can be read."""
+def _row_groups(path: Path, faults: Counter[str], wanted: Callable[[pa.Table], pa.Array] | None) -> Iterator[pa.Table]:
+    """The parts of a file that can be read, of each the rows that are wanted."""
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid):
@@ -125,6 +132,12 @@ def _row_groups(path: Path, faults: Counter[str]) -> Iterator[pa.Table]:
     with file:
         for group in range(file.num_row_groups):
             try:
-                yield file.read_row_group(group)
+                yield file.read_row_group(group) if wanted is None else _chosen(file, group, wanted)
             except (OSError, pa.ArrowInvalid):
                 faults[UNREADABLE] += file.metadata.row_group(group).num_rows
+
+
+def _chosen(file: pq.ParquetFile, group: int, wanted: Callable[[pa.Table], pa.Array]) -> pa.Table:
+    facts = file.read_row_group(group, [name for name in file.schema_arrow.names if name in FACTS])
+    mask = wanted(facts)
+    return file.read_row_group(group).filter(mask) if pc.any(mask).as_py() else facts.slice(0, 0)

@@ -2,7 +2,7 @@
 
 Tables are read to the last byte: ids, addresses and digests in any column, and the sha256 of everything that is stored
 as bytes. Loose pictures are compared by perceptual hash, texts searched for digests and addresses. What cannot be
-searched (weights, vectors) is listed as such.
+searched (weights, vectors) is listed as such; a table that cannot be read proves nothing and counts as found.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from curation.errors import ImageError
 from curation.hashing import describe
 from curation.images import decode
 from curation.places import Found, found_at, open_parquet, parquet_files, tables_of
+from curation.places import Place as TablePlace
 from curation.purge import LEDGER
 from curation.takedown import RECORD, Removal
 
@@ -54,13 +55,20 @@ def search_everywhere(data: Path, removal: Removal) -> list[Place]:
         folder = path.parent.relative_to(data)
         how, matches = _search(path, folder, removal)
         files[str(folder), how] += 1
-        found[str(folder), how] += [f"{path.name}: {match}" for match in matches]
+        found[str(folder), how] += _told(path, matches)
     if (tables := tables_of(data)) != data:
         for file in parquet_files(tables):
             key = str(file.path.parent), _TABLES
             files[key] += 1
-            found[key] += [f"{file.path.name}: {match}" for match in _in_parquet(file, removal)]
+            found[key] += _told(file.path, _in_parquet(file, removal))
     return [Place(folder, how, count, found[folder, how]) for (folder, how), count in files.items()]
+
+
+def _told(path: TablePlace, matches: Iterable[str]) -> Iterator[str]:
+    try:
+        yield from (f"{path.name}: {match}" for match in matches)
+    except (OSError, pa.ArrowInvalid, sqlite3.DatabaseError) as error:
+        yield f"{path.name}: unreadable: {error}"
 
 
 def _search(path: Path, folder: Path, removal: Removal) -> tuple[str, Iterable[str]]:
@@ -72,8 +80,7 @@ def _search(path: Path, folder: Path, removal: Removal) -> tuple[str, Iterable[s
     if suffix == ".parquet":
         return _TABLES, _in_parquet(found_at(path.parent, path), removal)
     if suffix == ".arrow":
-        with pa.memory_map(str(path)) as source:
-            return _TABLES, list(_in_table(pa.ipc.open_file(source).read_all(), removal))
+        return _TABLES, _in_arrow(path, removal)
     if suffix == ".sqlite":
         return "databases: every value", _in_sqlite(path, removal)
     if suffix in _PICTURES:
@@ -88,6 +95,11 @@ def _in_parquet(file: Found, removal: Removal) -> Iterator[str]:
     with open_parquet(file.path, file.size) as parquet:
         for group in range(parquet.num_row_groups):
             yield from _in_table(parquet.read_row_group(group), removal)
+
+
+def _in_arrow(path: Path, removal: Removal) -> Iterator[str]:
+    with pa.memory_map(str(path)) as source:
+        yield from _in_table(pa.ipc.open_file(source).read_all(), removal)
 
 
 def _in_table(table: pa.Table, removal: Removal) -> Iterator[str]:

@@ -6,7 +6,9 @@ what was made.
 """
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -15,7 +17,7 @@ import pyarrow as pa
 
 from curation.card import write_card
 from curation.dataset import MANIFEST, describe, read_manifest
-from curation.errors import SchemaError
+from curation.errors import CurationError, SchemaError
 from curation.pair_rows import read_facts, row_digests
 from curation.places import Found, Place, parquet_files, tables_of
 from curation.reasons import PostState
@@ -23,6 +25,8 @@ from curation.review import forget_pictures
 from curation.tables import Shard, ShardedTable, described, fingerprint, write_json, write_shard
 from curation.takedown import Removal, digest_columns
 from curation.versions import Versions, share
+
+log = logging.getLogger(__name__)
 
 LEDGER: Final = PurePosixPath("crawl/ledger")
 _EXCLUDED: Final = {
@@ -32,6 +36,10 @@ _EXCLUDED: Final = {
     "photos": 0,
     "products": 0,
 }
+
+
+class UnreadableError(CurationError):
+    """Raised for a table of which some part cannot be read; what purges many passes over that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,45 +54,92 @@ def purge_tables(data: Path, removal: Removal) -> list[Purged]:
     """Rewrite every shard of a data folder that holds something of it; the ledger keeps the ids, as excluded.
 
     Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`. Copies of versions
-    beside tables that lie elsewhere are.
+    beside tables that lie elsewhere are. A file that cannot be read stays as it is, with a warning, and keeps nothing
+    else from being purged; the proof names it.
     """
     versions = Versions(data / "pair_dataset").folder.name
     done: dict[str, int] = {}
     for root in dict.fromkeys([data, tables_of(data)]):
         for file in parquet_files(root):
             folder = PurePosixPath(file.name).parent
-            shard = None if root == data and folder.is_relative_to(versions) else _shard(file)
-            ledger = folder.is_relative_to(LEDGER)
-            if shard is None or not (_asks_for(shard, removal) if ledger else touches(shard, removal)):
+            if root == data and folder.is_relative_to(versions):
                 continue
-            rows = _excluded(shard, removal) if ledger else _left(shard, removal)
-            gone = shard.rows - _rewrite(root, shard, shard.name, rows, removal).rows
-            place = str(folder if root == data else root / str(folder))
-            done[place] = done.get(place, 0) + gone
+            try:
+                gone = _purge_file(root, file, removal)
+            except UnreadableError as error:
+                log.warning("not purged: %s", error)
+                continue
+            if gone is not None:
+                place = str(folder if root == data else root / str(folder))
+                done[place] = done.get(place, 0) + gone
     return [Purged(place, rows) for place, rows in done.items()]
+
+
+def _purge_file(root: Place, file: Found, removal: Removal) -> int | None:
+    """Rewrite one file; how many rows went, None where nothing had to be done."""
+    ledger = PurePosixPath(file.name).is_relative_to(LEDGER)
+    with _reading(file.path):
+        shard = _shard(file)
+        if shard is None or not (_asks_for(shard, removal) if ledger else touches(shard, removal)):
+            return None
+    rows = _excluded(shard, removal) if ledger else _left(shard, removal)
+    return shard.rows - _rewrite(root, shard, shard.name, rows, removal).rows
+
+
+@contextmanager
+def _reading(path: Place) -> Iterator[None]:
+    """Context manager: only reads. A disk that is full while something is written has to end everything."""
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid, SchemaError) as error:
+        raise UnreadableError(f"{path}: cannot be read: {error}") from error
+
+
+def _batches(shard: Shard) -> Iterator[pa.RecordBatch]:
+    batches = shard.batches()
+    while True:
+        with _reading(shard.path):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
     """Rewrite the shards of all versions that hold something of it, each once, and describe the versions anew.
 
     A version of which nothing is left is removed. What an interrupted call did not get to describe is described too:
-    its card may show what its shards no longer hold.
+    its card may show what its shards no longer hold. A version with a shard that cannot be read is not done, with a
+    warning; the proof names it.
     """
     done = []
-    cleaned: dict[str, Path | None] = {}  # name of a shard, which stands for its content → what replaces it
+    cleaned: dict[str, Path | None] = {}
     for name in versions.names:
-        folder = versions.folder / name
-        table = ShardedTable(folder)
-        shards = [shard for shard in table.shards if shard.name in cleaned or touches(shard, removal)]
-        for shard in shards:
-            if shard.name not in cleaned:
-                cleaned[shard.name] = _clean_pairs(folder, shard, removal)
-            elif (made := cleaned[shard.name]) is not None:
-                share(made, folder)
-            shard.path.unlink()
-        if shards or not _is_described(folder, table):
-            done.append(Purged(f"{versions.folder.name}/{name}", _redescribe(versions, folder)))
+        try:
+            gone = _purge_version(versions, versions.folder / name, removal, cleaned)
+        except UnreadableError as error:
+            log.warning("version %s is not purged: %s", name, error)
+            continue
+        if gone is not None:
+            done.append(Purged(f"{versions.folder.name}/{name}", gone))
     return done
+
+
+def _purge_version(versions: Versions, folder: Path, removal: Removal, cleaned: dict[str, Path | None]) -> int | None:
+    """Rewrite one version; how many rows went, None where nothing had to be done.
+
+    `cleaned` gets what replaces a shard, by its name, which stands for its content.
+    """
+    table = ShardedTable(folder)
+    with _reading(folder):
+        shards = [shard for shard in table.shards if shard.name in cleaned or touches(shard, removal)]
+    for shard in shards:
+        if shard.name not in cleaned:
+            cleaned[shard.name] = _clean_pairs(folder, shard, removal)
+        elif (made := cleaned[shard.name]) is not None:
+            share(made, folder)
+        shard.path.unlink()
+    return _redescribe(versions, folder) if shards or not _is_described(folder, table) else None
 
 
 def purge_notes(data: Path, removal: Removal) -> list[Purged]:
@@ -94,12 +149,20 @@ def purge_notes(data: Path, removal: Removal) -> list[Purged]:
     for path in sorted((data / "audits").glob("*.json")):
         report = json.loads(path.read_text())
         known = {name: report[name] for name in ("overlaps", "left_out") if name in report}
-        left = {name: [row for row in rows if row["sha256"] not in removal.pictures] for name, rows in known.items()}
+        left = {name: list(_matches_left(rows, removal)) for name, rows in known.items()}
         if left != known:
             gone = sum(map(len, known.values())) - sum(map(len, left.values()))
             done.append(Purged(path.relative_to(data).as_posix(), gone))
             write_json(path, report | left)
     return done
+
+
+def _matches_left(rows: Iterable[dict[str, Any]], removal: Removal) -> Iterator[dict[str, Any]]:
+    """What an audit found, without pictures that go; an anchor whose pairs all go is cut out of one of them."""
+    for row in rows:
+        pairs = [pair for pair in row.get("pairs", ()) if removal.pictures.isdisjoint(pair)]
+        if row["sha256"] not in removal.pictures and (pairs or "pairs" not in row):
+            yield row | {"pairs": pairs} if pairs else row
 
 
 def touches(shard: Shard, removal: Removal) -> bool:
@@ -120,7 +183,7 @@ def _asks_for(ledger: Shard, removal: Removal) -> bool:
 def _shard(file: Found) -> Shard | None:
     try:
         return described(file)
-    except SchemaError:  # not one of the project's tables
+    except SchemaError:  # not one of the project's tables, or no table at all, of which the proof tells
         return None
 
 
@@ -133,12 +196,12 @@ def _rewrite(root: Place, shard: Shard, name: str, rows: Iterator[pa.Table], rem
 
 
 def _left(shard: Shard, removal: Removal) -> Iterator[pa.Table]:
-    for batch in shard.batches():
+    for batch in _batches(shard):
         yield removal.without(pa.Table.from_batches([batch]))
 
 
 def _excluded(shard: Shard, removal: Removal) -> Iterator[pa.Table]:
-    for batch in shard.batches():
+    for batch in _batches(shard):
         rows: list[dict[str, Any]] = batch.to_pylist()
         gone = removal.mask(batch).to_pylist()
         yield pa.Table.from_pylist(
@@ -148,7 +211,8 @@ def _excluded(shard: Shard, removal: Removal) -> Iterator[pa.Table]:
 
 def _clean_pairs(folder: Path, shard: Shard, removal: Removal) -> Path | None:
     """Write what is left of a shard under the name of its new content; None when nothing is."""
-    left = removal.without(read_facts(shard))
+    with _reading(folder):
+        left = removal.without(read_facts(shard))
     if not len(left):
         return None
     split, number, _ = shard.name.split("-")

@@ -1,5 +1,6 @@
 """The next version of the dataset with the rules of the one in use: after a review or an audit, without a pipeline."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from curation.tables import ShardedTable
 def republish(data: Path) -> dict[str, Any]:
     """Publish what verdicts and audits changed; the manifest of the version then in use.
 
+    A site of which the version in use knows nothing waits for `pair_dataset` to be materialized.
+
     Raises:
         CurationError: there is no version yet, or no candidate is left.
     """
@@ -23,12 +26,18 @@ def republish(data: Path) -> dict[str, Any]:
     if not link.is_dir():
         raise CurationError(f"{link}: there is no version yet; materialize pair_dataset first")
     manifest = read_manifest(link)
-    rules = DatasetRules(
-        SplitShares(**manifest["shares_of_small_groups"]),
-        read_selection(data, frozenset(manifest["excluded_sources"])),
-        {site: Source(**terms) for site, terms in manifest["sources"].items()},
-    )
     tables = tables_of(data)
     hashes, clusters = (ShardedTable(tables / "dedup" / name) for name in ("image_hashes", "duplicate_clusters"))
     candidates = ShardedTable(tables / "pairs" / "candidate_pairs")
+    rules = DatasetRules(
+        SplitShares(**manifest["shares_of_small_groups"]),
+        read_selection(data, _excluded(manifest, candidates)),
+        {site: Source(**terms) for site, terms in manifest["sources"].items()},
+    )
     return write_pair_dataset(candidates, link, rules, lambda: photo_ties(hashes, clusters))
+
+
+def _excluded(manifest: Mapping[str, Any], candidates: ShardedTable) -> frozenset[str]:
+    """Sites that were left out, and those that are new since: by which terms they come in, only the graph is told."""
+    seen = set(candidates.table(["site"])["site"].unique().to_pylist())
+    return frozenset({*manifest["excluded_sources"], *(seen - manifest["sources"].keys())})

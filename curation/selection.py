@@ -23,6 +23,7 @@ class Selection:
 
     rulings: Rulings = field(default_factory=Rulings)
     benchmark: frozenset[str] = frozenset()  # sha256 of pictures that a benchmark also holds
+    benchmark_pairs: frozenset[str] = frozenset()  # sha256 of photo and thumbnail, with `/`, of anchors it holds
     sources: frozenset[str] = frozenset()  # sites that are left out
     taken_down: frozenset[str] = frozenset()  # sha256 of pictures that were asked to be removed
     fingerprint: str = ""
@@ -34,6 +35,8 @@ class Selection:
         reasons[[row for row, ruling in rulings.items() if ruling.decision is Decision.REJECT]] = PairDrop.REJECTED
         for column in ("anchor_sha256", "positive_sha256", "crop_sha256"):
             reasons[_among(facts[column], self.benchmark)] = PairDrop.BENCHMARK
+        pairs = pc.binary_join_element_wise(facts["anchor_sha256"], facts["positive_sha256"], "/")
+        reasons[_among(pairs, self.benchmark_pairs)] = PairDrop.BENCHMARK
         for column in ("anchor_sha256", "positive_sha256", "crop_sha256"):
             reasons[_among(facts[column], self.taken_down)] = PairDrop.TAKEN_DOWN
         reasons[_among(facts["site"], self.sources)] = PairDrop.SOURCE
@@ -53,16 +56,25 @@ def _among(values: pa.ChunkedArray, wanted: frozenset[str]) -> npt.NDArray[np.bo
 def read_selection(data: Path, sources: frozenset[str] = frozenset()) -> Selection:
     """The selection of a data folder: verdicts in `review/verdicts/`, audits in `audits/`, and what was taken down."""
     verdicts = read_verdicts(data / "review" / "verdicts")
-    benchmark = benchmark_pictures(data / "audits")
+    benchmark, pairs = benchmark_pictures(data / "audits"), benchmark_pairs(data / "audits")
     taken_down = recorded(data).pictures
-    key = fingerprint([verdicts, sorted(benchmark), sorted(sources), sorted(taken_down)])
-    return Selection(Rulings(verdicts), benchmark, sources, taken_down, key)
+    key = fingerprint([verdicts, sorted(benchmark), sorted(pairs), sorted(sources), sorted(taken_down)])
+    return Selection(Rulings(verdicts), benchmark, pairs, sources, taken_down, key)
 
 
 def benchmark_pictures(audits: Path) -> frozenset[str]:
     """sha256 of every picture that an audit found in a benchmark and was told to remove (see `curation.audit`)."""
+    return frozenset(match["sha256"] for match in _all_left_out(audits))
+
+
+def benchmark_pairs(audits: Path) -> frozenset[str]:
+    """Photo and thumbnail, as `Selection.benchmark_pairs`, of every anchor that an audit was told to remove."""
+    return frozenset("/".join(pair) for match in _all_left_out(audits) for pair in match.get("pairs", ()))
+
+
+def _all_left_out(audits: Path) -> list[dict[str, Any]]:
     reports = [json.loads(path.read_text()) for path in sorted(audits.glob("*.json"))]
-    return frozenset(match["sha256"] for report in reports for match in left_out(report))
+    return [match for report in reports for match in left_out(report)]
 
 
 def left_out(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def assign_splits(
         rows: which must hang together.
         shares: how much of the small groups is held out.
         categories: of each row; empty when there is but one.
-        known: rows of an earlier version, and the split of each.
+        known: rows of earlier versions, and the split of each.
         ties: further keys that hang together although no row has both.
     """
     row, key = _edges(rows)

@@ -130,12 +130,12 @@ def file_fingerprint(path: Path) -> str:
 
 
 def read_shard(root: Place, path: Place) -> Shard:
-    """Describe one file from its footer. Raises `SchemaError` when `write_shard` did not write it."""
+    """Describe one file from its footer. Raises `SchemaError` when `write_shard` did not write it, or it is damaged."""
     return described(found_at(root, path))
 
 
 def described(file: Found) -> Shard:
-    """The shard in a file of a listing. Raises `SchemaError` when `write_shard` did not write it."""
+    """The shard in a file of a listing. Raises `SchemaError` when `write_shard` did not write it, or it is damaged."""
     read = _footer if isinstance(file.path, Path) else _kept_footer
     rows, made_from, counts = read(file.path, file.size, file.stamp)
     return Shard(file.name, file.path, rows, file.size, made_from, counts)
@@ -152,8 +152,11 @@ def of_each(read: Callable[[Found], T], files: Sequence[Found]) -> list[T]:
 def _footer(path: Place, size: int, stamp: str) -> tuple[int, str, Mapping[str, int]]:
     """Rows, fingerprint and counts of a file as it was written at `stamp`."""
     del stamp  # tells the cache below of a new file
-    with open_parquet(path, size) as file:
-        rows, footer = file.metadata.num_rows, (file.metadata.metadata or {}).get(_FOOTER_KEY)
+    try:
+        with open_parquet(path, size) as file:
+            rows, footer = file.metadata.num_rows, (file.metadata.metadata or {}).get(_FOOTER_KEY)
+    except pa.ArrowInvalid as error:
+        raise SchemaError(f"{path} is no Parquet file: {error}") from error
     if footer is None:
         raise SchemaError(f"{path} has no shard footer: it was not written by curation.tables.write_shard")
     info = json.loads(footer)

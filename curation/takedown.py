@@ -126,7 +126,8 @@ def record(data: Path, removal: Removal, reason: str) -> None:
 def recorded(data: Path) -> Removal:
     """Everything that was ever taken down from a data folder."""
     path = data / RECORD
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = [json.loads(line) for line in text.split("\n") if line]  # splitlines would also split within a reason
 
     def every(name: str) -> frozenset[Any]:
         return frozenset(value for line in lines for value in line[name])

@@ -116,6 +116,7 @@ def _add_takedown(parser: argparse.ArgumentParser) -> None:
 
 def _takedown(settings: Settings, options: argparse.Namespace) -> int:
     from crawlers.errors import CrawlError
+    from curation.errors import CurationError
     from pipelines.takedown import prove, take_down
     from search.errors import SearchError
 
@@ -129,7 +130,7 @@ def _takedown(settings: Settings, options: argparse.Namespace) -> int:
             take_down(settings.data, options.site, kind, values, options.reason, settings.milvus)
             for kind, values in wanted.items()
         ]
-    except (CrawlError, SearchError) as error:
+    except (CrawlError, CurationError, SearchError) as error:
         print(f"takedown: {error}", file=sys.stderr)
         return 1
     for unknown in (value for report in done for value in report["never_crawled"]):

@@ -53,7 +53,8 @@ def add_commands(commands: Any) -> None:
     pairs.set_defaults(run=_import_pairs)
     for command in (audit, versions, publish, doubts, export, imported, push):
         add_data(command)
-    add_data(pairs, Path)  # which makes it
+    # Never the data folder of a shop by default: this replaces the dataset that is there.
+    pairs.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="data folder of its own, made anew")
 
 
 def _audit(options: argparse.Namespace) -> Answers:

@@ -7,13 +7,17 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
-from assets.crawl import _crawl
+from assets.crawl import _crawl, _outcomes
 from assets.resources import DataFolder, RealSites
 from crawlers.__main__ import _config, _parser
 from crawlers.config import CrawlConfig, make_config
 from crawlers.errors import REFUSED
+from curation.schemas import LEDGER
+from curation.tables import ShardedTable
 from pipelines.definitions import build
 from pipelines.environments import Settings
+from tests.curation.builders import NOW
+from tests.curation.data_folder import write_table
 
 
 class _FailingChild:
@@ -59,6 +63,21 @@ def test_crawl__wrong_configuration_is_not_retried(tmp_path: Path) -> None:
 
 def test_crawl__child_that_wrote_nothing(tmp_path: Path) -> None:
     assert "code 1" in str(_failed(tmp_path, None))
+
+
+def test_outcomes__count_states_and_why_posts_are_not_done(tmp_path: Path) -> None:
+    told = [("done", None)] * 3 + [("dropped", "no_products")] * 2 + [("failed", "timeout"), ("failed", None)]
+    entry = {"site": "kream", "message": None, "attempts": 1, "photos": 0, "products": 0}
+    times = {"first_tried_at": NOW, "last_tried_at": NOW}
+    rows = [
+        {**entry, **times, "post_id": number, "state": state, "reason": reason}
+        for number, (state, reason) in enumerate(told)
+    ]
+    write_table(tmp_path, "000000", rows=rows[:4], schema=LEDGER)
+    write_table(tmp_path, "000001", rows=rows[4:], schema=LEDGER)
+    states, reasons = _outcomes(ShardedTable(tmp_path))
+    assert states == {"done": 3, "dropped": 2, "failed": 2}
+    assert reasons == {"dropped: no_products": 2, "failed: timeout": 1, "failed: None": 1}
 
 
 def test_real_sites__are_told_who_crawls_and_are_given_time() -> None:

@@ -10,7 +10,10 @@ import pytest
 from curation.__main__ import main
 from curation.anchor_cloth import SITE, import_anchor_cloth
 from curation.errors import CurationError
+from curation.options import VARIABLE
+from curation.versions import Versions
 from tests.curation.builders import picture
+from tests.curation.data_folder import make_data
 
 
 def write(folder: Path, side: str, count: int, name: Callable[[int], str] = "{}.jpg".format, seed: int = 0) -> None:
@@ -118,6 +121,28 @@ def test_import_anchor_cloth__what_will_not_do(
         write(tmp_path / "archive" / place, ".", count)
     assert main(["import-pairs", str(tmp_path / "archive"), "--data", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_import_pairs__never_into_the_folder_of_the_environment(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "shop"))
+    with pytest.raises(SystemExit, match="2"):
+        main(["import-pairs", str(archive)])
+    assert "required: --data" in capsys.readouterr().err
+    assert not (tmp_path / "shop").exists()
+
+
+def test_import_anchor_cloth__dataset_of_a_shop_stays(archive: Path, tmp_path: Path) -> None:
+    data = make_data(tmp_path / "shop", range(1, 12))
+    with pytest.raises(CurationError, match="pair_dataset: holds pairs of kream; give --data"):
+        import_anchor_cloth(archive, data)
+    assert Versions(data / "pair_dataset").names == ["0001"]
+    assert not (data / "pairs" / "anchor_cloth").exists()
+
+
+def test_import_anchor_cloth__the_same_again_makes_no_version(archive: Path, tmp_path: Path) -> None:
+    assert [import_anchor_cloth(archive, tmp_path / "out")["version"] for _ in range(2)] == ["0001", "0001"]
 
 
 def test_import_anchor_cloth__names_that_do_not_meet(tmp_path: Path) -> None:

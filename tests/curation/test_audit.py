@@ -12,7 +12,7 @@ from curation.images import encode_jpeg
 from curation.republish import republish
 from curation.selection import benchmark_pictures
 from curation.tables import ShardedTable, write_json
-from tests.curation.builders import scene
+from tests.curation.builders import candidate_row, candidates, scene, sha
 from tests.curation.data_folder import make_data, photo
 
 
@@ -67,6 +67,23 @@ def test_audit__what_was_left_out_stays_out(
     republish(data)
     posts = set(ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist())
     assert posts == (kept - {6} if again else kept)
+
+
+def test_audit__anchor_that_another_detector_cut_stays_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_data(tmp_path / "data", range(1, 20))
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "anchor.jpg").write_bytes(encode_jpeg(scene(4), 50))
+    assert main(["audit", str(tmp_path / "bench"), "--data", str(data), "--remove"]) == 0
+    assert json.loads(capsys.readouterr().out)["left_out"][0]["role"] == "anchor"
+    rows = []
+    for number in range(1, 20):
+        cut = encode_jpeg(scene(number).crop((5, 5, 235, 295)))
+        row = candidate_row(number, anchor_sha256=sha(photo(number)), crop_sha256=sha(cut), detector_version="next")
+        rows.append({**row, "anchor_bytes": cut if row["kept"] else None})
+    candidates(data / "pairs" / "candidate_pairs", {"000000": rows}, fingerprint="next")
+    manifest = republish(data)
+    assert (manifest["version"], manifest["left_out"]) == ("0003", {"in_benchmark": 1})
+    assert 4 not in ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist()
 
 
 def test_audit__report_of_an_older_release_still_leaves_out(tmp_path: Path) -> None:

@@ -127,6 +127,47 @@ def test_write_pair_dataset__splits_stay_and_never_leak(tmp_path: Path) -> None:
     assert crossing_keys(leak_keys(table), table["split"].to_pylist()) == set()
 
 
+def _splits(root: Path) -> dict[int, str]:
+    """Split by post of the version in use."""
+    rows = ShardedTable(root / "pair_dataset").table(["post_id", "split"]).to_pylist()
+    return {row["post_id"]: row["split"] for row in rows}
+
+
+def test_write_pair_dataset__a_row_that_comes_back_has_its_split_again(tmp_path: Path) -> None:
+    _publish(tmp_path, 100)
+    before = _splits(tmp_path)
+    write_pair_dataset(
+        candidates(tmp_path / "fewer", {"000000": [candidate_row(i) for i in range(100) if i % 3]}),
+        tmp_path / "pair_dataset",
+        RULES,
+    )
+    assert len(_splits(tmp_path)) < len(before)
+    _publish(tmp_path, 100)
+    assert _splits(tmp_path) == before
+
+
+def test_write_pair_dataset__going_back_forgets_no_split(tmp_path: Path) -> None:
+    _publish(tmp_path, 40)
+    _publish(tmp_path, 100)
+    before = _splits(tmp_path)
+    Versions(tmp_path / "pair_dataset").activate("0001")
+    _publish(tmp_path, 120)
+    after = _splits(tmp_path)
+    assert {post: after[post] for post in before} == before
+
+
+def test_write_pair_dataset__what_any_version_trained_on_trains(tmp_path: Path) -> None:
+    write_pair_dataset(candidates(tmp_path / "first", {"0": [candidate_row(1)]}), tmp_path / "pair_dataset", RULES)
+    assert _splits(tmp_path) == {1: "train"}  # a giant
+    _publish(tmp_path, 100)
+    tested = next(post for post, split in _splits(tmp_path).items() if split == "test")
+    alone = candidates(tmp_path / "alone", {"0": [candidate_row(tested)]})
+    write_pair_dataset(alone, tmp_path / "pair_dataset", RULES)  # a giant again, so that it trains
+    Versions(tmp_path / "pair_dataset").activate("0002")
+    _publish(tmp_path, 120)
+    assert _splits(tmp_path)[tested] == "train"
+
+
 def test_write_pair_dataset__reviewers_and_benchmarks_have_their_say(tmp_path: Path) -> None:
     rows = [candidate_row(i) for i in range(40)]
     said = [

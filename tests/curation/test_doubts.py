@@ -90,4 +90,5 @@ def test_doubts__by_command(data: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["doubts", "--data", str(data)]) == 0
     assert capsys.readouterr().out == '{"version": "0001", "pairs": 8}\n'
     assert read_doubts(data, _version(data)) is not None
+    (data / "nothing").mkdir()
     assert main(["doubts", "--data", str(data / "nothing")]) == 2

@@ -1,6 +1,7 @@
 """Bytes to pixels: formats, orientation, transparency, and everything that is no picture."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -51,6 +52,19 @@ def noted(key: str, value: str) -> bytes:
     notes = PngImagePlugin.PngInfo()
     notes.add_itxt(key, value)
     return _png(scene(1), pnginfo=notes)
+
+
+def scans_of(data: bytes) -> list[bytes]:
+    """A progressive JPEG's parts: what precedes its first scan, then scan by scan with the tables before it."""
+    return re.split(rb"(?=\xff\xc4)", data.removesuffix(b"\xff\xd9"))
+
+
+def progressive(more: int = 0, hidden: bytes = b"", side: int = 64) -> bytes:
+    """A progressive JPEG whose last scan is there so many times more, each after some bytes, with its end marker."""
+    buffer = io.BytesIO()
+    scene(1, (side, side)).convert("L").save(buffer, "JPEG", progressive=True)
+    *head, last = scans_of(buffer.getvalue())
+    return b"".join([*head, last, *[hidden + last] * more, b"\xff\xd9"])
 
 
 def test_decode__transparent_png_lies_on_the_tile_colour() -> None:
@@ -121,6 +135,28 @@ def test_decode__bad_bytes_name_their_fault(data: bytes, reason: str) -> None:
     with pytest.raises(ImageError) as caught:
         decode(data)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "hidden", [b"", b"\xff\x01\xff\xff", b"\xff\xd0\xff\xff", b"\xff\x02\xff\xff", b"\xff\xff\xff"]
+)
+def test_decode__jpeg_that_is_drawn_over_again_and_again_is_refused(hidden: bytes) -> None:
+    with pytest.raises(ImageError, match="JPEG has over 100 scans") as caught:
+        decode(progressive(200, hidden))
+    assert caught.value.reason == "too_many_pixels"
+
+
+def test_decode__jpeg_of_many_scans_and_what_follows_its_end() -> None:
+    assert decode(progressive(50)).size == (64, 64)
+    film = b"\xff\xda" * 1000  # phones append a film to a photo, in which any bytes may be
+    assert decode(progressive() + film).size == (64, 64)
+
+
+def test_decode__jpeg_notes_are_no_scans() -> None:
+    comment = b"\xff\xda\xff\xd9" * 1000
+    buffer = io.BytesIO()
+    scene(1).save(buffer, "JPEG", progressive=True, comment=comment)
+    assert decode(buffer.getvalue()).size == scene(1).size
 
 
 @pytest.mark.parametrize("ground", [(255, 255, 255), (244, 244, 244), (40, 60, 80)])

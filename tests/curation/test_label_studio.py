@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from curation.__main__ import main
+from curation.doubts import make_doubts
 from curation.errors import CurationError
+from curation.images import decode
 from curation.label_studio import ReviewError, read_annotations, write_tasks
 from curation.review import Decision, read_verdicts
 from curation.tables import ShardedTable
@@ -48,6 +50,20 @@ def test_write_tasks__most_doubtful_first_with_pictures_and_predictions(tmp_path
     assert {tag.get("value") for tag in interface.iter("Choice")} >= {decision.value for decision in Decision} - {
         "withdraw"
     }
+
+
+def test_write_tasks__decodes_no_other_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_data(tmp_path / "data", range(1, 20))
+    make_doubts(data, data / "pair_dataset")
+    decoded: list[bytes] = []
+
+    def counted(picture: bytes) -> Image.Image:
+        decoded.append(picture)
+        return decode(picture)
+
+    monkeypatch.setattr("curation.pair_rows.decode", counted)
+    assert len(_tasks(data, tmp_path / "out", doubtful=2)) == 2
+    assert len(decoded) == 4
 
 
 def test_read_annotations__verdicts_with_reviewer_and_correction(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from PIL import Image
 
 from curation.dedup import DuplicateIndex
 from curation.hashing import describe
-from curation.images import encode_jpeg
+from curation.images import decode, encode_jpeg
 from curation.matching import MatchTags
 from curation.pairing import PairingRules
-from curation.schemas import CLUSTERS, CROPS, POSTS, THUMBNAILS
+from curation.schemas import CROPS, POSTS, THUMBNAILS
 from curation.tables import ShardedTable, rows_to_batch, write_shard
 from tests.curation.builders import crop_row, picture_row, scene, sha, thumbnail_row, write_hashes
 
@@ -21,8 +21,20 @@ _HAT = scene(1).crop((10, 10, 80, 80)).resize((210, 210))
 """A thumbnail in the colours of what post 1 shows."""
 
 
+def _hash(tmp_path: Path, pictures: list[tuple[Image.Image, bytes, str]]) -> None:
+    """Hash and cluster pictures, each with its bytes and role."""
+    known = {"site": "kream", "position": 0, "product_id": None}
+    hashes = [
+        {**describe(image), **known, "sha256": sha(data), "role": role, "post_id": number}
+        for number, (image, data, role) in enumerate(pictures)
+    ]
+    write_hashes(tmp_path, "kream/000000", hashes)
+    DuplicateIndex(tmp_path).update()
+
+
 def _shards(tmp_path: Path) -> list[Any]:
-    """Post 1 pairs, post 2 reposts its photo, post 3 has no crops at all, post 4 has a broken thumbnail."""
+    """Post 1 pairs, post 2 reposts its photo, post 3 has no crops at all and a broken photo, post 4 has a broken
+    thumbnail."""
     photo, hat = encode_jpeg(scene(1)), encode_jpeg(_HAT)
     repost = encode_jpeg(scene(1), quality=60)
     posts = [
@@ -31,6 +43,7 @@ def _shards(tmp_path: Path) -> list[Any]:
         picture_row(2, "photo", 0, repost),
         picture_row(2, "product", 0, hat, product_id="h1"),
         picture_row(3, "photo", 0, encode_jpeg(scene(3))),
+        picture_row(3, "photo", 1, b"broken"),
         picture_row(3, "product", 0, hat, product_id="h1"),
         picture_row(4, "photo", 0, encode_jpeg(scene(4))),
         picture_row(4, "product", 0, None, product_id="h2"),
@@ -38,22 +51,9 @@ def _shards(tmp_path: Path) -> list[Any]:
     crops = [crop_row(post, 0, "hat", 0.9, [10, 10, 80, 80]) for post in (1, 2, 4)]
     thumbnails = [thumbnail_row(post, 0, "hat", product_id="h1") for post in (1, 2, 3)]
     thumbnails.append(thumbnail_row(4, 0, None, kept=False, reason="bad_image", probability=None))
-    hashes = [
-        {
-            **describe(image),
-            "sha256": sha(data),
-            "role": role,
-            "site": "kream",
-            "post_id": n,
-            "position": 0,
-            "product_id": None,
-        }
-        for n, (image, data, role) in enumerate(
-            [(scene(1), photo, "photo"), (scene(1), repost, "photo"), (_HAT, hat, "product")]
-        )
-    ]
-    write_hashes(tmp_path, "kream/000000", hashes)
-    DuplicateIndex(tmp_path).update()
+    pictures = [(scene(1), photo, "photo"), (scene(1), repost, "photo"), (_HAT, hat, "product")]
+    pictures.append((scene(4), encode_jpeg(scene(4)), "photo"))
+    _hash(tmp_path, pictures)
     tables = {"posts": (posts, POSTS), "crops": (crops, CROPS), "thumbnails": (thumbnails, THUMBNAILS)}
     return [
         write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(rows, schema)], fingerprint=name)
@@ -80,12 +80,40 @@ def test_match_tags__tag_of_another_colour(tmp_path: Path, least: float, reason:
         "posts": ([picture_row(1, "photo", 0, red), picture_row(1, "product", 0, blue, product_id="h1")], POSTS),
         "crops": ([crop_row(1, 0, "hat", 0.9, [10, 10, 80, 80], bytes=red)], CROPS),
         "thumbnails": ([thumbnail_row(1, 0, "hat", product_id="h1")], THUMBNAILS),
-        "clusters": ([], CLUSTERS),
     }
+    _hash(tmp_path, [(decode(red), red, "photo"), (decode(blue), blue, "product")])
     shards = [
         write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
         for name, (items, schema) in rows.items()
-    ]
+    ] + list(ShardedTable(tmp_path / "duplicate_clusters").shards)
     step = MatchTags(least_agreement=least)
     (match,) = [row for batch in step(*shards, counts=Counter()) for row in batch.to_pylist()]
     assert (match["reason"], match["kept"]) == (reason, reason is None)
+
+
+def test_match_tags__posts_that_came_after_the_hashing_wait_for_their_clusters(tmp_path: Path) -> None:
+    photos = {post: encode_jpeg(scene(post)) for post in (1, 2, 3)}
+    hats = {post: scene(post).crop((10, 10, 80, 80)).resize((210, 210)) for post in photos}
+    rows = {
+        "posts": ([], POSTS),
+        "crops": ([crop_row(post, 0, "hat", 0.9, [10, 10, 80, 80]) for post in photos], CROPS),
+        "thumbnails": ([thumbnail_row(post, 0, "hat", product_id=f"h{post}") for post in photos], THUMBNAILS),
+    }
+    for post, photo in photos.items():
+        rows["posts"][0].append(picture_row(post, "photo", 0, photo))
+        rows["posts"][0].append(picture_row(post, "product", 0, encode_jpeg(hats[post]), product_id=f"h{post}"))
+    tables = [
+        write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
+        for name, (items, schema) in rows.items()
+    ]
+
+    def matched(*hashed: int) -> list[tuple[int, bool, bool]]:
+        pictures = [(scene(post), photos[post], "photo") for post in hashed]
+        pictures += [(hats[post], encode_jpeg(hats[post]), "product") for post in hashed]
+        _hash(tmp_path, pictures)
+        clusters = ShardedTable(tmp_path / "duplicate_clusters").shards
+        found = [row for batch in MatchTags()(*tables, *clusters, counts=Counter()) for row in batch.to_pylist()]
+        return [(row["post_id"], row["kept"], row["photo_cluster_id"] is not None) for row in found]
+
+    assert matched(1) == [(1, True, True)]
+    assert matched(1, 2, 3) == [(post, True, True) for post in photos]

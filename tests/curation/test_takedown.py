@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,10 +15,10 @@ from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.republish import republish
 from curation.review import Decision, Verdict, VerdictLog, read_verdicts
 from curation.schemas import CLUSTERS
-from curation.tables import ShardedTable
+from curation.tables import ShardedTable, write_json
 from curation.takedown import Removal, also_seen, find, outstanding, record, recorded
 from curation.versions import Versions
-from tests.curation.builders import candidate_row, picture, picture_row, sha
+from tests.curation.builders import candidate_row, damage, picture, picture_row, sha
 from tests.curation.data_folder import make_data, photo, write_table
 
 
@@ -87,6 +88,23 @@ def test_purge_notes__audit_forgets_what_it_left_out(data: Path, tmp_path: Path)
     purge_notes(data, find(data, "kream", "post", ["3"])[0])
     report = json.loads((data / "audits" / "bench.json").read_text())
     assert (report["overlaps"], report["left_out"]) == ([], [])
+
+
+@pytest.mark.parametrize("kind", ["post", "product"])
+def test_purge_notes__audit_forgets_the_pair_of_an_anchor_that_was_cut_anew(
+    data: Path, tmp_path: Path, kind: Literal["post", "product"]
+) -> None:
+    (tmp_path / "bench" / "3.jpg").write_bytes(picture(3))  # the anchor
+    audit(tmp_path / "bench", data, remove=True)
+    path = data / "audits" / "bench.json"
+    report = json.loads(path.read_text())
+    assert report["left_out"][0]["pairs"] == [[sha(photo(3)), sha(picture(1003))]]
+    cut_by_another = {"sha256": "c" * 64}
+    write_json(path, report | {"left_out": [report["left_out"][0] | cut_by_another], "overlaps": []})
+    removal, _ = find(data, "kream", kind, ["3"])
+    _purge(data, removal)
+    assert json.loads(path.read_text())["left_out"] == []
+    assert _still_there(data, removal) == {}
 
 
 def test_take_down__versions_stay_whole_and_share_what_they_shared(data: Path) -> None:
@@ -195,6 +213,13 @@ def test_recorded__keeps_it_out_of_later_versions(data: Path) -> None:
     assert 3 not in _posts(data / "pair_dataset")
 
 
+def test_recorded__reason_with_any_line_break_is_one_line(tmp_path: Path) -> None:
+    removal = Removal(frozenset(), frozenset(), frozenset({"ab12"}), frozenset(), frozenset())
+    for mark in ("\u2028", "\u2029", "\x85"):
+        record(tmp_path, removal, f"mail of 1 May{mark}from the owner")
+    assert recorded(tmp_path).pictures == {"ab12"}
+
+
 def test_search_everywhere__sees_what_no_table_owns(data: Path, tmp_path: Path) -> None:
     removal, _ = find(data, "kream", "post", ["3"])
     _purge(data, removal)
@@ -205,6 +230,41 @@ def test_search_everywhere__sees_what_no_table_owns(data: Path, tmp_path: Path) 
     found = _still_there(data, removal)
     assert {name.partition(":")[0] for name in found["elsewhere"]} <= {"copy.jpg", "list.json"}
     assert found.keys() == {"elsewhere", "elsewhere/kream"}
+
+
+def test_take_down__file_that_cannot_be_read_hides_nothing_behind_it(data: Path) -> None:
+    (data / "aaa").mkdir()
+    (data / "aaa" / "empty.parquet").touch()
+    write_table(data / "aaa", "damaged", rows=[picture_row(3, "photo", 0, photo(3))])
+    damage(data / "aaa" / "kream" / "damaged.parquet", "bytes", [0])
+    removal, _ = find(data, "kream", "post", ["3"])
+    assert _purge(data, removal)["crawl/posts/kream"] == 2
+    found = _still_there(data, removal)
+    assert found.keys() == {"aaa", "aaa/kream"}
+    for told, name in ((found["aaa"], "empty"), (found["aaa/kream"], "damaged")):
+        assert [text.partition(".parquet: unreadable: ")[0] for text in told] == [name]
+
+
+def test_take_down__version_that_cannot_be_read_hides_no_other(data: Path) -> None:
+    versions = Versions(data / "pair_dataset").folder
+    (versions / "0001" / "train-00099-0.parquet").touch()
+    removal, _ = find(data, "kream", "post", ["3"])
+    assert "pair_dataset_versions/0002" in _purge(data, removal)
+    found = _still_there(data, removal)
+    assert found.keys() == {"pair_dataset_versions/0001"}
+    assert any(text.startswith("train-00099-0.parquet: unreadable") for text in found["pair_dataset_versions/0001"])
+    (versions / "0001" / "train-00099-0.parquet").unlink()
+    _purge(data, removal)
+    assert _still_there(data, removal) == {}
+
+
+def test_purge_tables__full_disk_ends_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("curation.purge.write_shard", full)
+    with pytest.raises(OSError, match="No space"):
+        purge_tables(data, find(data, "kream", "post", ["3"])[0])
 
 
 def test_search_everywhere__says_that_the_truth_of_the_sandbox_is_no_crawled_table(data: Path) -> None:
