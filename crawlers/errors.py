@@ -26,6 +26,14 @@ class NuxtDataError(PageError):
     """Raised by `crawlers.pages.nuxt.decode` for text that is no `__NUXT_DATA__` array."""
 
 
+class RobotsError(CrawlError):
+    """Raised for each request to a host whose robots.txt cannot be read: by RFC 9309, it then forbids everything."""
+
+
+class HostPausedError(CrawlError):
+    """Raised for each request to a host whose `Retry-After` asks to be left alone for longer than a crawl waits."""
+
+
 class BlockLockedError(CrawlError):
     """Raised when another process is crawling the same block into the same folder."""
 

@@ -82,7 +82,10 @@ def read_exclusions(out: Path) -> list[Exclusion]:
     if not path.exists():
         return []
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would also split at U+2028 within a reason
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
         try:
             entries.append(Exclusion(**json.loads(line)))
         except (ValueError, TypeError) as error:

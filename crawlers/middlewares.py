@@ -12,11 +12,13 @@ from scrapy.downloadermiddlewares.retry import RetryMiddleware  # noqa: TID253
 from scrapy.exceptions import IgnoreRequest  # noqa: TID253
 from scrapy.http import Response  # noqa: TID253
 
+from crawlers.errors import HostPausedError
 from crawlers.policy import Policy
+from crawlers.spiders.base import WorkSpider
 
 BUSY: Final = frozenset({429, 503})
 _FIRST_WAIT: Final = 0.5  # s; doubled with every further attempt
-_LONGEST_WAIT: Final = 120.0  # s; a site that asks for more is left alone by failing the post, to be retried later
+_LONGEST_WAIT: Final = 120.0  # s; a site that asks for more is left alone: the crawl stops, to be resumed later
 
 
 class PolicyMiddleware:
@@ -38,16 +40,21 @@ class PolicyMiddleware:
 
 
 class BackOffMiddleware(RetryMiddleware):
-    """Scrapy's retries, but after a pause of the whole host: as long as `Retry-After` says, or doubling."""
+    """Scrapy's retries, but after a pause of the whole host: as long as `Retry-After` says, or doubling.
+
+    A host that asks for a longer pause than a crawl waits is asked for nothing more, and the crawl stops.
+    """
 
     def __init__(self, settings: object) -> None:
         super().__init__(settings)  # type: ignore[arg-type]
         self._resume_at: dict[str, float] = {}
 
     async def process_request(self, request: Request) -> None:
-        """Wait while the host is paused."""
+        """Wait while the host is paused. Raises `HostPausedError` when that is too long."""
         host = urlsplit(request.url).netloc
         while (wait := self._resume_at.get(host, 0.0) - time.monotonic()) > 0:
+            if wait > _LONGEST_WAIT:
+                raise HostPausedError(f"{host} asks to be left alone for {wait:.0f} s more")
             await asyncio.sleep(wait)
 
     def process_response(
@@ -57,9 +64,15 @@ class BackOffMiddleware(RetryMiddleware):
         spider: Spider | None = None,  # noqa: ARG002 - Scrapy's signature
     ) -> Request | Response:
         """Retry a refused or failed response."""
+        is_busy = response.status in BUSY
+        asked = retry_after(response) if is_busy else None
+        if asked is not None and asked > _LONGEST_WAIT:
+            self._pause(request, asked)
+            self._stop(f"{urlsplit(request.url).netloc} asks to be left alone for {asked:.0f} s")
+            return response
         result = super().process_response(request, response)
-        if isinstance(result, Request):
-            self._pause(request, retry_after(response) if response.status in BUSY else None)
+        if is_busy or isinstance(result, Request):
+            self._pause(request, asked)
         return result
 
     def process_exception(
@@ -76,16 +89,19 @@ class BackOffMiddleware(RetryMiddleware):
 
     def _pause(self, request: Request, asked: float | None) -> None:
         attempt = int(request.meta.get("retry_times", 0))
-        seconds = _FIRST_WAIT * 2**attempt if asked is None else asked
+        seconds = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) if asked is None else asked
         host = urlsplit(request.url).netloc
-        until = time.monotonic() + min(seconds, _LONGEST_WAIT)
-        self._resume_at[host] = max(until, self._resume_at.get(host, 0.0))
+        self._resume_at[host] = max(time.monotonic() + seconds, self._resume_at.get(host, 0.0))
+
+    def _stop(self, reason: str) -> None:
+        if isinstance(self.crawler.spider, WorkSpider):
+            self.crawler.spider.stop(reason)
 
 
 def retry_after(response: Response) -> float | None:
     """Seconds that a response asks to wait, from the number or the date of its `Retry-After`; None when it does not."""
     text = (response.headers.get("Retry-After") or b"").decode("latin-1").strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())

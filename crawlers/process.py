@@ -72,7 +72,7 @@ def _crawled(config: CrawlConfig, kind: type[Any], pages: Any, progress: Progres
     """Run one spider to its end; returns its crawler."""
     from scrapy.crawler import CrawlerProcess
 
-    from crawlers.spiders.base import robots_of
+    from crawlers.robots import robots_of
 
     policy = Policy(pages.hosts, allow_private=config.allow_private)
     logging.disable(logging.INFO)  # Scrapy greets with the versions of everything
@@ -80,7 +80,7 @@ def _crawled(config: CrawlConfig, kind: type[Any], pages: Any, progress: Progres
     logging.disable(logging.NOTSET)
     for name in ("scrapy", "twisted", "scrapy-playwright", "py.warnings"):
         logging.getLogger(name).setLevel(logging.WARNING)  # Scrapy's own set-up writes a line per request
-    logging.getLogger("scrapy.downloadermiddlewares.robotstxt").setLevel(logging.CRITICAL)  # the page's failure follows
+    logging.getLogger("scrapy.downloadermiddlewares.robotstxt").setLevel(logging.CRITICAL)  # `crawlers.robots` says it
     crawler = process.create_crawler(kind)
     policy.ask_robots(robots_of(crawler, config.user_agent))
     activate(policy)

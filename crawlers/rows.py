@@ -11,7 +11,8 @@ from curation.reasons import ImageFault, PostState
 PHOTO: Final = "photo"
 PRODUCT: Final = "product"
 _RANK: Final = {PHOTO: 0, PRODUCT: 1}
-_PASSING: Final = frozenset({ImageFault.TRANSFER, ImageFault.HTTP_ERROR})
+PASSING: Final = frozenset({ImageFault.TRANSFER, ImageFault.HTTP_ERROR})
+"""Faults of pictures that another attempt may well bring."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -36,7 +37,7 @@ class Picture:
     @property
     def failed_in_passing(self) -> bool:
         """Whether another attempt may well succeed."""
-        return self.error in _PASSING
+        return self.error in PASSING
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ def scrapy_settings(config: CrawlConfig, policy: Policy) -> dict[str, Any]:
         "RETRY_GIVE_UP_LOG_LEVEL": "INFO",
         "DOWNLOADER_MIDDLEWARES": {
             "crawlers.middlewares.PolicyMiddleware": 50,
+            "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+            "crawlers.robots.RobotsMiddleware": 100,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
             "crawlers.middlewares.BackOffMiddleware": 550,
             "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the policy has the hosts

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from crawlers.rows import PRODUCT, LedgerEntry, Picture, Row
+from crawlers.rows import PHOTO, PRODUCT, LedgerEntry, Picture, Row
 from crawlers.staging import Staging
 from curation.reasons import PostState
 from curation.schemas import CATALOG, LEDGER, POSTS
@@ -36,9 +37,10 @@ def read_ledger(out: Path, name: str) -> dict[int, LedgerEntry]:
 def export_posts(out: Path, name: str, staging: Staging) -> tuple[Shard, Shard]:
     """Write the posts and ledger shards of a block: staged posts replace those of the same id, the others stay.
 
-    A post that was done stays as it was when a later visit failed; its entry tells of the attempt.
+    A post that was done stays as it was when a later visit failed; its entry tells of the attempt. So does a picture
+    that failed in passing, in a post whose visit did not.
     """
-    old, new = read_ledger(out, name), staging.entries()
+    old, new = read_ledger(out, name), _with_earlier_pictures(out, name, staging)
     kept = {
         post_id: replace(old[post_id], attempts=entry.attempts, last_tried_at=entry.last_tried_at)
         for post_id, entry in new.items()
@@ -71,8 +73,11 @@ def read_shop_categories(out: Path, name: str) -> frozenset[int]:
 
 
 def export_catalog(out: Path, name: str, staging: Staging) -> Shard:
-    """Write the catalog shard of one category."""
+    """Write the catalog shard of one category. A product whose picture failed in passing keeps the one that it had."""
     site, category = name.split("/")
+    lost = {str(row.values["product_id"]): row for row, picture in _failed_in_passing(staging)}
+    for earlier in _earlier(out / "catalog", name, CATALOG, "product_id", lost):
+        staging.add(replace(lost[earlier["product_id"]], image_url=earlier["image_url"]), _earlier_picture(earlier))
 
     def rows(with_bytes: bool) -> Iterator[dict[str, Any]]:
         for row, picture in staging.rows(with_bytes=with_bytes):
@@ -81,6 +86,39 @@ def export_catalog(out: Path, name: str, staging: Staging) -> Shard:
     tallied: Counter[str] = Counter()
     batches = _batches(rows(True), CATALOG, tallied)
     return write_shard(out / "catalog", name, CATALOG, batches, fingerprint=_digest([], rows(False)), counts=tallied)
+
+
+def _with_earlier_pictures(out: Path, name: str, staging: Staging) -> dict[int, LedgerEntry]:
+    """Put back what a finished shard has of pictures that failed in passing; returns the entries, counted anew."""
+    lost = {picture.url for _, picture in _failed_in_passing(staging)}
+    for earlier in _earlier(out / "posts", name, POSTS, "image_url", lost):
+        staging.keep(_earlier_picture(earlier))
+    usable = Counter((row.key, row.role) for row, picture in staging.rows(with_bytes=False) if picture.usable)
+    return {
+        post_id: replace(entry, photos=usable[post_id, PHOTO], products=usable[post_id, PRODUCT])
+        for post_id, entry in staging.entries().items()
+    }
+
+
+def _failed_in_passing(staging: Staging) -> Iterator[tuple[Row, Picture]]:
+    return (pair for pair in staging.rows(with_bytes=False) if pair[1].failed_in_passing)
+
+
+def _earlier(
+    folder: Path, name: str, schema: pa.Schema, column: str, wanted: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Rows of a finished shard that have one of some values in a column, and a usable picture."""
+    path = folder / f"{name}.parquet"
+    if not wanted or not path.exists():
+        return
+    values = pa.array(list(wanted), pa.string())
+    for batch in read_shard(folder, path).batches(schema.names, _ROWS_PER_BATCH):
+        yield from batch.filter(pc.and_(pc.is_in(batch[column], values), pc.is_null(batch["error"]))).to_pylist()
+
+
+def _earlier_picture(row: dict[str, Any]) -> Picture:
+    kept = ("crawled_at", "format", "width", "height", "has_alpha", "sha256")
+    return Picture(row["image_url"], data=row["bytes"], **{column: row[column] for column in kept})
 
 
 def _post_rows(

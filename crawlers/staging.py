@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from crawlers.rows import LedgerEntry, Picture, PostResult, Row
+from crawlers.rows import PASSING, LedgerEntry, Picture, PostResult, Row
 from curation.reasons import ImageFault, PostState
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,6 +62,11 @@ class Staging:
         with self._transaction() as database:
             self._write(database, (row,), (picture,))
 
+    def keep(self, picture: Picture) -> None:
+        """Keep a picture of a row that is there, unless it is there in good order."""
+        with self._transaction() as database:
+            self._write(database, (), (picture,))
+
     def forget_rows(self) -> None:
         """Drop the rows and keep their pictures: a catalog that is listed anew fetches only what it lacks."""
         self._database.execute("DELETE FROM rows")
@@ -83,6 +88,11 @@ class Staging:
             return None
         found = _picture(row[0], row[1:], None)
         return None if found.failed_in_passing else found
+
+    def failed_in_passing(self) -> frozenset[str]:
+        """Addresses of pictures that another attempt may well bring."""
+        faults = self._database.execute("SELECT url, error FROM pictures WHERE error IS NOT NULL")
+        return frozenset(url for url, error in faults if ImageFault(error) in PASSING)
 
     def rows(self, *, with_bytes: bool = True) -> Iterator[tuple[Row, Picture]]:
         """All rows with their pictures in order of key and rank, streamed."""

@@ -18,8 +18,8 @@ from curation.reasons import ImageFault
 MAX_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 40_000_000
 MAX_SCANS: Final = 100
-"""How often a JPEG may be drawn over. Encoders use about a dozen; thousands of empty ones fit into a small file, and each
-takes the decoder through the whole picture (`djpeg -maxscans` is there for the same reason)."""
+"""How often a JPEG may be drawn over. Encoders do so about a dozen times. Thousands of empty scans fit into a small
+file, each taking the decoder through the whole picture; `djpeg -maxscans` is there for the same reason."""
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
 TILE_COLOUR: Final = (244, 244, 244)
 """Ground on which the shop shows transparent thumbnails; dropping alpha instead leaves black or streaked grounds."""

@@ -95,7 +95,8 @@ class ModelVersions(Versions):
     def ledger(self) -> list[dict[str, Any]]:
         """All decisions, oldest first."""
         path = self.folder / LEDGER
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        lines = path.read_text().split("\n") if path.is_file() else []  # a reason may hold any other line break
+        return [json.loads(line) for line in lines if line]
 
     def _keep(self, checkpoint: Path) -> str:
         with self.stage(activate=False) as (name, folder):

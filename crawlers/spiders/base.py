@@ -1,4 +1,4 @@
-"""What both spiders share: bounded concurrent work inside `start`, a clean stop, the policy's view of robots.txt."""
+"""What both spiders share: bounded concurrent work inside `start`, a clean stop."""
 
 import asyncio
 import logging
@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, ClassVar, Final, TypeVar
 
 from scrapy import Request, Spider  # noqa: TID253 - imported only when a crawl runs
-from scrapy.crawler import Crawler  # noqa: TID253
-from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware  # noqa: TID253
 
 from crawlers.config import CrawlConfig
 from crawlers.progress import Progress
@@ -114,16 +112,3 @@ class WorkSpider(Spider):
 def _raise_first(done: Iterable["asyncio.Task[None]"]) -> None:
     for task in done:
         task.result()
-
-
-def robots_of(crawler: Crawler, user_agent: str) -> Callable[[str], Awaitable[bool]]:
-    """Asks Scrapy's own robots.txt middleware, so that pages and what the browser loads obey the same rules."""
-
-    async def allowed(url: str) -> bool:
-        middleware = crawler.get_downloader_middleware(RobotsTxtMiddleware)
-        if middleware is None:
-            raise RuntimeError("robots.txt is not obeyed: the middleware is missing")
-        parser = await middleware.robot_parser(Request(url))
-        return parser is None or bool(parser.allowed(url, user_agent))
-
-    return allowed

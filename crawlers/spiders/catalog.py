@@ -13,12 +13,12 @@ from scrapy.http import Response, TextResponse  # noqa: TID253 - imported only w
 from crawlers.blocks import locked
 from crawlers.config import CrawlConfig
 from crawlers.drift import listing_fields
-from crawlers.errors import PageError
+from crawlers.errors import PageError, RobotsError
 from crawlers.exclusions import Exclusions
 from crawlers.fetch import OK, Broken, Fetcher
 from crawlers.pages.base import CatalogSite, ShopItem
 from crawlers.progress import Progress
-from crawlers.rows import PRODUCT, Row, item_values
+from crawlers.rows import PRODUCT, Picture, Row, item_values
 from crawlers.shards import export_catalog, read_shop_categories
 from crawlers.spiders.base import WorkSpider
 from crawlers.staging import Staging
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _MAX_PAGES: Final = 300  # of one listing, as many as the shop shows
+_MAX_FAILED: Final = 20  # pictures in a row: their host is down or does not want us now
+_MOST_LOST: Final = 0.2
+"""Share of a category's pictures that may fail in passing: among many thousand a few always do, more is an outage, and
+the category waits for its end. One picture alone never holds a category back."""
 
 
 @dataclass
@@ -39,7 +43,12 @@ class _Category:
     fetcher: Fetcher
     full: frozenset[int]
     """Shop categories that had products when they were last listed."""
+    failed_before: frozenset[str]
+    """Addresses of pictures that failed in passing in a run before this one."""
     seen: set[str] = field(default_factory=set)
+    pictures: int = 0
+    lost: int = 0
+    """Pictures that failed in passing."""
     failed: bool = False
 
 
@@ -54,6 +63,7 @@ class CatalogSpider(WorkSpider):
         super().__init__(config, progress, **kwargs)
         self._pages = pages
         self._exclusions = exclusions
+        self._failed = 0  # pictures in a row
         self._tabs: Tabs | None = None
         if config.rendering != "never":
             from crawlers import browser  # Playwright is not needed for plain HTTP
@@ -77,8 +87,10 @@ class CatalogSpider(WorkSpider):
                 staging.forget_rows()  # of a run that was cut or failed: every listing is walked from its first page
                 numbers = [number for number, of in self._pages.categories.items() if of == label]
                 with contextlib.closing(Fetcher(self.crawler, staging.picture, self.progress)) as fetcher:
-                    category = _Category(name, staging, fetcher, read_shop_categories(self.config.out, name))
+                    full = read_shop_categories(self.config.out, name)
+                    category = _Category(name, staging, fetcher, full, staging.failed_in_passing())
                     await self.each(numbers, partial(self._listing, category), limit=self.config.pages)
+                _check_lost(category)
                 if self.stopped is not None or category.failed:
                     self.progress.blocks[name] = "failed" if category.failed else "partial"
                     return
@@ -134,6 +146,8 @@ class CatalogSpider(WorkSpider):
         answer = await category.fetcher.page(url, meta)
         if tab is not None:
             await tab.end(failed=isinstance(answer, Broken))
+        if isinstance(answer, Broken) and answer.kind == RobotsError.__name__:
+            self.stop(answer.message)  # it holds for every listing
         if not isinstance(answer, TextResponse) or answer.status != OK:
             raise PageError(f"{url}: {f'HTTP {answer.status}' if isinstance(answer, Response) else answer.message}")
         return await asyncio.to_thread(self._pages.parse_listing, answer.text)
@@ -142,3 +156,21 @@ class CatalogSpider(WorkSpider):
         picture = await category.fetcher.picture(item.image_url)
         values = {**item_values(item), "shop_category_id": number}
         category.staging.add(Row(int(item.product_id or 0), PRODUCT, 0, picture.url, values), picture)
+        category.pictures += 1
+        category.lost += picture.failed_in_passing
+        self._count_failed(category, picture)
+
+    def _count_failed(self, category: _Category, picture: Picture) -> None:
+        if not picture.failed_in_passing:
+            self._failed = 0
+        elif picture.url not in category.failed_before:
+            self._failed += 1  # one that has failed before may fail again without saying anything of its host
+        if self._failed >= _MAX_FAILED:
+            self.stop(f"blocked: {_MAX_FAILED} pictures in a row failed, the last with {picture.error}")
+
+
+def _check_lost(category: _Category) -> None:
+    """Fail a category that lacks too many pictures; the next run asks for these only."""
+    if category.lost > max(1, _MOST_LOST * category.pictures):
+        log.warning("%s: %d of %d pictures failed in passing", category.name, category.lost, category.pictures)
+        category.failed = True

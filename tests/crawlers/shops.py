@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 import uvicorn
@@ -24,17 +24,22 @@ FIRST_SNAP = 1_400_000_000_000_000_001
 
 @dataclass
 class Shops:
-    """`snaps` are ids, oldest first; `products` are item numbers by category. Both may change while it serves."""
+    """`snaps` are ids, oldest first; `products` are item numbers by category. All may change while it serves."""
 
     snaps: list[int] = field(default_factory=list)
     products: dict[str, list[int]] = field(default_factory=dict)
+    brand: str = "노박"
+    robots: int = 200
+    """Status of robots.txt."""
+    broken: Container[int] = ()
+    """Items whose pictures answer 500."""
     hits: Counter[str] = field(default_factory=Counter)
 
     def build(self) -> Starlette:
         """The ASGI application."""
         return Starlette(
             routes=[
-                Route("/robots.txt", lambda _: PlainTextResponse("User-agent: *\nDisallow: /my\n")),
+                Route("/robots.txt", lambda _: PlainTextResponse("User-agent: *\nDisallow: /my\n", self.robots)),
                 Route("/snap/main/recommend", self._feed),
                 Route("/snap/{snap:int}", self._snap),
                 Route("/api/v4/products/category", self._listing),
@@ -66,13 +71,16 @@ class Shops:
         numbers = self.products.get(query.get("categoryMediumCode") or query["categoryLargeCode"], [])
         start = (int(query["page"]) - 1) * LISTING_PAGE
         products = [
-            {"itemNo": n, "itemName": f"Item {n}", "frontBrandNameKor": "노박", "imageUrl": f"/images/item/{n}.jpg"}
+            {"itemNo": n, "itemName": f"Item {n}", "frontBrandNameKor": self.brand, "imageUrl": f"/images/item/{n}.jpg"}
             for n in numbers[start : start + LISTING_PAGE]
         ]
         return JSONResponse({"data": {"products": products}})
 
     async def _picture(self, request: Request) -> Response:
         self.hits["picture"] += 1
+        name = request.path_params["path"].rpartition("/")[2].removesuffix(".jpg")
+        if name.isdecimal() and int(name) in self.broken:
+            return PlainTextResponse("later", 500)
         return Response(picture(len(request.path_params["path"]), (240, 240)), media_type="image/jpeg")
 
 

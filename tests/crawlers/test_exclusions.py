@@ -42,6 +42,15 @@ def test_exclude__wrong_value(tmp_path: Path, kind: Kind, value: str, reason: st
     assert read_exclusions(tmp_path) == []
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
+def test_read_exclusions__reason_with_any_line_break_is_one_line(tmp_path: Path, mark: str) -> None:
+    reason = f"mail of 1 May{mark}from the owner"
+    exclude(tmp_path, "kream", "post", ["1"], reason)
+    exclude(tmp_path, "kream", "product", [f"7{mark}7"], reason)
+    assert [entry.reason for entry in read_exclusions(tmp_path)] == [reason, reason]
+    assert Exclusions.read(tmp_path, "kream").product(f"7{mark}7")
+
+
 def test_read_exclusions__broken_line_is_refused(tmp_path: Path) -> None:
     exclude(tmp_path, "kream", "post", ["1"], "x")
     with (tmp_path / FILE_NAME).open("a") as file:

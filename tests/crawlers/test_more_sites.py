@@ -83,3 +83,60 @@ def test_29cm_catalog__listing_that_turns_empty_keeps_what_was_listed(tmp_path: 
         assert crawl("29cm-catalog", url, tmp_path, *options)["kept"] == 3
     rows = ShardedTable(tmp_path / "catalog").table().to_pylist()
     assert {row["product_id"]: row["category"] for row in rows} == {"6": "top", "4": "shoes", "5": "shoes"}
+
+
+PLAIN = ("--browser", "/none", "--retries", "0")
+BOOTS = "270100100"
+
+
+def catalog(out: Path) -> dict[str, tuple[str, str | None]]:
+    """Product → brand, and fault of its picture."""
+    rows = ShardedTable(out / "catalog").table(["product_id", "brand", "error", "bytes"]).to_pylist()
+    assert all((row["bytes"] is None) == (row["error"] is not None) for row in rows)
+    return {row["product_id"]: (row["brand"], row["error"]) for row in rows}
+
+
+def test_29cm_catalog__first_crawl_waits_for_a_picture_host_that_is_down(tmp_path: Path) -> None:
+    shops = Shops(products={BOOTS: [1, 2, 3, 4, 5]}, broken=range(2, 6))
+    with open_shops(shops) as url:
+        answer = crawl("29cm-catalog", url, tmp_path, *PLAIN, code=1)
+        assert "29cm/shoes: 4 of 5 pictures failed" in answer["error"]
+        assert "could not read 29cm/shoes; run again to resume" in answer["error"]
+        assert catalog(tmp_path) == {}
+        shops.broken, before = (), shops.hits["picture"]
+        assert crawl("29cm-catalog", url, tmp_path, *PLAIN)["kept"] == 5
+        assert shops.hits["picture"] - before == 4  # the one that came is staged
+
+
+def test_29cm_catalog__refresh_with_a_picture_host_that_is_down_takes_nothing_away(tmp_path: Path) -> None:
+    shops = Shops(products={BOOTS: [1, 2, 3, 4, 5]})
+    with open_shops(shops) as url:
+        crawl("29cm-catalog", url, tmp_path, *PLAIN)
+        before = ShardedTable(tmp_path / "catalog").fingerprint
+        shops.broken = range(1, 6)
+        crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh", code=1)
+    assert ShardedTable(tmp_path / "catalog").fingerprint == before
+
+
+def test_29cm_catalog__refresh_keeps_the_picture_that_failed_in_passing(tmp_path: Path) -> None:
+    shops = Shops(products={BOOTS: [1, 2, 3, 4, 5]})
+    with open_shops(shops) as url:
+        crawl("29cm-catalog", url, tmp_path, *PLAIN)
+        shops.brand, shops.broken = "다른", {3}
+        crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh")
+        assert catalog(tmp_path) == dict.fromkeys("12345", ("다른", None))
+        shops.products[BOOTS] += [6]
+        shops.broken = {6}
+        crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh")  # one lost picture holds no category back
+    assert catalog(tmp_path) == {**dict.fromkeys("12345", ("다른", None)), "6": ("다른", "http_error")}
+
+
+def test_29cm_catalog__picture_host_that_refuses_is_not_hammered_and_ends_no_crawl_for_good(tmp_path: Path) -> None:
+    shops = Shops(products={BOOTS: list(range(1, 201))}, broken=range(1, 41))
+    with open_shops(shops) as url:
+        for asked in (range(20, 25), range(40, 50)):  # the second run asks again for what failed, and for as many more
+            before = shops.hits["picture"]
+            answer = crawl("29cm-catalog", url, tmp_path, *PLAIN, code=1)
+            assert "20 pictures in a row failed, the last with http_error" in answer["error"]
+            assert shops.hits["picture"] - before in asked
+        assert crawl("29cm-catalog", url, tmp_path, *PLAIN)["kept"] == 160  # a fifth is lost: no outage

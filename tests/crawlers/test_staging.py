@@ -188,6 +188,69 @@ def test_export_posts__visit_that_failed_keeps_what_is_there(tmp_path: Path) -> 
     assert after.fingerprint == before.fingerprint
 
 
+@pytest.mark.parametrize(
+    ("fault", "kept"), [(ImageFault.HTTP_ERROR, True), (ImageFault.TRANSFER, True), (ImageFault.MISSING, False)]
+)
+def test_export_posts__picture_that_failed_in_passing_stays(tmp_path: Path, fault: ImageFault, kept: bool) -> None:
+    def visit(seen: Picture, products: int) -> PostResult:
+        visit = result(1, products=products)
+        tagged = Row(1, PRODUCT, 1, seen.url, visit.rows[1].values)
+        return PostResult(visit.entry, (*visit.rows, tagged), (*visit.pictures, seen))
+
+    first, second = Staging(tmp_path / "1.sqlite"), Staging(tmp_path / "2.sqlite")
+    first.commit(visit(picture("http://h/other.png"), 2))
+    before, _ = export_posts(tmp_path, "kream/000000", first)
+    rows = before.table().to_pylist()
+    second.commit(visit(picture("http://h/other.png", fault), 1))
+    after, ledger = export_posts(tmp_path, "kream/000000", second)
+    assert (after.table().to_pylist() == rows) is kept
+    assert (after.fingerprint == before.fingerprint) is kept
+    assert dict(after.counts) == {"photos": 1} | ({"products": 2} if kept else {"products": 1, "image:missing": 1})
+    assert ledger.table()["products"].to_pylist() == [2 if kept else 1]
+
+
+def test_export_posts__picture_that_never_came_is_told(tmp_path: Path) -> None:
+    for name, data in (("1", b"abc"), ("2", b"new")):
+        staging = Staging(tmp_path / f"{name}.sqlite")
+        visit = result(1, data=data)
+        staging.commit(
+            replace(visit, pictures=(visit.pictures[0], picture("http://h/shared.png", ImageFault.TRANSFER)))
+        )
+        shard, _ = export_posts(tmp_path, "kream/000000", staging)
+    assert shard.table().select(["bytes", "error"]).to_pylist() == [
+        {"bytes": b"new", "error": None},
+        {"bytes": None, "error": "transfer"},
+    ]
+
+
+def listed(number: int, name: str, url: str) -> Row:
+    values = {**PRODUCT_VALUES, "product_id": str(number), "product_name": name, "shop_category_id": 27}
+    return Row(number, PRODUCT, 0, url, values)
+
+
+def test_export_catalog__picture_that_failed_in_passing_stays(tmp_path: Path) -> None:
+    first, second = Staging(tmp_path / "1.sqlite"), Staging(tmp_path / "2.sqlite")
+    for number in (7, 8, 9):
+        first.add(listed(number, "old", f"http://h/{number}.png"), picture(f"http://h/{number}.png"))
+    export_catalog(tmp_path, "kream/top", first)
+    second.add(listed(7, "new", "http://h/7b.png"), picture("http://h/7b.png", ImageFault.HTTP_ERROR))
+    second.add(listed(8, "new", "http://h/8.png"), picture("http://h/8.png", ImageFault.MISSING))
+    second.add(listed(10, "new", "http://h/10.png"), picture("http://h/10.png", ImageFault.HTTP_ERROR))
+    table = export_catalog(tmp_path, "kream/top", second).table()
+    columns = ["product_id", "product_name", "image_url", "bytes", "error"]
+    assert [tuple(row.values()) for row in table.select(columns).to_pylist()] == [
+        ("7", "new", "http://h/7.png", b"abc", None),
+        ("8", "new", "http://h/8.png", None, "missing"),
+        ("10", "new", "http://h/10.png", None, "http_error"),
+    ]
+
+
+def test_failed_in_passing__only_what_may_come_yet(staging: Staging) -> None:
+    for number, fault in enumerate((None, *ImageFault)):
+        staging.add(listed(number, "x", f"http://h/{fault}"), picture(f"http://h/{fault}", fault))
+    assert staging.failed_in_passing() == {"http://h/http_error", "http://h/transfer"}
+
+
 def test_export_catalog__one_row_per_product(tmp_path: Path, staging: Staging) -> None:
     for number in (9, 7):
         row = Row(

@@ -1,0 +1,91 @@
+"""How long a host is left alone that asks for it."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scrapy import Request  # noqa: TID253 - a test of a Scrapy middleware
+from scrapy.http import Response  # noqa: TID253
+from scrapy.utils.test import get_crawler  # noqa: TID253
+
+from crawlers.config import make_config
+from crawlers.errors import HostPausedError
+from crawlers.middlewares import BackOffMiddleware
+from crawlers.progress import Progress
+from crawlers.spiders.base import WorkSpider
+from sandbox.sites.server import ServeOptions, serving
+from tests.crawlers.commands import content, crawl, ledger
+from tests.sandbox.tiny import tiny_world
+
+URL = "http://shop.test/1"
+
+
+@pytest.fixture
+def back_off(tmp_path: Path) -> BackOffMiddleware:
+    crawler: Any = get_crawler(WorkSpider, {"RETRY_TIMES": 1, "RETRY_HTTP_CODES": [503]})
+    crawler.spider = WorkSpider(make_config(kind="kream", out=tmp_path), Progress("kream", every=100))
+    crawler.spider.crawler = crawler
+    return BackOffMiddleware.from_crawler(crawler)
+
+
+def answered(back_off: BackOffMiddleware, asked: int | None, status: int = 503, tried: int = 0) -> Request | Response:
+    headers = {} if asked is None else {"Retry-After": str(asked)}
+    request = Request(URL, meta={"retry_times": tried})
+    return back_off.process_response(request, Response(URL, status=status, headers=headers))
+
+
+def waited(back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Seconds that the next request to the host waits."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock[0] += seconds
+
+    clock = [time.monotonic()]
+    monkeypatch.setattr("crawlers.middlewares.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("crawlers.middlewares.asyncio.sleep", sleep)
+    asyncio.run(back_off.process_request(Request("http://shop.test/2")))
+    return sum(slept)
+
+
+def test_back_off__waits_as_long_as_asked_then_retries(
+    back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(answered(back_off, 100), Request)
+    assert waited(back_off, monkeypatch) == pytest.approx(100, abs=1)
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(100, 100), (None, 1)])
+def test_back_off__busy_host_is_paused_after_the_last_attempt_too(
+    back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch, asked: int | None, seconds: float
+) -> None:
+    assert isinstance(answered(back_off, asked, tried=1), Response)
+    assert waited(back_off, monkeypatch) == pytest.approx(seconds, abs=0.5)
+
+
+def test_back_off__asked_for_longer_than_it_waits_stops_the_crawl(back_off: BackOffMiddleware) -> None:
+    assert isinstance(answered(back_off, 3600), Response)
+    spider: Any = back_off.crawler.spider
+    assert spider.stopped == "shop.test asks to be left alone for 3600 s"
+    with pytest.raises(HostPausedError, match=r"shop\.test asks to be left alone for 3\d\d\d s more"):
+        asyncio.run(back_off.process_request(Request(URL)))
+    asyncio.run(back_off.process_request(Request("http://other.test/1")))
+
+
+def test_kream__retry_after_an_hour_is_obeyed_and_the_crawl_resumes(tmp_path: Path) -> None:
+    options = ("--browser", "/none", "--concurrency", "1")
+    with serving(tiny_world(9), ServeOptions(paths={"/social/posts/3": "503"}, retry_after=3600)) as server:
+        begun = time.monotonic()
+        answer = crawl("kream", server.urls["kream"], tmp_path, *options, "--max-posts", "9", code=1)
+        assert time.monotonic() - begun < 60
+        assert server.faults["kream"].served["503"] == 1
+    assert "asks to be left alone for 3600 s); run again to resume" in answer["error"]
+    with serving(tiny_world(9)) as server:
+        crawl("kream", server.urls["kream"], tmp_path, *options)
+        crawl("kream", server.urls["kream"], tmp_path, *options, "--retry-failed", "--retry-wait", "0")
+        crawl("kream", server.urls["kream"], tmp_path / "whole", *options)
+    assert set(ledger(tmp_path, "kream").values()) == {"done"}
+    assert content(tmp_path, "kream") == content(tmp_path / "whole", "kream")
