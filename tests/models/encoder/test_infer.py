@@ -4,26 +4,9 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-import torch  # noqa: TID253
 
-from models.checkpoint import save_checkpoint
-from models.config import make_config
-from models.encoder.config import EncoderConfig
 from models.encoder.infer import Encoder
-from models.encoder.train import build
-from models.presets import preset
 from tests.models import toys
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    model, processor = build(make_config(EncoderConfig, preset("encoder", "tiny")))
-    folder = tmp_path_factory.mktemp("models") / "encoder"
-    facts = {"config": {}, "data_fingerprint": "", "labels": [], "metrics": {}}
-    save_checkpoint(folder, "encoder", lambda out: (model.save(out), processor.save_pretrained(out)), **facts)
-    return folder
-
 
 IMAGES = [toys.thumbnail("top", number) for number in range(5)]
 
