@@ -14,15 +14,9 @@ from typing import Any, Final
 from curation.errors import CurationError
 from curation.options import add_data, default_data
 from models.errors import ModelsError
-from models.promotion import KINDS, ModelVersions
+from models.promotion import KINDS, NEXT, ModelVersions
 
 Answers = Iterator[dict[str, Any]]
-
-_NEXT: Final = {
-    "detector": "crops stay those of the detector before until detector and post_crops are materialized",
-    "classifier": "categories stay until category_classifier and thumbnail_categories are materialized",
-    "encoder": "search keeps the index's own encoder until catalog_embeddings and search_index are materialized",
-}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -98,7 +92,7 @@ def _of(options: argparse.Namespace) -> ModelVersions:
 
 
 def _switched(kind: str, name: str) -> dict[str, Any]:
-    return {"in_use": name, "next": _NEXT[kind]}
+    return {"in_use": name, "next": NEXT[kind]}
 
 
 NAMES: Final[Mapping[str, Callable[[argparse.Namespace], Answers]]] = {

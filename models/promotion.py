@@ -20,6 +20,12 @@ from models.statistics import Difference, compare
 
 KINDS: Final = ("detector", "classifier", "encoder")
 """The models with versions: `models/<kind>` in the data folder."""
+NEXT: Final[Mapping[str, str]] = {
+    "detector": "materialize post_crops and what follows: crops are of the detector that found them",
+    "classifier": "materialize thumbnail_categories and what follows",
+    "encoder": "materialize catalog_embeddings and search_index: an index answers only its own encoder",
+}
+"""What is left to do after a switch, by kind."""
 LEDGER: Final = "promotions.jsonl"
 GATE: Final = "gate"
 

@@ -6,25 +6,21 @@ from typing import Any, Literal, get_args
 import dagster as dg
 from pydantic import Field
 
-from assets.io_manager import adopt
 from assets.resources import DataFolder, ProductIndexes
 from curation.errors import CurationError
 from curation.versions import VersionError, Versions
-from models.promotion import ModelVersions
+from models.promotion import NEXT, ModelVersions
 
 Kind = Literal["detector", "classifier", "encoder", "dataset", "index"]
-_MODELS = {"detector": "detector", "classifier": "category_classifier", "encoder": "encoder"}  # kind → asset
-_NEXT: dict[Kind, str] = {
-    "detector": "materialize post_crops and what follows: crops are of the detector that found them",
-    "classifier": "materialize thumbnail_categories and what follows",
-    "encoder": "materialize catalog_embeddings and search_index: an index answers only its own encoder",
+_NEXT: dict[str, str] = {
+    **NEXT,
     "dataset": "the next pair_dataset run makes a version of its own; pin this one to keep it",
     "index": "a running search service takes it up by itself",
 }
 
 
 def return_to_version_before(data: Path, kind: Kind, reason: str, index: Any) -> str:
-    """Switch back, and let the asset hand on what is in use now; the version's name.
+    """Switch back; the version's name. What is materialized next is made of it (`assets.io_manager`).
 
     Args:
         data: the data folder.
@@ -40,18 +36,14 @@ def return_to_version_before(data: Path, kind: Kind, reason: str, index: Any) ->
         raise VersionError("reason: must say why, got nothing")
     if kind == "index":
         return str(index().rollback())
-    if kind in _MODELS:
-        models = ModelVersions(data / "models" / kind)
-        name = models.rollback(reason)
-        adopt(data, _MODELS[kind], models.folder / name)
-        return name
+    if kind in NEXT:
+        return ModelVersions(data / "models" / kind).rollback(reason)
     versions = Versions(data / "pair_dataset")
     now = versions.current.name if versions.current else ""
     earlier = [name for name in versions.names if name < now]
     if not earlier:
         raise VersionError(f"{versions.link}: no earlier version to return to")
     versions.activate(earlier[-1])
-    adopt(data, "pair_dataset", versions.folder / earlier[-1])
     return earlier[-1]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.io_manager import adopt
+from assets.io_manager import ReferenceIOManager, adopt
 from assets.resources import DataFolder, ProductIndexes
 from curation.versions import VersionError, Versions
 from models.promotion import ModelVersions, Verdict
@@ -82,11 +82,13 @@ def test_disk_usage__shared_files_count_once(tmp_path: Path) -> None:
 def test_rollback__switches_and_the_asset_hands_on_what_is_used(tmp_path: Path, kind: str, asset: str) -> None:
     versions = _datasets(tmp_path, 2) if kind == "dataset" else _models(tmp_path, 2, kind)
     adopt(tmp_path, asset, versions.folder / "0002")
+    asset_key = dg.AssetKey(asset)
     resources = {"data": DataFolder(root=str(tmp_path)), "indexes": ProductIndexes()}
     config = {"ops": {"switch_back": {"config": {"kind": kind, "reason": "complaints"}}}}
     assert rollback.execute_in_process(config, resources=resources).success
     assert versions.link.resolve().name == "0001"
-    assert "0001" in (tmp_path / "references" / f"{asset}.json").read_text()
+    handed_on = ReferenceIOManager(data=resources["data"]).load_input(dg.build_input_context(asset_key=asset_key))
+    assert handed_on == versions.folder / "0001"
 
 
 def test_rollback__refuses_without_reason_or_earlier_version(tmp_path: Path) -> None:
