@@ -86,7 +86,7 @@ def audit(folder: Path, data: Path, *, remove: bool, name: str = "") -> dict[str
         now on: these overlaps with `remove`, and always those of an earlier report of that name.
 
     Raises:
-        CurationError: the folder holds no readable picture, or there is no dataset.
+        CurationError: the folder holds no readable picture, there is no dataset, or a shard of it cannot be read.
     """
     dataset = data / "pair_dataset"
     if not dataset.is_dir():
@@ -96,9 +96,11 @@ def audit(folder: Path, data: Path, *, remove: bool, name: str = "") -> dict[str
     if not theirs.files:
         raise CurationError(f"{folder}: no readable picture; unreadable: {dict(faults)}")
     table = ShardedTable(dataset.resolve())
-    anchors = map_shards("curation.audit:HashAnchors", [table], data / "audits" / "anchor_hashes").table
+    hashed = map_shards("curation.audit:HashAnchors", [table], data / "audits" / "anchor_hashes")
+    if hashed.failed:
+        raise CurationError(f"{dataset}: anchors that cannot be read cannot be compared: {dict(hashed.failed)}")
     facts = table.table([name for name in FACTS if name.endswith("sha256")])
-    ours = _ours(data, anchors, facts)
+    ours = _ours(data, hashed.table, facts)
     overlaps = [_named(overlap, facts) for role, known in ours.items() for overlap in _overlaps(theirs, known, role)]
     found = pa.array({overlap["sha256"] for overlap in overlaps}, pa.string())
     touched = [pc.is_in(facts[column], found) for column in facts.column_names]

@@ -29,6 +29,7 @@ from curation.versions import Versions, share
 
 MANIFEST: Final = "manifest.json"
 _SHARD_ROWS: Final = 4096
+_METHOD: Final = "2"  # of selection and splits; another number has the next version planned although nothing is new
 
 
 def write_pair_dataset(
@@ -56,7 +57,7 @@ def write_pair_dataset(
     versions = Versions(link)
     before = versions.current
     parent = read_manifest(before) if before else {}
-    made_from = fingerprint([candidates.fingerprint, rules.fingerprint])
+    made_from = fingerprint([_METHOD, candidates.fingerprint, rules.fingerprint])
     if parent.get("made_from") == made_from:
         return parent
     old = {shard.name: Facts(read_facts(shard)) for shard in ShardedTable(before).shards} if before else {}

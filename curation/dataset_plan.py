@@ -136,6 +136,7 @@ def make_plan(candidates: ShardedTable, rules: DatasetRules, earlier: Iterable[F
     """
     facts, shard, place = _kept_facts(candidates)
     reasons, rulings = rules.selection.judge(facts)
+    _drop_repeated(facts, reasons)
     wanted = np.array([reason is None for reason in reasons], bool)
     left_out = Counter(str(reason) for reason in reasons if reason)
     if not wanted.any():
@@ -183,6 +184,20 @@ def _kept_facts(candidates: ShardedTable) -> tuple[pa.Table, Places, Places]:
     sizes = [len(table) for table in tables]
     places = np.concatenate([np.arange(size) for size in sizes])
     return pa.concat_tables(tables), np.repeat(np.arange(len(sizes)), sizes), places
+
+
+def _drop_repeated(facts: pa.Table, reasons: list[PairDrop | None]) -> None:
+    """Leave out what an earlier row shows too: a photo that was posted again, byte for byte, pairs once.
+
+    Such a photo represents its cluster in every post. `curation.matching` sees that within a shard only.
+    """
+    seen: set[str] = set()
+    keys = pc.binary_join_element_wise(facts["photo_cluster_id"], facts["product_cluster_id"], "/").to_pylist()
+    for row, key in enumerate(keys):
+        if reasons[row] is None and key is not None:
+            if key in seen:
+                reasons[row] = PairDrop.DUPLICATE_PAIR
+            seen.add(key)
 
 
 def _corrected(facts: pa.Table, rulings: Mapping[int, Ruling]) -> pa.Table:

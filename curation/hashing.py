@@ -112,7 +112,7 @@ class HashImages:
         mode: a `Mode`.
     """
 
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     schema: ClassVar[pa.Schema] = HASHES
 
     def __init__(self, mode: str = Mode.EXACT) -> None:

@@ -4,12 +4,14 @@ A shard's name ends in a digest of its rows, so a shard whose name is there alre
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from curation.dataset import read_manifest
+from curation.errors import CurationError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -24,6 +26,19 @@ class Pushed:
     unchanged: list[str]
 
 
+@contextmanager
+def reached(api: "HfApi") -> Iterator[None]:
+    """Raise `CurationError` where the hub does not answer; a refusal is an `OSError` already."""
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of httpx, or of its successor
+
+    try:
+        yield
+    except HTTPError as error:
+        if isinstance(error, OSError):
+            raise
+        raise CurationError(f"{api.endpoint} does not answer: {error}") from error
+
+
 def push(version: Path, repo: str, api: "HfApi", *, private: bool = True, squash: bool = False) -> Pushed:
     """Make a dataset repository hold exactly this version, in one commit; a reader never sees a part of it.
 
@@ -32,17 +47,37 @@ def push(version: Path, repo: str, api: "HfApi", *, private: bool = True, squash
         repo: `owner/name`; created when it is not there.
         api: client, with the endpoint and the token to use.
         private: of a repository that has to be created.
-        squash: drop the repository's history afterwards, so that rows that were taken down are gone from it too.
+        squash: drop the repository's history afterwards, and the large files that only it held, so that rows that were
+            taken down are gone from it too.
 
     Raises:
         huggingface_hub.errors.HfHubHTTPError: the hub refused.
+        CurationError: the hub does not name its large files by sha256, so that nobody can tell which to delete.
     """
     files = {path.name: path for path in sorted(version.iterdir()) if path.is_file()}
     message = f"Version {read_manifest(version)['version']}"
     pushed = upload(files, repo, api, repo_type="dataset", message=message, private=private)
     if squash:
         api.super_squash_history(repo, repo_type="dataset")
+        _delete_unused(repo, api)
     return pushed
+
+
+def _delete_unused(repo: str, api: "HfApi") -> None:
+    """Delete the large files that no file of the repository is: the hub keeps them, whether or not a commit does."""
+    used = {file.lfs.sha256 for file in _tree(repo, api, "dataset").values() if file.lfs}
+    stored = list(api.list_lfs_files(repo, repo_type="dataset"))
+    if missing := used - {file.file_oid for file in stored}:
+        raise CurationError(f"{repo}: large files are to be deleted by sha256, and the hub lists none of {missing}")
+    api.permanently_delete_lfs_files(repo, [file for file in stored if file.file_oid not in used], repo_type="dataset")
+
+
+def _tree(repo: str, api: "HfApi", repo_type: Literal["dataset", "model"]) -> dict[str, Any]:
+    """Files of a repository as it is now, by name."""
+    from huggingface_hub.hf_api import RepoFile
+
+    tree = api.list_repo_tree(repo, repo_type=repo_type, recursive=True)
+    return {file.path: file for file in tree if isinstance(file, RepoFile)}
 
 
 def upload(
@@ -68,11 +103,9 @@ def upload(
         huggingface_hub.errors.HfHubHTTPError: the hub refused.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-    from huggingface_hub.hf_api import RepoFile
 
     api.create_repo(repo, repo_type=repo_type, private=private, exist_ok=True)
-    tree = api.list_repo_tree(repo, repo_type=repo_type, recursive=True)
-    there = {file.path: file for file in tree if isinstance(file, RepoFile)}
+    there = _tree(repo, api, repo_type)
     fresh = [name for name, path in files.items() if not _is_there(path, there.get(name))]
     stale = [name for name in there if name.endswith(".parquet") and name not in files]
     adds = [CommitOperationAdd(name, files[name]) for name in fresh]

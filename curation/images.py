@@ -196,6 +196,8 @@ def _upright(image: Image.Image, orientation: Any) -> Image.Image:
 
 
 def _rgb(image: Image.Image, tile: tuple[int, int, int]) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits, of which Pillow would make white all that is above the lowest 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if not _has_alpha(image):  # no conversion without need: copies cost time
         return image if image.mode == "RGB" else image.convert("RGB")
     layer = image.convert("RGBA")

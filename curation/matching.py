@@ -7,11 +7,13 @@ afterwards (`models.encoder.verify`).
 from collections import Counter
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, ClassVar
+from itertools import islice
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 
 from curation.colours import Colours, colour_agreement, crop_colours, thumbnail_colours
+from curation.engine import KEPT
 from curation.images import decode
 from curation.pairing import PairingRules, pair_post
 from curation.posts import posts_in_step
@@ -21,6 +23,7 @@ from curation.tables import Shard, rows_to_batch
 
 Row = dict[str, Any]
 _COPIED = ("site", "post_id", "post_url", "product_id", "product_url", "crawled_at")
+_ROWS_AT_ONCE: Final = 256
 _VERDICT = ("role", "sha256", "cluster_id", "is_representative", "phash")
 
 
@@ -39,33 +42,37 @@ class MatchTags:
         self._rules = PairingRules(dominance, least_agreement, least_lead)
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
-        """Match post after post."""
+        """Match post after post. A batch is a row group on disk, of which a reader wants few."""
+        rows = self._rows(*shards)
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            counts.update(row["reason"] or KEPT for row in some)
+            yield rows_to_batch(some, TAG_MATCHES)
+
+    def _rows(self, *shards: Shard) -> Iterator[Row]:
         *tables, clusters = shards
         verdicts = (row for batch in clusters.batches(_VERDICT) for row in batch.to_pylist())
         self._clusters = {(row["role"], row["sha256"]): row for row in verdicts}
         self._of_thumbnail: dict[str, Colours] = {}  # most are tagged again and again
         seen: set[tuple[str, str]] = set()
         for pictures, crops, thumbnails in posts_in_step(*tables):
-            if not self._is_clustered(pictures, crops, thumbnails):
-                continue
-            rows = list(self._match(pictures, crops, thumbnails, seen))
-            counts.update(row["reason"] or "kept" for row in rows)
-            if rows:
-                yield rows_to_batch(rows, TAG_MATCHES)
+            if self._is_ready(pictures, crops, thumbnails):
+                yield from self._match(pictures, crops, thumbnails, seen)
 
-    def _is_clustered(self, pictures: list[Row], crops: list[Row], thumbnails: list[Row]) -> bool:
-        """Whether every picture that may pair has its cluster.
+    def _is_ready(self, pictures: list[Row], crops: list[Row], thumbnails: list[Row]) -> bool:
+        """Whether the post still has the pictures that were cropped and classified, and those that may pair a cluster.
 
-        A post that a crawl added after the hashing has crops, but no clusters yet: all such posts would be one pair.
-        Their shard is matched again once the clusters are there.
+        A crawl under way may have added the post after the hashing, and without clusters all such posts would be one
+        pair; or it found other pictures in their places since. Such a shard is matched again by the run that follows.
         """
-        used = {("photo", row["position"]) for row in crops if row["kept"]}
-        used |= {("product", row["position"]) for row in thumbnails if row["kept"]}
-        return all(
-            (row["role"], row["sha256"]) in self._clusters
-            for row in pictures
-            if row["bytes"] is not None and (row["role"], row["position"]) in used
-        )
+        now = {(row["role"], row["position"]): row["sha256"] for row in pictures}
+        seen = [*(("photo", crop) for crop in crops), *(("product", thumbnail) for thumbnail in thumbnails)]
+        for role, row in seen:
+            place = role, row["position"]
+            if place not in now:
+                return False
+            if row["kept"] and (now[place] != row["image_sha256"] or (role, now[place]) not in self._clusters):
+                return False
+        return True
 
     def _match(
         self, rows: list[Row], crops: list[Row], thumbnails: list[Row], seen: set[tuple[str, str]]

@@ -12,8 +12,8 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -27,7 +27,7 @@ Place = Path | UPath
 MANIFEST: Final = "manifest.json"
 CACHE: Final = Path.home() / ".cache" / "fashion-pairs"
 _NOTE: Final = "tables.json"
-_ABANDONED: Final = 3600.0  # s: a file that is being written changes more often
+_ABANDONED: Final = 3600.0  # s: a file or folder that is being written changes more often
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,11 @@ class Found:
 
 def place(at: str | os.PathLike[str]) -> Place:
     """A folder by its path, or by a URL. Raises `ValueError` for a protocol that fsspec does not know."""
+    if "://" not in str(at):
+        return Path(at)
     # Without a cache of listings: what others wrote since must not be missed.
-    return UPath(str(at), use_listings_cache=False) if "://" in str(at) else Path(at)
+    found = UPath(str(at), use_listings_cache=False)
+    return Path(found.path) if found.protocol in ("file", "local") else found
 
 
 def tables_of(data: Path) -> Place:
@@ -108,9 +111,15 @@ def publishing(path: Place) -> Iterator[Path]:
 
 def remove_abandoned(root: Place, prefix: str = "") -> None:
     """Remove what writers that were killed left below `root/prefix`. An object store has no such files."""
-    for path in (root / prefix).rglob(".*.tmp") if isinstance(root, Path) else ():
-        if time.time() - path.stat().st_mtime > _ABANDONED:
-            path.unlink(missing_ok=True)
+    for path in list((root / prefix).rglob(".*.tmp")) if isinstance(root, Path) else ():
+        with suppress(FileNotFoundError):  # its writer has ended meanwhile
+            changed = max(part.lstat().st_mtime for part in (path, *path.rglob("*")))
+            if time.time() - changed <= _ABANDONED:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 @contextmanager
@@ -128,31 +137,35 @@ def open_parquet(path: Place, size: int) -> Iterator[pq.ParquetFile]:
 def send(folder: Path, at: UPath) -> None:
     """Make a directory at a URL equal to a complete one here; its manifest goes last, and nothing when it is there.
 
-    Shards of a dataset are named after their rows, so one that is there already is not sent again.
+    Shards of a dataset are named after their rows, so one that is there already is not sent again. What is there
+    besides is removed in the end, also when a call that was killed had come that far.
     """
-    manifest = at / MANIFEST
-    if manifest.exists() and manifest.read_bytes() == (folder / MANIFEST).read_bytes():
-        return
     there = files_at(at)
     own = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    for name in sorted(own, key=lambda name: (name == MANIFEST, name)):
-        known = there.get(name) if name.endswith(".parquet") else None
-        if known is None or known.size != own[name].stat().st_size:
-            with publishing(at / name) as temporary:
-                shutil.copyfile(own[name], temporary)
+    if MANIFEST not in there or (at / MANIFEST).read_bytes() != own[MANIFEST].read_bytes():
+        for name in sorted(own, key=lambda name: (name == MANIFEST, name)):
+            known = there.get(name) if name.endswith(".parquet") else None
+            if known is None or known.size != own[name].stat().st_size:
+                with publishing(at / name) as temporary:
+                    shutil.copyfile(own[name], temporary)
     for name in there.keys() - own.keys():
         there[name].path.unlink()
 
 
 def fetched(at: Place, cache: Path = CACHE) -> Path:
-    """A directory with a manifest as a folder of this machine: itself, or a copy of that manifest, kept in `cache`."""
+    """A directory with a manifest as a folder of this machine: itself, or a copy of that manifest, kept in `cache`.
+
+    Raises:
+        FileNotFoundError: a shard of the manifest is not there, as while another manifest is sent; try again.
+    """
     if isinstance(at, Path):
         return at
-    folder: Path = cache / tokenize(str(at), (at / MANIFEST).read_bytes())
+    manifest = (at / MANIFEST).read_bytes()
+    folder: Path = cache / tokenize(str(at), manifest)
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as temporary:
-            for name in files_at(at):
+            for name in _of_manifest(manifest, files_at(at)):
                 path = Path(temporary) / folder.name / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 at.fs.get_file((at / name).path, str(path))
@@ -162,3 +175,15 @@ def fetched(at: Place, cache: Path = CACHE) -> Path:
                 if not folder.is_dir():  # else another process was first
                     raise
     return folder
+
+
+def _of_manifest(manifest: bytes, files: Iterable[str]) -> list[str]:
+    """Those of a directory's files that a manifest means: not the shards of another one that is just sent."""
+    shards = json.loads(manifest).get("shards")
+    if shards is None:
+        return list(files)
+    wanted = {f"{name}.parquet" for name in shards}
+    found = [name for name in files if name in wanted or not name.endswith(".parquet")]
+    if missing := sorted(wanted.difference(found)):
+        raise FileNotFoundError(f"{', '.join(missing)}: named by {MANIFEST}, but not there; try again")
+    return found

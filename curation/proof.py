@@ -30,6 +30,7 @@ _PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 _TEXTS: Final = frozenset({".json", ".jsonl", ".md", ".txt", ".csv", ".html", ".xml", ".yaml", ".log", ""})
 _TABLES: Final = "tables: every column and picture"
 _SAME_BITS: Final = 4  # of 64: a picture that was only re-encoded or scaled
+_UNFINISHED: Final = ".parquet."  # in the hidden name of a table that is being written, or whose writer was killed
 _KEPT: Final = frozenset({RECORD, "exclusions.jsonl"})
 """They hold ids, digests and addresses on purpose, so that nothing comes back."""
 TRUTH: Final = PurePosixPath("report/truth")
@@ -77,6 +78,8 @@ def _search(path: Path, folder: Path, removal: Removal) -> tuple[str, Iterable[s
         return "not searched: keeps ids on purpose, as excluded", []
     if folder.is_relative_to(TRUTH):
         return "not searched: the sandbox's own truth, no crawled row", []
+    if path.name.startswith(".") and _UNFINISHED in path.name:
+        return _TABLES, ["unreadable: never finished"]
     if suffix == ".parquet":
         return _TABLES, _in_parquet(found_at(path.parent, path), removal)
     if suffix == ".arrow":

@@ -19,7 +19,7 @@ from curation.card import write_card
 from curation.dataset import MANIFEST, describe, read_manifest
 from curation.errors import CurationError, SchemaError
 from curation.pair_rows import read_facts, row_digests
-from curation.places import Found, Place, parquet_files, tables_of
+from curation.places import Found, Place, files_at, parquet_files, remove_abandoned, send, tables_of
 from curation.reasons import PostState
 from curation.review import forget_pictures
 from curation.tables import Shard, ShardedTable, described, fingerprint, write_json, write_shard
@@ -53,16 +53,17 @@ class Purged:
 def purge_tables(data: Path, removal: Removal) -> list[Purged]:
     """Rewrite every shard of a data folder that holds something of it; the ledger keeps the ids, as excluded.
 
-    Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`. Copies of versions
-    beside tables that lie elsewhere are. A file that cannot be read stays as it is, with a warning, and keeps nothing
-    else from being purged; the proof names it.
+    Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`. A file that cannot be
+    read stays as it is, with a warning, and keeps nothing else from being purged; the proof names it. What writers that
+    were killed left behind goes, whatever it holds.
     """
     versions = Versions(data / "pair_dataset").folder.name
     done: dict[str, int] = {}
     for root in dict.fromkeys([data, tables_of(data)]):
+        remove_abandoned(root)
         for file in parquet_files(root):
             folder = PurePosixPath(file.name).parent
-            if root == data and folder.is_relative_to(versions):
+            if folder.is_relative_to(versions):
                 continue
             try:
                 gone = _purge_file(root, file, removal)
@@ -110,7 +111,7 @@ def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
 
     A version of which nothing is left is removed. What an interrupted call did not get to describe is described too:
     its card may show what its shards no longer hold. A version with a shard that cannot be read is not done, with a
-    warning; the proof names it.
+    warning; the proof names it. Copies at a URL are made equal to the versions here.
     """
     done = []
     cleaned: dict[str, Path | None] = {}
@@ -122,7 +123,26 @@ def purge_versions(versions: Versions, removal: Removal) -> list[Purged]:
             continue
         if gone is not None:
             done.append(Purged(f"{versions.folder.name}/{name}", gone))
+    _purge_copies(versions)
     return done
+
+
+def _purge_copies(versions: Versions) -> None:
+    """Send the versions once more to where copies of them are, card and manifest too; copies of what is gone here go.
+
+    A version whose manifest is there already is not sent: nothing went from it.
+    """
+    tables = tables_of(versions.link.parent)
+    if isinstance(tables, Path):  # only a URL gets copies
+        return
+    root = tables / versions.folder.name
+    copies = files_at(root)
+    for name in sorted({file.partition("/")[0] for file in copies}):
+        if (versions.folder / name).is_dir():
+            send(versions.folder / name, root / name)
+        else:
+            for file in files_at(root / name).values():
+                file.path.unlink()
 
 
 def _purge_version(versions: Versions, folder: Path, removal: Removal, cleaned: dict[str, Path | None]) -> int | None:

@@ -54,7 +54,6 @@ class PairDrop(StrEnum):
     AMBIGUOUS_BOXES = "ambiguous_boxes"  # the class is there more than once, and colours do not tell which it is
     AMBIGUOUS_TAGS = "ambiguous_tags"  # tagged thumbnails share the class, and colours do not tell which it is
     REPOST = "repost"  # the photo is a near-duplicate of one in an earlier post
-    BLANK = "blank_image"
     COLOURS_DIFFER = "colours_differ"  # crop and thumbnail share too few colours: a wrong tag, or a wrong crop
     DOUBTFUL = "doubtful"  # detector, classifier, colours and encoder together are not sure enough
     DUPLICATE_PAIR = "duplicate_pair"  # the same photo cluster and product cluster are already paired

@@ -7,11 +7,12 @@ from typing import Any
 from curation.dataset import read_manifest, write_pair_dataset
 from curation.dataset_plan import DatasetRules, photo_ties
 from curation.errors import CurationError
-from curation.places import tables_of
+from curation.places import send, tables_of
 from curation.selection import read_selection
 from curation.sources import Source
 from curation.splits import SplitShares
 from curation.tables import ShardedTable
+from curation.versions import Versions
 
 
 def republish(data: Path) -> dict[str, Any]:
@@ -34,7 +35,11 @@ def republish(data: Path) -> dict[str, Any]:
         read_selection(data, _excluded(manifest, candidates)),
         {site: Source(**terms) for site, terms in manifest["sources"].items()},
     )
-    return write_pair_dataset(candidates, link, rules, lambda: photo_ties(hashes, clusters))
+    manifest = write_pair_dataset(candidates, link, rules, lambda: photo_ties(hashes, clusters))
+    if not isinstance(tables, Path):  # for trainings on other machines, as the graph does
+        version = Versions(link).folder / manifest["version"]
+        send(version, tables / version.relative_to(data).as_posix())
+    return manifest
 
 
 def _excluded(manifest: Mapping[str, Any], candidates: ShardedTable) -> frozenset[str]:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation.errors import CurationError
+from curation.tables import append_lines
 from curation.taxonomy import CATEGORIES
 
 log = logging.getLogger(__name__)
@@ -81,17 +81,8 @@ class VerdictLog:
 
     def append(self, verdicts: Iterable[Verdict]) -> int:
         """Add verdicts and wait until they are on disk; returns how many."""
-        lines = [json.dumps(asdict(verdict), ensure_ascii=False) + "\n" for verdict in verdicts]
-        with self._path.open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            start = file.seek(0, os.SEEK_END)
-            try:
-                file.write("".join(lines).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:  # a full disk must not leave half a line for the next one to be glued to
-                os.truncate(self._path, start)
-                raise
+        lines = [json.dumps(asdict(verdict), ensure_ascii=False) for verdict in verdicts]
+        append_lines(self._path, lines)
         return len(lines)
 
 

@@ -5,6 +5,7 @@ folder without the suffix (`kream/000014`). Each shard's footer carries its fing
 itself and no manifest beside it can go stale.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -266,7 +267,21 @@ def rows_to_batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Re
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
-    temporary.replace(path)
+    with publishing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Append lines and wait until they are on disk; writers take turns. On a full disk, none of them is there."""
+    rest = memoryview("".join(f"{line}\n" for line in lines).encode())
+    # Without a buffer: one that could not be written would be written once more when the file is closed.
+    with path.open("ab", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        start = os.fstat(file.fileno()).st_size
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            os.truncate(path, start)
+            raise

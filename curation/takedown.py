@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from curation.places import tables_of
 from curation.schemas import POSTS
-from curation.tables import ShardedTable
+from curation.tables import ShardedTable, append_lines
 
 Kind = Literal["post", "product", "image"]
 
@@ -109,18 +109,29 @@ def find(data: Path, site: str, kind: Kind, values: Iterable[str]) -> tuple[Remo
 
 
 def also_seen(data: Path, removal: Removal) -> list[str]:
-    """Posts that show a near-duplicate of what goes. They stay, but somebody should look at them."""
-    touched = {row["cluster_id"] for row in _rows(data, _CLUSTERS, ["cluster_id"], "sha256", removal.pictures)}
+    """Posts that show a photo of what goes, or a near-duplicate of a picture that goes. They stay, but somebody should
+    look at them."""
+    pictures = removal.pictures | _photos(data, removal)
+    touched = {row["cluster_id"] for row in _rows(data, _CLUSTERS, ["cluster_id"], "sha256", pictures)}
     alike = {row["sha256"] for row in _rows(data, _CLUSTERS, ["sha256"], "cluster_id", touched)} - removal.pictures
     seen = _rows(data, _HASHES, ["site", "post_id"], "sha256", alike)
     return sorted({f"{row['site']}/{row['post_id']}" for row in seen if row["post_id"] is not None} - removal.posts)
 
 
+def _photos(data: Path, removal: Removal) -> set[str]:
+    """Photos of the posts that go, those that another post shows too among them."""
+    photos: set[str] = set()
+    for batch in ShardedTable(tables_of(data) / _HASHES).batches(["site", "post_id", "role", "sha256"]):
+        photos |= set(
+            batch.filter(pc.and_(removal.mask(batch), pc.equal(batch["role"], "photo")))["sha256"].to_pylist()
+        )
+    return photos
+
+
 def record(data: Path, removal: Removal, reason: str) -> None:
     """Note a take-down before anything is removed: one that was interrupted can be repeated, and so can its proof."""
     line = {"reason": reason, **{name: sorted(getattr(removal, name)) for name in _RECORDED}}
-    with (data / RECORD).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    append_lines(data / RECORD, [json.dumps(line, ensure_ascii=False)])
 
 
 def recorded(data: Path) -> Removal:

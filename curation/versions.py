@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from curation.errors import CurationError
+from curation.places import remove_abandoned
 from curation.tables import write_json
 
 _SUFFIX: Final = "_versions"
@@ -61,7 +62,8 @@ class Versions:
         Raises:
             VersionError: another writer made the next version in the meantime; nothing of it is touched.
         """
-        staging = self.folder / f".{uuid.uuid4().hex}.tmp"
+        remove_abandoned(self.folder)
+        staging = self._hidden()
         staging.mkdir(parents=True)
         name = f"{int(self.names[-1]) + 1 if self.names else 1:04d}"
         try:
@@ -99,12 +101,13 @@ class Versions:
 
     def remove(self, name: str) -> None:
         """Remove a version; where it is in use, the newest other one is used instead, if there is one."""
-        used = self.current
-        shutil.rmtree(self.folder / name)
-        if used is not None and used.name == name:
-            self.link.unlink()
-            if self.names:
-                self.activate(self.names[-1])
+        if self.current is not None and self.current.name == name:
+            others = [other for other in self.names if other != name]
+            if others:
+                self.activate(others[-1])
+            else:
+                self.link.unlink()
+        self._delete(name)
 
     def expire(self, keep: int, spared: Collection[str] = (), older_than: float = 0.0) -> list[str]:
         """Remove all but the newest `keep` versions, pinned ones, the one in use and those `spared`; returns what went.
@@ -120,8 +123,18 @@ class Versions:
         made_before = time.time() - older_than
         old = [name for name in self.names[:-keep] if name not in spared and self._made(name) < made_before]
         for name in old:
-            shutil.rmtree(self.folder / name)
+            self._delete(name)
         return old
+
+    def _delete(self, name: str) -> None:
+        """Delete a version's folder. It is renamed first, since what is killed half-way must not leave half of it."""
+        hidden = self._hidden()
+        (self.folder / name).rename(hidden)
+        shutil.rmtree(hidden)
+
+    def _hidden(self) -> Path:
+        """A new name in the folder, of what is no version yet, or none any more."""
+        return self.folder / f".{uuid.uuid4().hex}.tmp"
 
     def _made(self, name: str) -> float:
         return (self.folder / name).stat().st_mtime

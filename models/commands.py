@@ -72,11 +72,14 @@ def _rollback(options: argparse.Namespace) -> Answers:
 def _push(options: argparse.Namespace) -> Answers:
     from huggingface_hub import HfApi
 
+    from curation.hub import reached
     from models.hub import push_to_hub
 
     api = HfApi(endpoint=options.endpoint)
     checkpoint = options.data / "models" / options.kind
-    yield asdict(push_to_hub(checkpoint, options.kind, options.repo, api, private=not options.public))
+    with reached(api):
+        pushed = push_to_hub(checkpoint, options.kind, options.repo, api, private=not options.public)
+    yield asdict(pushed)
 
 
 def _lookbench(options: argparse.Namespace) -> Answers:

@@ -126,12 +126,13 @@ def _import_pairs(options: argparse.Namespace) -> Answers:
 def _push(options: argparse.Namespace) -> Answers:
     from huggingface_hub import HfApi
 
-    from curation.hub import push
+    from curation.hub import push, reached
 
     versions = Versions(options.data / "pair_dataset")
     used = _in_use(versions)
     api = HfApi(endpoint=options.endpoint)
-    done = push(used, options.repo, api, private=not options.public, squash=options.squash)
+    with reached(api):
+        done = push(used, options.repo, api, private=not options.public, squash=options.squash)
     versions.pin(used.name)  # what others may have is kept here too
     yield asdict(done)
 

@@ -77,7 +77,7 @@ def crop_row(
         "site": "kream",
         "post_id": post_id,
         "position": position,
-        "image_sha256": "0",
+        "image_sha256": sha(picture(post_id)),
         "category": category,
         "score": score,
         "box": box,

@@ -72,6 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_file(self.server.files[name])
             else:
                 self._answer({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
+        elif self.path.endswith("/lfs-files"):
+            self._answer([_stored(oid, data) for oid, data in self.server.objects.items()])
         elif "/tree/" in self.path:
             self._answer([_entry(path, data) for path, data in files])
         else:
@@ -96,6 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"transfer": "basic", "objects": [self._object(o) for o in json.loads(body)["objects"]]})
         elif self.path.endswith("/commit/main") or "/commit/main?" in self.path:
             self._commit([json.loads(line) for line in body.splitlines()])
+        elif self.path.endswith("/lfs-files/batch"):
+            for oid in json.loads(body)["deletions"]["sha"]:
+                del self.server.objects[oid]
+            self._answer({})
         elif "super-squash" in self.path:
             self.server.commits[:] = ["squashed"]
             self._answer({})
@@ -152,6 +158,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _stored(oid: str, data: bytes) -> dict[str, Any]:
+    named = {"fileOid": oid, "oid": oid[:24], "filename": "a shard"}
+    return {**named, "size": len(data), "pushedAt": "2026-05-01T10:00:00.000Z"}
 
 
 def _entry(path: str, data: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from curation.images import encode_jpeg
 from curation.republish import republish
 from curation.selection import benchmark_pictures
 from curation.tables import ShardedTable, write_json
-from tests.curation.builders import candidate_row, candidates, scene, sha
+from tests.curation.builders import candidate_row, candidates, damage, scene, sha
 from tests.curation.data_folder import make_data, photo
 
 
@@ -105,3 +105,12 @@ def test_audit__says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(CurationError, match="no readable picture"):
         audit(tmp_path / "empty", data, remove=False)
+
+
+def test_audit__shard_that_cannot_be_read_is_no_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.dataset._SHARD_ROWS", 4)
+    data = make_data(tmp_path / "data", range(1, 20))
+    shard = ShardedTable((data / "pair_dataset").resolve()).shards[0]
+    damage((data / "pair_dataset" / f"{shard.name}.parquet").resolve(), "anchor", [0])
+    with pytest.raises(CurationError, match=f"cannot be compared: .*{shard.name}"):
+        audit(_benchmark(tmp_path / "bench"), data, remove=False)

@@ -20,9 +20,9 @@ from curation.schemas import CLUSTERS, HASHES, LAYOUT_BYTES
 from curation.selection import Selection, read_selection
 from curation.sources import Source, excluded_sources
 from curation.splits import crossing_keys
-from curation.tables import ShardedTable, rows_to_batch, write_shard
+from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
 from curation.versions import Versions
-from tests.curation.builders import candidate_row, candidates, scene
+from tests.curation.builders import candidate_row, candidates, damage, scene
 
 RULES = DatasetRules()
 
@@ -52,7 +52,9 @@ def test_write_pair_dataset__opens_with_datasets(tmp_path: Path, monkeypatch: py
     assert {name: len(part) for name, part in by_card.items()} == manifest["rows"]
 
 
-def test_write_pair_dataset__pictures_stay_with_their_rows(tmp_path: Path) -> None:
+def test_write_pair_dataset__pictures_stay_with_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Shard.batches  # a block of a site has thousands of candidates, which come some at a time
+    monkeypatch.setattr(Shard, "batches", lambda shard, columns=None, rows=7: whole(shard, columns, rows))
     _publish(tmp_path, 60)
     _publish(tmp_path, 60, more=[candidate_row(i) for i in range(60, 95)])
     rows = ShardedTable(tmp_path / "pair_dataset").table().to_pylist()
@@ -76,6 +78,16 @@ def test_write_pair_dataset__nothing_new_makes_no_version(tmp_path: Path) -> Non
     assert _publish(tmp_path, 40) == first
     again = candidates(tmp_path / "again", {"0": [candidate_row(i) for i in range(40)]}, fingerprint="made again")
     assert write_pair_dataset(again, tmp_path / "pair_dataset", RULES) == first
+
+
+def test_write_pair_dataset__another_method_plans_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("curation.dataset._METHOD", "an earlier one")
+        earlier.setattr("curation.dataset_plan._drop_repeated", lambda *_: None)
+        shown = {name: candidate_row(1)[name] for name in ("photo_cluster_id", "product_cluster_id")}
+        _publish(tmp_path, 20, more=[candidate_row(101, **shown)])
+    manifest = write_pair_dataset(ShardedTable(tmp_path / "candidates"), tmp_path / "pair_dataset", RULES)
+    assert (manifest["version"], manifest["difference"]["removed"]) == ("0002", 1)
 
 
 def test_write_pair_dataset__nothing_new_asks_for_no_ties(tmp_path: Path) -> None:
@@ -182,11 +194,22 @@ def test_write_pair_dataset__reviewers_and_benchmarks_have_their_say(tmp_path: P
     assert (kept[2], kept[4]) == ("bag", "hat")
 
 
+def test_write_pair_dataset__a_photo_that_another_shard_posts_again_pairs_once(tmp_path: Path) -> None:
+    first = candidate_row(1)
+    shown = {name: first[name] for name in ("photo_cluster_id", "anchor_sha256", "product_id", "product_cluster_id")}
+    again = candidate_row(101, **shown)
+    another_product = candidate_row(102, photo_cluster_id=shown["photo_cluster_id"])
+    manifest = _publish(tmp_path, 20, more=[again, another_product])
+    assert manifest["left_out"] == {"duplicate_pair": 1}
+    assert {1, 102} == {1, 101, 102} & _splits(tmp_path).keys()
+
+
 def test_write_pair_dataset__sources_can_be_left_out(tmp_path: Path) -> None:
     terms = {"kream": Source("MIT", commercial=True, url="https://kream.test"), "other": Source("CC BY-NC 4.0", False)}
     left_out = excluded_sources(terms, {"kream", "other", "unheard-of"}, commercial_only=True)
     assert left_out == {"other", "unheard-of"}
     rules = DatasetRules(selection=read_selection(tmp_path, left_out), sources=terms)
+    assert rules.selection.fingerprint != read_selection(tmp_path).fingerprint  # or no version would follow a change
     more = [candidate_row(i, site="other") for i in range(30, 40)]
     assert _publish(tmp_path, 30, rules, more=more)["rows_per_source"] == {"kream": 24}
     card = (tmp_path / "pair_dataset" / "README.md").read_text()
@@ -211,6 +234,22 @@ def test_read_pairs__broken_rows_and_files_cost_only_themselves(tmp_path: Path) 
     faults: Counter[str] = Counter()
     assert sorted(pair.facts["post_id"] for pair in read_pairs(tmp_path / "pairs", faults=faults)) == [2, 3, 4]
     assert faults == {"truncated": 1, "unreadable": 1}
+
+
+def test_read_pairs__damaged_part_of_a_file_is_counted_by_rows(tmp_path: Path) -> None:
+    _publish(tmp_path, 10)
+    (shard,) = (shard for shard in ShardedTable(tmp_path / "pair_dataset").shards if shard.name.startswith("train"))
+    damage(shard.path.resolve(), "anchor", [0])
+    faults: Counter[str] = Counter()
+    assert list(read_pairs(tmp_path / "pair_dataset", "train", faults)) == []
+    assert faults == {"unreadable": shard.rows}
+
+
+def test_write_pair_dataset__other_terms_make_a_version(tmp_path: Path) -> None:
+    _publish(tmp_path, 10)
+    terms = Source("MIT", commercial=True, url="https://kream.test")
+    manifest = _publish(tmp_path, 10, DatasetRules(sources={"kream": terms}))
+    assert (manifest["version"], manifest["sources"]["kream"]["licence"]) == ("0002", "MIT")
 
 
 def test_write_pair_dataset__replaces_a_dataset_of_the_time_before_versions(tmp_path: Path) -> None:

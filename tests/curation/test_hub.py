@@ -8,7 +8,7 @@ from huggingface_hub import HfApi
 from curation.dataset import write_pair_dataset
 from curation.dataset_plan import DatasetRules
 from curation.hub import push
-from tests.curation.builders import candidate_row, candidates
+from tests.curation.builders import candidate_row, candidates, sha
 from tests.curation.hub_stand_in import Hub
 
 # The hub's own client passes its uploads to httpx in the old way.
@@ -41,6 +41,13 @@ def test_push__sends_new_shards_only(tmp_path: Path, hub: Hub, monkeypatch: pyte
     assert hub.commits == ["Version 0001", "Version 0002"]
 
 
-def test_push__squash_drops_the_history(tmp_path: Path, hub: Hub) -> None:
-    push(_publish(tmp_path, range(30)), "me/pairs", HfApi(endpoint=hub.url, token="hf_test"), squash=True)
+def test_push__squash_drops_the_history_and_what_only_it_held(tmp_path: Path, hub: Hub) -> None:
+    api = HfApi(endpoint=hub.url, token="hf_test")
+    push(_publish(tmp_path, range(30)), "me/pairs", api)
+    before = set(hub.objects)
+    version = _publish(tmp_path, range(20))
+    push(version, "me/pairs", api, squash=True)
     assert hub.commits == ["squashed"]
+    shards = {path.name: sha(path.read_bytes()) for path in version.glob("*.parquet")}
+    assert hub.objects.keys() == set(shards.values()) != before
+    assert {name for name in hub.files if name.endswith(".parquet")} == shards.keys()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
 from curation.errors import ImageError
-from curation.images import MAX_BYTES, TILE_COLOUR, decode, decode_reduced, encode_jpeg, inspect, trim_ground
+from curation.images import MAX_BYTES, MAX_SCANS, TILE_COLOUR, decode, decode_reduced, encode_jpeg, inspect, trim_ground
 from tests.curation.builders import framed, scene, sha
 
 
@@ -80,6 +80,11 @@ def test_decode__palette_transparency_lies_on_the_tile_colour() -> None:
     assert decode(_png(image, transparency=0)).getpixel((1, 1)) == TILE_COLOUR
 
 
+def test_decode__sixteen_bits_are_seen_as_eight() -> None:
+    levels = np.arange(0, 2**16, 16, np.uint16).reshape(64, 64)
+    assert np.array_equal(np.asarray(decode(_png(Image.fromarray(levels))))[..., 0], levels >> 8)
+
+
 def test_decode__exif_rotation_is_applied() -> None:
     buffer = io.BytesIO()
     exif = Image.Exif()
@@ -124,6 +129,7 @@ def test_inspect__describes_original_bytes() -> None:
         (encode_jpeg(scene(1))[:2000], "truncated"),
         (bomb(20_000, 20_000), "too_many_pixels"),
         (bomb(100_000, 100_000), "too_many_pixels"),
+        (bomb(8_000, 5_001), "too_many_pixels"),  # which Pillow would open
         (b"\xff" * (MAX_BYTES + 1), "too_many_bytes"),
         (_png(scene(1))[:500], "truncated"),
         (_png(scene(1), exif=b"Exif\0\0II*\0"), "truncated"),
@@ -149,6 +155,11 @@ def test_decode__jpeg_that_is_drawn_over_again_and_again_is_refused(hidden: byte
 def test_decode__jpeg_of_many_scans_and_what_follows_its_end() -> None:
     assert decode(progressive(50)).size == (64, 64)
     film = b"\xff\xda" * 1000  # phones append a film to a photo, in which any bytes may be
+    assert decode(progressive() + film).size == (64, 64)
+
+
+def test_decode__what_follows_a_jpeg_is_no_scan_of_it() -> None:
+    film = progressive(3 * MAX_SCANS, hidden=bytes(1000))  # of a phone's photo, far longer than a segment
     assert decode(progressive() + film).size == (64, 64)
 
 

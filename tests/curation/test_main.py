@@ -1,6 +1,7 @@
 """The command line: lists, switches and expires versions, and says in one line what is wrong."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,13 @@ def test_main__one_line_says_what_is_wrong(
 ) -> None:
     assert main([*arguments, "--data", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("hub")  # of which the client is not offline
+def test_push__says_that_the_hub_does_not_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = str(make_data(tmp_path, range(1, 12)))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["push", "me/pairs", "--endpoint", url, "--data", data]) == 2
+    assert f"curation: {url} does not answer" in capsys.readouterr().err

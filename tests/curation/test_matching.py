@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -14,7 +15,7 @@ from curation.matching import MatchTags
 from curation.pairing import PairingRules
 from curation.schemas import CROPS, POSTS, THUMBNAILS
 from curation.tables import ShardedTable, rows_to_batch, write_shard
-from tests.curation.builders import crop_row, picture_row, scene, sha, thumbnail_row, write_hashes
+from tests.curation.builders import crop_row, picture, picture_row, scene, sha, thumbnail_row, write_hashes
 
 RULES = PairingRules()
 _HAT = scene(1).crop((10, 10, 80, 80)).resize((210, 210))
@@ -49,7 +50,8 @@ def _shards(tmp_path: Path) -> list[Any]:
         picture_row(4, "product", 0, None, product_id="h2"),
     ]
     crops = [crop_row(post, 0, "hat", 0.9, [10, 10, 80, 80]) for post in (1, 2, 4)]
-    thumbnails = [thumbnail_row(post, 0, "hat", product_id="h1") for post in (1, 2, 3)]
+    crops[1]["image_sha256"] = sha(repost)
+    thumbnails = [thumbnail_row(post, 0, "hat", product_id="h1", image_sha256=sha(hat)) for post in (1, 2, 3)]
     thumbnails.append(thumbnail_row(4, 0, None, kept=False, reason="bad_image", probability=None))
     pictures = [(scene(1), photo, "photo"), (scene(1), repost, "photo"), (_HAT, hat, "product")]
     pictures.append((scene(4), encode_jpeg(scene(4)), "photo"))
@@ -67,6 +69,7 @@ def test_match_tags__each_tag_has_one_outcome_and_provenance(tmp_path: Path) -> 
     rows = [row for batch in MatchTags()(*shards, counts=counts) for row in batch.to_pylist()]
     assert [row["reason"] for row in rows] == [None, "repost", "no_box_of_category", "thumbnail_dropped"]
     assert counts == {"kept": 1, "repost": 1, "no_box_of_category": 1, "thumbnail_dropped": 1}
+    assert len(list(MatchTags()(*shards, counts=Counter()))) == 1  # a row group for each post would be thousands
     pair = rows[0]
     assert pair["positive_sha256"] == sha(encode_jpeg(_HAT))
     assert RULES.least_agreement < pair["colour_agreement"] <= 1
@@ -78,8 +81,8 @@ def test_match_tags__tag_of_another_colour(tmp_path: Path, least: float, reason:
     red, blue = (encode_jpeg(Image.new("RGB", (210, 210), colour)) for colour in ("firebrick", "navy"))
     rows = {
         "posts": ([picture_row(1, "photo", 0, red), picture_row(1, "product", 0, blue, product_id="h1")], POSTS),
-        "crops": ([crop_row(1, 0, "hat", 0.9, [10, 10, 80, 80], bytes=red)], CROPS),
-        "thumbnails": ([thumbnail_row(1, 0, "hat", product_id="h1")], THUMBNAILS),
+        "crops": ([crop_row(1, 0, "hat", 0.9, [10, 10, 80, 80], bytes=red, image_sha256=sha(red))], CROPS),
+        "thumbnails": ([thumbnail_row(1, 0, "hat", product_id="h1", image_sha256=sha(blue))], THUMBNAILS),
     }
     _hash(tmp_path, [(decode(red), red, "photo"), (decode(blue), blue, "product")])
     shards = [
@@ -91,29 +94,60 @@ def test_match_tags__tag_of_another_colour(tmp_path: Path, least: float, reason:
     assert (match["reason"], match["kept"]) == (reason, reason is None)
 
 
-def test_match_tags__posts_that_came_after_the_hashing_wait_for_their_clusters(tmp_path: Path) -> None:
-    photos = {post: encode_jpeg(scene(post)) for post in (1, 2, 3)}
-    hats = {post: scene(post).crop((10, 10, 80, 80)).resize((210, 210)) for post in photos}
-    rows = {
-        "posts": ([], POSTS),
-        "crops": ([crop_row(post, 0, "hat", 0.9, [10, 10, 80, 80]) for post in photos], CROPS),
-        "thumbnails": ([thumbnail_row(post, 0, "hat", product_id=f"h{post}") for post in photos], THUMBNAILS),
-    }
-    for post, photo in photos.items():
-        rows["posts"][0].append(picture_row(post, "photo", 0, photo))
-        rows["posts"][0].append(picture_row(post, "product", 0, encode_jpeg(hats[post]), product_id=f"h{post}"))
-    tables = [
+def _three_posts(**changed: dict[str, Any]) -> dict[str, tuple[list[dict[str, Any]], pa.Schema]]:
+    """Posts of a photo and a hat each, cropped and classified; `changed` are values of a picture since, by its role."""
+    posts = []
+    for post in (1, 2, 3):
+        for role, data in (("photo", picture(post)), ("product", _hat(post))):
+            row = picture_row(post, role, 0, data, product_id=None if role == "photo" else f"h{post}")
+            posts.append(row | changed.get(role, {}) if post == 2 else row)
+    crops = [crop_row(post, 0, "hat", 0.9, [10, 10, 80, 80]) for post in (1, 2, 3)]
+    thumbnails = [thumbnail_row(post, 0, "hat", image_sha256=sha(_hat(post))) for post in (1, 2, 3)]
+    return {"posts": (posts, POSTS), "crops": (crops, CROPS), "thumbnails": (thumbnails, THUMBNAILS)}
+
+
+def _hat(post: int) -> bytes:
+    return encode_jpeg(scene(post).crop((10, 10, 80, 80)).resize((210, 210)))
+
+
+def _matched(tmp_path: Path, tables: dict[str, Any], *hashed: int) -> list[tuple[int, bool, bool]]:
+    """Post, whether it pairs and whether its photo has a cluster, when pictures of some posts were hashed."""
+    shards = [
         write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
-        for name, (items, schema) in rows.items()
+        for name, (items, schema) in tables.items()
     ]
+    pictures = [(decode(data), data, role) for post in hashed for data, role in
+                ((picture(post), "photo"), (_hat(post), "product"))]  # fmt: skip
+    _hash(tmp_path, pictures)
+    shards += ShardedTable(tmp_path / "duplicate_clusters").shards
+    found = [row for batch in MatchTags()(*shards, counts=Counter()) for row in batch.to_pylist()]
+    return [(row["post_id"], row["kept"], row["photo_cluster_id"] is not None) for row in found]
 
-    def matched(*hashed: int) -> list[tuple[int, bool, bool]]:
-        pictures = [(scene(post), photos[post], "photo") for post in hashed]
-        pictures += [(hats[post], encode_jpeg(hats[post]), "product") for post in hashed]
-        _hash(tmp_path, pictures)
-        clusters = ShardedTable(tmp_path / "duplicate_clusters").shards
-        found = [row for batch in MatchTags()(*tables, *clusters, counts=Counter()) for row in batch.to_pylist()]
-        return [(row["post_id"], row["kept"], row["photo_cluster_id"] is not None) for row in found]
 
-    assert matched(1) == [(1, True, True)]
-    assert matched(1, 2, 3) == [(post, True, True) for post in photos]
+def test_match_tags__posts_that_came_after_the_hashing_wait_for_their_clusters(tmp_path: Path) -> None:
+    tables = _three_posts()
+    assert _matched(tmp_path, tables, 1) == [(1, True, True)]
+    assert _matched(tmp_path, tables, 1, 2, 3) == [(post, True, True) for post in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("role", ["photo", "product"])
+@pytest.mark.parametrize("since", [{"position": 1}, {"bytes": picture(1), "sha256": sha(picture(1))}])
+def test_match_tags__post_with_other_pictures_since_waits_for_its_crops(
+    role: str, since: dict[str, Any], tmp_path: Path
+) -> None:
+    found = _matched(tmp_path, _three_posts(**{role: since}), 1, 2, 3)
+    assert found == [(1, True, True), (3, True, True)]
+
+
+def test_match_tags__the_same_photo_and_product_pair_once(tmp_path: Path) -> None:
+    photo, hat = picture(1), _hat(1)
+    tables = _three_posts(photo={"bytes": photo, "sha256": sha(photo)}, product={"bytes": hat, "sha256": sha(hat)})
+    crops, thumbnails = tables["crops"][0], tables["thumbnails"][0]
+    crops[1], thumbnails[1] = crops[0] | {"post_id": 2}, thumbnails[0] | {"post_id": 2}
+    assert _matched(tmp_path, tables, 1, 3) == [(1, True, True), (2, False, True), (3, True, True)]
+
+
+def test_match_tags__a_crop_that_was_dropped_pairs_nothing(tmp_path: Path) -> None:
+    tables = _three_posts()
+    tables["crops"][0][1] |= {"kept": False, "reason": "low_score", "bytes": None}
+    assert _matched(tmp_path, tables, 1, 2, 3) == [(1, True, True), (2, False, False), (3, True, True)]

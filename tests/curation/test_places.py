@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
-from curation import tables
+from curation import places, tables
 from curation.dedup import DuplicateIndex
 from curation.engine import map_shards
 from curation.errors import SchemaError
@@ -82,6 +82,13 @@ def test_write_shard__round_trip_on_s3(root: Place) -> None:
     assert read_shard(root, made[0].path) == made[0]
     with pytest.raises(FileNotFoundError):
         read_shard(root, root / "kream" / "000009.parquet")
+
+
+def test_place__url_of_this_machine_is_a_folder(tmp_path: Path) -> None:
+    root = place(f"file://{tmp_path}/tables")
+    shard = _write(root, "kream/000000", [1])
+    assert shard.path == tmp_path / "tables" / "kream" / "000000.parquet"
+    assert ShardedTable(root).shards == (shard,)
 
 
 def test_sharded_table__order_of_names_is_that_of_this_machine(root: Place, tmp_path: Path) -> None:
@@ -208,11 +215,42 @@ def test_send__manifest_last_and_only_what_is_new(root: Place, tmp_path: Path) -
     (version / "manifest.json").write_text('{"rows": 2}')
     send(version, root)
     assert parquet_files(root)[0].stamp == stamp
+    _write(root, "train-00002-cccc", [3])  # of an earlier manifest, left by a call that was killed
+    send(version, root)
+    assert [file.name for file in parquet_files(root)] == ["train-00000-aaaa", "train-00001-bbbb"]
     newer = fetched(root, tmp_path / "cache")
     assert newer != copy
     assert (newer / "previews" / "a.jpg").read_bytes() == b"another"
     assert fetched(root, tmp_path / "cache") == newer
     assert fetched(version, tmp_path / "cache") == version
+
+
+def test_send__killed_at_any_time_no_manifest_tells_of_what_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, at, sent = tmp_path / "0001", place(f"memory:/{tmp_path}"), []
+    publishing = places.publishing
+    monkeypatch.setattr(places, "publishing", lambda path: sent.append(path.name) or publishing(path))
+    _write(version, "train-00000-aaaa", [1])
+    for name in ("README.md", "manifest.json"):
+        (version / name).write_text(name)
+    (at / "train-00000-aaaa.parquet").write_bytes(b"cut short")
+    send(version, at)
+    assert (len(sent), sent[-1]) == (3, "manifest.json")
+    assert ShardedTable(at).fingerprint == ShardedTable(version).fingerprint
+
+
+def test_fetched__has_the_shards_of_its_manifest_while_another_is_sent(root: Place, tmp_path: Path) -> None:
+    version = tmp_path / "0001"
+    _write(version, "train-00000-aaaa", [1])
+    (version / "manifest.json").write_text('{"shards": {"train-00000-aaaa": {}}}')
+    send(version, root)
+    _write(root, "train-00000-bbbb", [1, 2])  # the manifest that names it is to come
+    copy = fetched(root, tmp_path / "cache")
+    assert [file.name for file in parquet_files(copy)] == ["train-00000-aaaa"]
+    (root / "train-00000-aaaa.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match=r"aaaa\.parquet: named by manifest\.json, but not there"):
+        fetched(root, tmp_path / "another")
 
 
 def test_duplicate_index__works_at_a_url(root: Place, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Verdicts: keyed by content, never lost, latest word and majority count."""
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -63,17 +64,17 @@ def test_read_verdicts__torn_last_line_is_left_out(tmp_path: Path) -> None:
     assert read_verdicts(tmp_path / "none") == []
 
 
-def test_verdict_log__full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdict_log__full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     log = VerdictLog(tmp_path)
     log.append([_said("reject")])
-
-    def full(_: int) -> None:
-        raise OSError("No space left on device")
-
-    with monkeypatch.context() as disk:
-        disk.setattr("os.fsync", full)
-        with pytest.raises(OSError, match="No space left"):
-            log.append([_said("accept", "bob")])
+    size = next(tmp_path.glob("*.jsonl")).stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, hard))  # room for less than a line
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            log.append([_said("accept", "bob")] * 3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     log.append([_said("accept", "eve")])
     assert [verdict.reviewer for verdict in read_verdicts(tmp_path)] == ["ann", "eve"]
 
@@ -92,6 +93,11 @@ def test_rulings__latest_word_of_each_reviewer_counts() -> None:
 def test_rulings__majority_decides_and_a_tie_rejects() -> None:
     assert _decision(_said("accept"), _said("accept", "bob"), _said("reject", "eve")) is Decision.ACCEPT
     assert _decision(_said("accept"), _said("reject", "bob")) is Decision.REJECT
+
+
+def test_rulings__only_who_accepts_corrects_the_category() -> None:
+    said = [_said("accept"), _said("accept", "bob"), _said("reject", "cid", "2", category="bag")]
+    assert Rulings(said).of("photo", BOX, "thumbnail") == Ruling(Decision.ACCEPT, None)
 
 
 def test_rulings__a_box_that_moved_a_little_is_the_same_pair() -> None:

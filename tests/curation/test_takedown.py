@@ -1,21 +1,25 @@
 """Take-downs: what is named is found everywhere, nothing else goes, and the proof sees what was forgotten."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
 import pytest
+from upath import UPath
 
 from curation.audit import audit
 from curation.card import PICTURE, write_card
 from curation.dataset import read_manifest
-from curation.places import keep_tables_at
+from curation.places import files_at, keep_tables_at, send
 from curation.proof import TRUTH, search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.republish import republish
 from curation.review import Decision, Verdict, VerdictLog, read_verdicts
-from curation.schemas import CLUSTERS
-from curation.tables import ShardedTable, write_json
+from curation.schemas import CANDIDATES, CLUSTERS, HASHES
+from curation.tables import ShardedTable, mirror, write_json
 from curation.takedown import Removal, also_seen, find, outstanding, record, recorded
 from curation.versions import Versions
 from tests.curation.builders import candidate_row, damage, picture, picture_row, sha
@@ -62,6 +66,36 @@ def test_take_down__reaches_tables_that_lie_elsewhere(data: Path, tmp_path: Path
     assert _purge(data, removal).keys() >= tables
     assert _still_there(data, removal) == {}
     assert republish(data)["rows"]["train"] > 0
+
+
+def test_take_down__copies_of_versions_at_a_url_become_those_here(data: Path) -> None:
+    at = "memory://copies"
+    keep_tables_at(data, at)
+    for name in ("dedup/image_hashes", "dedup/duplicate_clusters", "pairs/candidate_pairs"):
+        mirror(ShardedTable(data / name), UPath(at) / name)
+    versions = Versions(data / "pair_dataset")
+    root = UPath(at) / versions.folder.name
+    for name in versions.names:
+        send(versions.folder / name, root / name)
+    versions.remove("0001")
+    _purge(data, find(data, "kream", "post", ["3"])[0])
+    here = {f"0002/{path.name}": path.read_bytes() for path in (versions.folder / "0002").iterdir()}
+    assert {name: copy.path.read_bytes() for name, copy in files_at(root).items()} == here
+
+
+def test_take_down__what_killed_writers_left_goes_or_is_found(data: Path) -> None:
+    removal, _ = find(data, "kream", "post", ["3"])
+    table = data / "crawl" / "posts" / "kream" / "000000.parquet"
+    unfinished = table.with_name(f".{table.name}.0.tmp")
+    staging = Versions(data / "pair_dataset").folder / ".0.tmp"
+    shutil.copyfile(table, unfinished)
+    shutil.copytree(staging.with_name("0001"), staging)
+    _purge(data, removal)
+    assert _still_there(data, removal).keys() == {"crawl/posts/kream", "pair_dataset_versions/.0.tmp"}  # at work?
+    for path in (unfinished, *staging.iterdir(), staging):
+        os.utime(path, (0, 0))
+    _purge(data, removal)
+    assert _still_there(data, removal) == {}
 
 
 def test_take_down__post_goes_from_everywhere_and_nothing_else(data: Path) -> None:
@@ -184,6 +218,43 @@ def test_find__picture_that_others_show_stays(tmp_path: Path) -> None:
     removal, _ = find(data, "kream", "post", ["1"])
     assert sha(picture(1001)) not in removal.pictures
     assert sha(photo(1)) in removal.pictures
+
+
+def test_find__another_sites_post_of_that_id_stays(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [1, 2])
+    write_table(data / "crawl" / "posts", "more", rows=[picture_row(1, "photo", 0, photo(50), site="onthelook")])
+    removal, _ = find(data, "kream", "post", ["1"])
+    assert sha(photo(1)) in removal.pictures
+    assert sha(photo(50)) not in removal.pictures
+
+
+def test_find__crop_that_another_pair_holds_too_stays(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [1, 2])
+    again = candidate_row(31, crop_sha256=sha(picture(1)))
+    write_table(data / "pairs" / "candidate_pairs", "more", rows=[again], schema=CANDIDATES)
+    removal, _ = find(data, "kream", "post", ["1"])
+    assert sha(photo(1)) in removal.pictures
+    assert sha(picture(1)) not in removal.pictures
+
+
+def test_also_seen__a_photo_that_another_post_shows_too(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [1, 2])
+    shared = {"bytes": photo(1), "sha256": sha(photo(1))}
+    posts = ShardedTable(data / "crawl" / "posts").table().to_pylist()
+    posts = [row | shared if (row["post_id"], row["role"]) == (2, "photo") else row for row in posts]
+    write_table(data / "crawl" / "posts", "000000", rows=posts)
+    hashes = ShardedTable(data / "dedup" / "image_hashes").table().to_pylist()
+    again = next(row for row in hashes if row["sha256"] == shared["sha256"]) | {"post_id": 2}
+    write_table(data / "dedup" / "image_hashes", "000000", rows=[*hashes, again], schema=HASHES)
+    removal, _ = find(data, "kream", "post", ["1"])
+    assert shared["sha256"] not in removal.pictures
+    assert also_seen(data, removal) == ["kream/2"]
+
+
+def test_removal__a_picture_that_never_came_goes_by_its_address() -> None:
+    table = pa.table({"image_url": ["http://h/1.jpg", "http://h/2.jpg"], "sha256": pa.array([None, None], pa.string())})
+    left = Removal(urls=frozenset(["http://h/1.jpg"])).without(table)
+    assert left["image_url"].to_pylist() == ["http://h/2.jpg"]
 
 
 def test_removal__clusters_take_the_name_of_the_next_picture(tmp_path: Path) -> None:

@@ -89,3 +89,34 @@ def test_expire__spares_pinned_versions(tmp_path: Path) -> None:
     assert (versions.names, versions.pinned) == (["0001", "0004"], {"0001"})
     with pytest.raises(VersionError, match="must be one of 0001, 0004, got '0002'"):
         versions.pin("0002")
+
+
+def test_stage__removes_what_a_killed_writer_left(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    killed, writing = (versions.folder / f".{name}.tmp" for name in ("killed", "writing"))
+    for folder in (killed, writing):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("half")
+    for path in (killed / "file", killed, writing):
+        os.utime(path, (0, 0))
+    _publish(versions, "one")
+    assert {path.name for path in versions.folder.iterdir()} == {"0001", writing.name}
+
+
+@pytest.mark.parametrize("removal", ["remove", "expire"])
+def test_versions__killed_while_one_is_deleted(tmp_path: Path, removal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = Versions(tmp_path / "data")
+    for text in "ab":
+        _publish(versions, text)
+    versions.activate("0002" if removal == "expire" else "0001")
+
+    def killed(path: Path, **_: object) -> None:
+        (path / "file").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            versions.remove("0001") if removal == "remove" else versions.expire(1)
+    assert versions.names == ["0002"]
+    assert (tmp_path / "data" / "file").read_text() == "b"

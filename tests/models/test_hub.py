@@ -1,6 +1,7 @@
 """Checkpoints go to the hub and come back, against a stand-in of its API on this machine."""
 
 import json
+import socket
 
 import pytest
 from huggingface_hub import HfApi
@@ -53,3 +54,13 @@ def test_main__push(tmp_path, hub, capsys, monkeypatch):
     save(tmp_path / "models" / "detector")
     assert main(["push", "detector", "me/model", "--endpoint", hub.url, "--data", str(tmp_path)]) == 0
     assert set(json.loads(capsys.readouterr().out)["uploaded"]) == FILES
+
+
+@pytest.mark.usefixtures("hub")  # of which the client is not offline
+def test_main__push_says_that_the_hub_does_not_answer(tmp_path, capsys):
+    save(tmp_path / "models" / "detector")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["push", "detector", "me/model", "--endpoint", url, "--data", str(tmp_path)]) == 2
+    assert f"models: {url} does not answer" in capsys.readouterr().err
