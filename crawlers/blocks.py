@@ -121,3 +121,12 @@ def locked(path: Path) -> Iterator[None]:
         except OSError as error:
             raise BlockLockedError(f"{path.stem} is being crawled by another process (lock {path})") from error
         yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process, this one included, holds a lock."""
+    try:
+        with locked(path):
+            return False
+    except BlockLockedError:
+        return True

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
 from scrapy.http import Response, TextResponse  # noqa: TID253 - only spiders import this file
@@ -20,9 +20,13 @@ from curation.tables import write_json
 
 log = logging.getLogger(__name__)
 _MAX_FEED_PAGES: Final = 500
+_NO_POST: Final = 2**31 - 1  # an id that no site has come to
+_MOST_UNKNOWN: Final = 8  # in a row: single posts may be broken, a site that answers for none is down
 
 Blocks = dict[int, Sequence[int]]
 """Number of a block → ids in it that exist, or may."""
+Existence = Callable[[int], Awaitable[bool | str]]
+"""Asks a site whether it has a post; what it answered instead when it says neither."""
 
 
 class Discovery(Protocol):
@@ -37,20 +41,25 @@ class Discovery(Protocol):
         ...
 
 
-def discovery(pages: PostSite, config: CrawlConfig, fetcher: Fetcher) -> Discovery:
-    """How the posts of this site are found."""
+def discovery(pages: PostSite, config: CrawlConfig, fetcher: Fetcher, by_visit: Existence) -> Discovery:
+    """How the posts of this site are found; `by_visit` reads a post's page, for a site whose status tells nothing."""
     size = config.block_size or pages.block_size
-    return _Feed(pages, config, fetcher, size) if isinstance(pages, FeedSite) else _Count(pages, config, fetcher, size)
+    if isinstance(pages, FeedSite):
+        return _Feed(pages, config, fetcher, size)
+    return _Count(pages, config, fetcher, size, by_visit)
 
 
 class _Count:
     """Ids count upwards: probing finds the newest."""
 
-    def __init__(self, pages: PostSite, config: CrawlConfig, fetcher: Fetcher, size: int) -> None:
+    def __init__(self, pages: PostSite, config: CrawlConfig, fetcher: Fetcher, size: int, by_visit: Existence) -> None:
         self._pages = pages
         self._config = config
         self._fetcher = fetcher
         self._size = size
+        self._by_visit = by_visit
+        self._has: Existence = self._by_status
+        self._unknown = 0  # answers in a row that say neither
         self._wanted = None if config.blocks == AUTO else parse_blocks(config.blocks)
 
     async def blocks(self) -> Blocks:
@@ -71,6 +80,9 @@ class _Count:
         limit = self._limit(tried)
         seen = max((post_id for post_id, state in tried.items() if state is not PostState.GONE), default=0)
         known = seen if limit is None else min(seen, limit)
+        if await self._by_status(_NO_POST) is True:  # as a site does that JavaScript draws: its server knows no posts
+            log.warning("%s: has a page at every address; reading pages to find the newest post", self._config.site)
+            self._has = self._by_visit
         frontier = await find_frontier(self._newest, known, self._config.frontier_window, limit)
         log.info("%s: posts up to id %d", self._config.site, frontier)
         return frontier
@@ -78,7 +90,7 @@ class _Count:
     def _limit(self, tried: Collection[int]) -> int | None:
         """Highest id that this run can come to, None for all."""
         if self._wanted is not None:
-            return block_ids(self._wanted[-1], self._size)[-1]
+            return block_ids(self._wanted[-1], self._size).stop - 1
         if self._config.max_posts is None:
             return None
         return max(tried, default=0) + max(self._config.max_posts, self._config.frontier_window)
@@ -97,18 +109,25 @@ class _Count:
         return {post_id: entry.state for post_id, entry in entries.items()}
 
     async def _newest(self, ids: range) -> int | None:
-        """Highest existing id among some, asked from the top; plain HTTP tells whether a post exists."""
+        """Highest existing id among some, asked from the top."""
         step = self._config.concurrency
         for end in range(len(ids), 0, -step):
             chunk = ids[max(0, end - step) : end]
-            urls = [self._pages.post_url(post_id) for post_id in chunk]
-            answers = await asyncio.gather(*map(self._fetcher.page, urls))
-            exist = [_exists(answer) for answer in answers]
-            if True in exist:
-                return max(post_id for post_id, found in zip(chunk, exist, strict=True) if found)
-            if False not in exist:  # one post may be broken; a site that answers for none is down
-                raise StoppedCrawlError(f"cannot find the newest post: {urls[-1]}: {_said(answers[-1])}")
+            answers = await asyncio.gather(*map(self._has, chunk))
+            if True in answers:
+                self._unknown = 0
+                return max(post_id for post_id, found in zip(chunk, answers, strict=True) if found is True)
+            self._unknown = 0 if False in answers else self._unknown + len(chunk)
+            if self._unknown >= _MOST_UNKNOWN:
+                url = self._pages.post_url(chunk[-1])
+                raise StoppedCrawlError(f"cannot find the newest post: {url}: {answers[-1]}")
         return None
+
+    async def _by_status(self, post_id: int) -> bool | str:
+        answer = await self._fetcher.page(self._pages.post_url(post_id))
+        if isinstance(answer, Response) and (answer.status == OK or answer.status in GONE):
+            return answer.status == OK
+        return _said(answer)
 
 
 class _Feed:
@@ -167,13 +186,6 @@ def _shards(config: CrawlConfig) -> list[str]:
     """Names of the blocks that the ledger has."""
     folder = config.out / "ledger" / config.site
     return [f"{config.site}/{path.stem}" for path in sorted(folder.glob("*.parquet"))]
-
-
-def _exists(answer: Response | Refused | Broken) -> bool | None:
-    """Whether the answer to a post's address says that there is such a post; None when it says neither."""
-    if not isinstance(answer, Response) or not (answer.status == OK or answer.status in GONE):
-        return None
-    return answer.status == OK
 
 
 def _said(answer: Response | Refused | Broken) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crawlers.pages.base import PostPage, ShopItem
+from curation.tables import append_lines
 
 _ITEM: Final = tuple(field.name for field in fields(ShopItem))
 _RUNS: Final = 60  # latest crawls that a crawl is compared with
@@ -80,8 +81,7 @@ def record(folder: Path, yields: Mapping[str, int], pages: int) -> list[str]:
     drifted = [str(drift) for drift in compare(yields, pages, history)]
     at = datetime.now(UTC).isoformat(timespec="seconds")
     folder.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps({"at": at, "pages": pages, "found": dict(yields), "drifted": drifted}) + "\n")
+    append_lines(path, [json.dumps({"at": at, "pages": pages, "found": dict(yields), "drifted": drifted})])
     return drifted
 
 

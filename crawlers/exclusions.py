@@ -1,10 +1,10 @@
 """What must not be crawled again: posts, products and pictures that somebody asked to have taken down.
 
-One JSON line each in `exclusions.jsonl` beside the tables; lines are only ever added. A crawl reads it when it begins.
+One JSON line each in `exclusions.jsonl` beside the tables; lines are only ever added. A crawl reads it when it begins,
+and again with each block or category.
 """
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from crawlers.errors import ConfigError
 from crawlers.pages.base import original
+from curation.tables import append_lines
 
 FILE_NAME: Final = "exclusions.jsonl"
 REASON: Final = "take_down"
@@ -68,11 +69,7 @@ def exclude(out: Path, site: str, kind: Kind, values: Iterable[str], reason: str
     wanted = dict.fromkeys(_checked(kind, value) for value in values)
     fresh = [Exclusion(kind, site, value, reason.strip(), at) for value in wanted if (kind, value) not in known]
     out.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in fresh)
-    with (out / FILE_NAME).open("a", encoding="utf-8") as file:  # one write: lines of two writers do not mix
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+    append_lines(out / FILE_NAME, [json.dumps(asdict(entry), ensure_ascii=False) for entry in fresh])
     return len(fresh)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from scrapy import Request, Spider  # noqa: TID253 - only Scrapy imports this file
@@ -92,6 +92,14 @@ class BackOffMiddleware(RetryMiddleware):
         seconds = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) if asked is None else asked
         host = urlsplit(request.url).netloc
         self._resume_at[host] = max(time.monotonic() + seconds, self._resume_at.get(host, 0.0))
+        self._hold(request, self._resume_at[host])
+
+    def _hold(self, request: Request, until: float) -> None:
+        """Let what waits in the downloader's queue of the host wait: it has passed this middleware already."""
+        engine: Any = self.crawler.engine
+        slot = engine.downloader.slots.get(request.meta.get("download_slot"))
+        if slot is not None:
+            slot.lastseen = max(slot.lastseen, until)
 
     def _stop(self, reason: str) -> None:
         if isinstance(self.crawler.spider, WorkSpider):

@@ -17,6 +17,7 @@ from crawlers.policy import Policy, activate
 from crawlers.progress import Progress
 from crawlers.settings import scrapy_settings
 from crawlers.sites import CATALOG_SITES, POST_SITES
+from curation.places import remove_abandoned
 from curation.reasons import PostState
 from curation.tables import ShardedTable
 
@@ -46,6 +47,8 @@ def run(config: CrawlConfig) -> dict[str, Any]:
     if not config.is_catalog:
         claim_block_size(config.out, config.site, config.block_size or pages.block_size)
     exclusions = Exclusions.read(config.out, config.site)
+    for table in ("catalog",) if config.is_catalog else ("posts", "ledger"):
+        remove_abandoned(config.out / table, config.site)  # a shard that was being written at a kill has gigabytes
     progress = Progress(config.kind, config.progress_every)
     kind = CatalogSpider if config.is_catalog else PostSpider
     crawler = _crawled(config, kind, pages, progress, exclusions=exclusions)

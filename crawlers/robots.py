@@ -1,6 +1,8 @@
 """robots.txt as RFC 9309 has it: what a host forbids, and everything while the host cannot say what it forbids."""
 
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from crawlers.fetch import OK
 from crawlers.middlewares import BUSY
 
 log = logging.getLogger(__name__)
+_KEPT: Final = 86_400.0  # s
 _SERVER_ERROR: Final = 500
 """From here on, a status says that the host is in trouble, not that it has no robots.txt."""
 
@@ -44,14 +47,23 @@ class Unreadable(RobotParser):
 class RobotsMiddleware(RobotsTxtMiddleware):
     """Scrapy's robots.txt, but closed where Scrapy's is open: a server error or a lost connection forbids everything.
 
-    It is asked for once in a run, with the retries of any request. A redirect that leads too far, or to where a crawl
-    may not go, counts as no robots.txt (2.3.1.2), as does any status of a client's error but 429 (2.3.1.3).
+    It is asked for once a day (2.4; a crawl may take weeks), with the retries of any request. A redirect that leads too
+    far, or to where a crawl may not go, counts as no robots.txt (2.3.1.2), as does any status of a client's error but
+    429 (2.3.1.3).
     """
+
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        self._asked_at: dict[str, float] = {}
 
     async def robot_parser(self, request: Request) -> RobotParser | None:
         """What a host allows, None for everything."""
+        host, now = urlsplit(request.url).netloc, time.monotonic()
+        if now - self._asked_at.get(host, -math.inf) > _KEPT:
+            self._asked_at[host] = now
+            self._parsers.pop(host, None)
         await super().robot_parser(request)  # of several requests that wait for one answer, it gives all but one None
-        found: Any = self._parsers[urlsplit(request.url).netloc]
+        found: Any = self._parsers[host]
         return found if isinstance(found, RobotParser) else None
 
     def process_request_2(self, rp: RobotParser | None, request: Request) -> None:

@@ -11,8 +11,9 @@ from curation.reasons import ImageFault, PostState
 PHOTO: Final = "photo"
 PRODUCT: Final = "product"
 _RANK: Final = {PHOTO: 0, PRODUCT: 1}
-PASSING: Final = frozenset({ImageFault.TRANSFER, ImageFault.HTTP_ERROR})
-"""Faults of pictures that another attempt may well bring."""
+PASSING: Final = frozenset({ImageFault.TRANSFER, ImageFault.HTTP_ERROR, ImageFault.NOT_CAPTURED})
+"""Faults of pictures that another attempt may well bring. One of an address that may not be asked for is among them: a
+site that moves its pictures to another host must not cost those that are there, nor settle its posts as empty."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

@@ -7,6 +7,8 @@ from crawlers.policy import Policy
 from curation.images import MAX_BYTES
 
 _REDIRECTS: Final = 5
+_LEAST_DELAY: Final = 0.001
+"""s; without any, Scrapy hands out all that waits for a host at once, however many requests it may get at one time."""
 _LONGEST_DELAY: Final = 60.0  # s, to which AutoThrottle may slow down
 _TRANSIENT: Final = [408, 429, 500, 502, 503, 504, 520, 522, 524]
 
@@ -21,7 +23,9 @@ def scrapy_settings(config: CrawlConfig, policy: Policy) -> dict[str, Any]:
         "TELNETCONSOLE_ENABLED": False,
         "ROBOTSTXT_OBEY": True,
         "USER_AGENT": config.user_agent,
-        "DOWNLOAD_DELAY": config.delay,
+        "DOWNLOAD_DELAY": max(config.delay, _LEAST_DELAY),
+        "EXTENSIONS": {"scrapy.extensions.throttle.AutoThrottle": None, "crawlers.pace.SharedPace": 0},
+        "CRAWL_PACE": config.out / "staging" / config.site / "pace",
         "AUTOTHROTTLE_ENABLED": polite,
         "AUTOTHROTTLE_START_DELAY": config.delay,
         "AUTOTHROTTLE_MAX_DELAY": _LONGEST_DELAY,

@@ -4,10 +4,11 @@ import hashlib
 import heapq
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
+from functools import reduce
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,12 @@ from curation.tables import Shard, read_shard, rows_to_batch, write_shard
 _ROWS_PER_BATCH: Final = 64  # rows hold pictures: a batch of about 10 MB
 _UNSTABLE: Final = frozenset({"bytes", "crawled_at", "post_url", "product_url", "image_url"})
 """Columns that are no content: times, addresses (a mirror serves the same), and bytes (sha256 stands for them)."""
+_IN_VAIN: Final = frozenset({PostState.FAILED, PostState.EMPTY})
+OnRows = Callable[[], None]
+
+
+def _nothing() -> None:
+    pass
 
 
 def read_ledger(out: Path, name: str) -> dict[int, LedgerEntry]:
@@ -34,17 +41,26 @@ def read_ledger(out: Path, name: str) -> dict[int, LedgerEntry]:
     return {row["post_id"]: _entry(row) for row in rows}
 
 
-def export_posts(out: Path, name: str, staging: Staging) -> tuple[Shard, Shard]:
+def export_posts(out: Path, name: str, staging: Staging, on_rows: OnRows = _nothing) -> tuple[Shard, Shard]:
     """Write the posts and ledger shards of a block: staged posts replace those of the same id, the others stay.
 
-    A post that was done stays as it was when a later visit failed; its entry tells of the attempt. So does a picture
-    that failed in passing, in a post whose visit did not.
+    A post that was done stays as it was when a later visit failed or found no photo or no product, as on a page whose
+    markup changed; its entry tells of the attempt. So does a picture that failed in passing, in a post whose visit did
+    not. A posts shard that would hold what it held is not written:
+    it has gigabytes, and any block has failed and deleted posts that a night tries again in vain.
+
+    Args:
+        out: folder of the crawl's tables.
+        name: of the shards.
+        staging: what was staged.
+        on_rows: called again and again while rows are written; what it raises ends that, and the shards stay as they
+            were.
     """
     old, new = read_ledger(out, name), _with_earlier_pictures(out, name, staging)
     kept = {
         post_id: replace(old[post_id], attempts=entry.attempts, last_tried_at=entry.last_tried_at)
         for post_id, entry in new.items()
-        if entry.state is PostState.FAILED and post_id in old and old[post_id].state is PostState.DONE
+        if entry.state in _IN_VAIN and post_id in old and old[post_id].state is PostState.DONE
     }
     fresh = new.keys() - kept.keys()
     ledger = dict(sorted({**old, **new, **kept}.items()))
@@ -52,16 +68,30 @@ def export_posts(out: Path, name: str, staging: Staging) -> tuple[Shard, Shard]:
     entries = [entry.values(site) for entry in ledger.values()]
     counts = Counter(entry.state.value for entry in ledger.values())
     reasons = Counter(f"{e.state.value}:{e.reason}" for e in ledger.values() if e.reason)
-    digest = _digest(
-        [f"{e.post_id} {e.state.value} {e.reason}" for e in ledger.values()],
-        _post_rows(out, name, staging, fresh, False),
-    )
-    rows = _post_rows(out, name, staging, fresh, True)
-    tallied: Counter[str] = Counter()
-    posts = write_shard(out / "posts", name, POSTS, _batches(rows, POSTS, tallied), fingerprint=digest, counts=tallied)
+    posts = _unchanged_posts(out, name, staging, fresh) or _write_posts(out, name, staging, fresh, on_rows)
+    digest = _digest([posts.fingerprint, *(f"{e.post_id} {e.state.value} {e.reason}" for e in ledger.values())], [])
     batch = rows_to_batch(entries, LEDGER)
     shard = write_shard(out / "ledger", name, LEDGER, [batch], fingerprint=digest, counts={**counts, **reasons})
     return posts, shard
+
+
+def _write_posts(out: Path, name: str, staging: Staging, fresh: Collection[int], on_rows: OnRows) -> Shard:
+    digest = _digest([], _post_rows(out, name, staging, fresh, False))
+    counts: Counter[str] = Counter()
+    batches = _batches(_post_rows(out, name, staging, fresh, True), POSTS, counts, on_rows)
+    return write_shard(out / "posts", name, POSTS, batches, fingerprint=digest, counts=counts)
+
+
+def _unchanged_posts(out: Path, name: str, staging: Staging, fresh: Collection[int]) -> Shard | None:
+    """The posts shard that is there, if it holds what would be written, but for the times of the fetches."""
+    path = out / "posts" / f"{name}.parquet"
+    if not path.exists():
+        return None
+    timeless = {"bytes": None, "crawled_at": None}  # sha256 stands for the bytes
+    pairs = zip_longest(_old_rows(out, name, False), _post_rows(out, name, staging, fresh, False))
+    if all(was and now and was | timeless == now | timeless for was, now in pairs):
+        return read_shard(out / "posts", path)
+    return None
 
 
 def read_shop_categories(out: Path, name: str) -> frozenset[int]:
@@ -72,11 +102,24 @@ def read_shop_categories(out: Path, name: str) -> frozenset[int]:
     return frozenset(read_shard(out / "catalog", path).table(["shop_category_id"])["shop_category_id"].to_pylist())
 
 
-def export_catalog(out: Path, name: str, staging: Staging) -> Shard:
-    """Write the catalog shard of one category. A product whose picture failed in passing keeps the one that it had."""
+def stage_pictures(out: Path, name: str, staging: Staging, on_rows: OnRows = _nothing) -> None:
+    """Put the usable pictures of a finished catalog shard back, so that a new listing asks only for those it lacks.
+
+    Arguments are those of `export_posts`.
+    """
+    for earlier in _earlier(out / "catalog", name, CATALOG):
+        on_rows()
+        staging.keep(_earlier_picture(earlier))
+
+
+def export_catalog(out: Path, name: str, staging: Staging, on_rows: OnRows = _nothing) -> Shard:
+    """Write the catalog shard of one category. A product whose picture failed in passing keeps the one that it had.
+
+    Arguments are those of `export_posts`.
+    """
     site, category = name.split("/")
     lost = {str(row.values["product_id"]): row for row, picture in _failed_in_passing(staging)}
-    for earlier in _earlier(out / "catalog", name, CATALOG, "product_id", lost):
+    for earlier in _earlier(out / "catalog", name, CATALOG, product_id=lost):
         staging.add(replace(lost[earlier["product_id"]], image_url=earlier["image_url"]), _earlier_picture(earlier))
 
     def rows(with_bytes: bool) -> Iterator[dict[str, Any]]:
@@ -84,14 +127,14 @@ def export_catalog(out: Path, name: str, staging: Staging) -> Shard:
             yield {"site": site, **row.values, "category": category, **_image_values(picture)}
 
     tallied: Counter[str] = Counter()
-    batches = _batches(rows(True), CATALOG, tallied)
+    batches = _batches(rows(True), CATALOG, tallied, on_rows)
     return write_shard(out / "catalog", name, CATALOG, batches, fingerprint=_digest([], rows(False)), counts=tallied)
 
 
 def _with_earlier_pictures(out: Path, name: str, staging: Staging) -> dict[int, LedgerEntry]:
     """Put back what a finished shard has of pictures that failed in passing; returns the entries, counted anew."""
     lost = {picture.url for _, picture in _failed_in_passing(staging)}
-    for earlier in _earlier(out / "posts", name, POSTS, "image_url", lost):
+    for earlier in _earlier(out / "posts", name, POSTS, image_url=lost):
         staging.keep(_earlier_picture(earlier))
     usable = Counter((row.key, row.role) for row, picture in staging.rows(with_bytes=False) if picture.usable)
     return {
@@ -104,16 +147,15 @@ def _failed_in_passing(staging: Staging) -> Iterator[tuple[Row, Picture]]:
     return (pair for pair in staging.rows(with_bytes=False) if pair[1].failed_in_passing)
 
 
-def _earlier(
-    folder: Path, name: str, schema: pa.Schema, column: str, wanted: Collection[str]
-) -> Iterator[dict[str, Any]]:
-    """Rows of a finished shard that have one of some values in a column, and a usable picture."""
+def _earlier(folder: Path, name: str, schema: pa.Schema, **wanted: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Rows of a finished shard that have a usable picture and, in each named column, one of some values."""
     path = folder / f"{name}.parquet"
-    if not wanted or not path.exists():
+    if not all(wanted.values()) or not path.exists():
         return
-    values = pa.array(list(wanted), pa.string())
+    allowed = {column: pa.array(list(values), pa.string()) for column, values in wanted.items()}
     for batch in read_shard(folder, path).batches(schema.names, _ROWS_PER_BATCH):
-        yield from batch.filter(pc.and_(pc.is_in(batch[column], values), pc.is_null(batch["error"]))).to_pylist()
+        masks = [pc.is_in(batch[column], values) for column, values in allowed.items()]
+        yield from batch.filter(reduce(pc.and_, masks, pc.is_null(batch["error"]))).to_pylist()
 
 
 def _earlier_picture(row: dict[str, Any]) -> Picture:
@@ -167,14 +209,17 @@ def _image_values(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _batches(rows: Iterator[dict[str, Any]], schema: pa.Schema, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    rows: Iterator[dict[str, Any]], schema: pa.Schema, counts: Counter[str], on_rows: OnRows
+) -> Iterator[pa.RecordBatch]:
     while chunk := list(islice(rows, _ROWS_PER_BATCH)):
+        on_rows()
         for row in chunk:
             counts[f"{row.get('role', PRODUCT)}s" if row["error"] is None else f"image:{row['error']}"] += 1
         yield rows_to_batch(chunk, schema)
 
 
-def _digest(lines: list[str], rows: Iterator[dict[str, Any]]) -> str:
+def _digest(lines: Iterable[str], rows: Iterable[dict[str, Any]]) -> str:
     digest = hashlib.blake2b(digest_size=10)
     for line in lines:
         digest.update(f"{line}\n".encode())

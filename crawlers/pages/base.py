@@ -164,6 +164,14 @@ def unique(addresses: Sequence[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(address for address in addresses if address))[:MAX_PICTURES]
 
 
+def distinct(items: Sequence[ShopItem]) -> tuple[ShopItem, ...]:
+    """Products without repeats, as carousels show them, in order, at most `MAX_PICTURES`."""
+    first: dict[str, ShopItem] = {}
+    for position, item in enumerate(items):
+        first.setdefault(item.product_id or item.image_url or str(position), item)
+    return tuple(first.values())[:MAX_PICTURES]
+
+
 def clean(text: object) -> str | None:
     """Text with white space collapsed and � for half an emoji, or None when nothing is left or it is no text."""
     if not isinstance(text, str):

@@ -19,6 +19,7 @@ from crawlers.pages.base import (
     Shop,
     ShopItem,
     clean,
+    distinct,
     link,
     moment,
     original,
@@ -107,7 +108,7 @@ class KreamPages(Shop):
     def _data_products(self, data: dict[str, Any]) -> tuple[ShopItem, ...]:
         tags = [tag for image in _entries(data.get("images")) for tag in _entries(image.get("product_tags"))]
         items = [self._release(tag["product"]) for tag in tags if isinstance(tag.get("product"), dict)]
-        return _distinct([item for item in items if item.product_id and item.image_url])
+        return distinct([item for item in items if item.product_id and item.image_url])
 
     def _release(self, product: dict[str, Any]) -> ShopItem:
         release = product.get("release")
@@ -130,7 +131,7 @@ class KreamPages(Shop):
         return unique([original(self.base_url, address) for address in addresses])
 
     def _dom_products(self, dom: Any) -> tuple[ShopItem, ...]:
-        return _distinct([self._card(item) for item in dom.css(".product_item")])
+        return distinct([self._card(item) for item in dom.css(".product_item")])
 
     def _card(self, card: Any) -> ShopItem:
         address = card.xpath("(descendant-or-self::a | ancestor::a)[contains(@href, '/products/')]/@href").get()
@@ -165,13 +166,6 @@ def _is_ai_made(data: dict[str, Any], dom: Any) -> bool:
     texts = [value.get("text") if isinstance(value, dict) else value for value in labels]
     shown = dom.xpath(".//*[not(ancestor-or-self::*[contains(@class, 'social_text')])]/text()").getall()
     return any(isinstance(text, str) and AI_MARK in text for text in (*texts, *shown))
-
-
-def _distinct(items: list[ShopItem]) -> tuple[ShopItem, ...]:
-    first: dict[str, ShopItem] = {}
-    for position, item in enumerate(items):
-        first.setdefault(item.product_id or item.image_url or str(position), item)
-    return tuple(first.values())[:MAX_PICTURES]
 
 
 def _entries(value: Any) -> list[dict[str, Any]]:

@@ -15,12 +15,12 @@ from parsel import Selector
 from crawlers.errors import PageError, PageGoneError
 from crawlers.pages.base import (
     AI_MARK,
-    MAX_PICTURES,
     PostPage,
     Rendering,
     Shop,
     ShopItem,
     clean,
+    distinct,
     moment,
     original,
     price,
@@ -81,11 +81,10 @@ class MusinsaPages(Shop):
             if selector.css(".not-found") or _GONE_TEXT in "".join(selector.css("body *::text").getall()):
                 raise PageGoneError(f"musinsa snap {post_id}: the page says that it does not exist")
             raise PageError(f"musinsa snap {post_id}: neither a photo nor [data-item-id] in the page")
-        products = [self._item(item) for item in items]
         labels = selector.css("span::text, em::text").getall()
         return PostPage(
             images=unique([original(self.base_url, address) for address in photos]),
-            products=tuple({p.product_id or p.image_url: p for p in products}.values())[:MAX_PICTURES],
+            products=distinct([self._item(item) for item in items]),
             posted_at=moment(selector.css("time::attr(datetime)").get()),
             ai_made=any(AI_MARK in label for label in labels),
         )

@@ -15,6 +15,7 @@ from crawlers.pages.base import (
     Shop,
     ShopItem,
     clean,
+    distinct,
     link,
     moment,
     original,
@@ -60,7 +61,7 @@ class OnTheLookPages(Shop):
         outside = selector.xpath("//span/text()[not(ancestor::*[contains(@class, 'product-item')])]").getall()
         return PostPage(
             images=unique([original(self.base_url, address) for address in photos]),
-            products=tuple(self._item(item) for item in items[:MAX_PICTURES]),
+            products=distinct([self._item(item) for item in items[:MAX_PICTURES]]),
             posted_at=moment(selector.css("time::attr(datetime)").get()),
             ai_made=any(AI_MARK in text for text in outside),
         )

@@ -10,7 +10,9 @@ from typing import Any, ClassVar, Final, TypeVar
 from scrapy import Request, Spider  # noqa: TID253 - imported only when a crawl runs
 
 from crawlers.config import CrawlConfig
+from crawlers.errors import StoppedCrawlError
 from crawlers.progress import Progress
+from crawlers.staging import Staging
 
 log = logging.getLogger(__name__)
 Job = TypeVar("Job")
@@ -102,6 +104,22 @@ class WorkSpider(Spider):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return None
+
+    async def in_thread(self, work: Callable[..., object], name: str, staging: Staging) -> bool:
+        """Exchange rows between a staging file and a shard; False when the crawl is stopped before that is done.
+
+        A block has gigabytes of pictures: to write it takes minutes, and a stop must not.
+        """
+        try:
+            self._raise_if_stopped()
+            await asyncio.to_thread(work, self.config.out, name, staging, self._raise_if_stopped)
+        except StoppedCrawlError:
+            return False
+        return True
+
+    def _raise_if_stopped(self) -> None:
+        if self.stopped is not None:
+            raise StoppedCrawlError(self.stopped)
 
     def _must_stop(self) -> bool:
         if self._deadline is not None and time.monotonic() > self._deadline:

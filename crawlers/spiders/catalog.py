@@ -19,7 +19,7 @@ from crawlers.fetch import OK, Broken, Fetcher
 from crawlers.pages.base import CatalogSite, ShopItem
 from crawlers.progress import Progress
 from crawlers.rows import PRODUCT, Picture, Row, item_values
-from crawlers.shards import export_catalog, read_shop_categories
+from crawlers.shards import export_catalog, read_shop_categories, stage_pictures
 from crawlers.spiders.base import WorkSpider
 from crawlers.staging import Staging
 
@@ -82,19 +82,23 @@ class CatalogSpider(WorkSpider):
             return
         path = self.config.out / "staging" / "catalog" / f"{name}.sqlite"
         with locked(path.with_suffix(".lock")):
+            # Under the lock: a take-down that found no lock to wait for was written before, and is obeyed.
+            self._exclusions = Exclusions.read(self.config.out, self.config.site)
             staging = Staging(path)
             try:
                 staging.forget_rows()  # of a run that was cut or failed: every listing is walked from its first page
+                if not await self.in_thread(stage_pictures, name, staging):
+                    self.progress.blocks[name] = "partial"
+                    return
                 numbers = [number for number, of in self._pages.categories.items() if of == label]
                 with contextlib.closing(Fetcher(self.crawler, staging.picture, self.progress)) as fetcher:
                     full = read_shop_categories(self.config.out, name)
                     category = _Category(name, staging, fetcher, full, staging.failed_in_passing())
                     await self.each(numbers, partial(self._listing, category), limit=self.config.pages)
                 _check_lost(category)
-                if self.stopped is not None or category.failed:
+                if category.failed or not await self.in_thread(export_catalog, name, staging):
                     self.progress.blocks[name] = "failed" if category.failed else "partial"
                     return
-                await asyncio.to_thread(export_catalog, self.config.out, name, staging)
                 self.progress.blocks[name] = "made"
                 staging.remove()
             finally:

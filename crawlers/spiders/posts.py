@@ -62,7 +62,7 @@ class PostSpider(WorkSpider):
 
             self._tabs = browser.Tabs(self.config.pages)
         with contextlib.closing(Fetcher(self.crawler, self._known_picture, self.progress)) as self.fetcher:
-            known = discovery(self._pages, self.config, self.fetcher)
+            known = discovery(self._pages, self.config, self.fetcher, self._is_there)
             blocks = await self.unless_stopped(known.blocks())
             for number, ids in (blocks or {}).items():
                 if self.stopped is None and self._left != 0:
@@ -70,10 +70,19 @@ class PostSpider(WorkSpider):
             if self.stopped is None and self._left != 0:
                 known.forget()
 
+    async def _is_there(self, post_id: int) -> bool | str:
+        """Whether there is such a post, as its page says; else what is wrong with the page."""
+        read = await self._read(post_id, rendered=self._tabs is not None)
+        if isinstance(read, _Read) or read.state is PostState.GONE:
+            return isinstance(read, _Read)
+        return read.message or str(read.reason)
+
     async def _block(self, number: int, ids: Sequence[int]) -> None:
         name = block_name(self.config.site, number)
         path = self.config.out / "staging" / f"{name}.sqlite"
         with locked(path.with_suffix(".lock")):
+            # Under the lock: a take-down that found no lock to wait for was written before, and is obeyed.
+            self._exclusions = Exclusions.read(self.config.out, self.config.site)
             self._known = read_ledger(self.config.out, name)
             resuming = path.exists()
             staging = Staging(path)
@@ -85,10 +94,9 @@ class PostSpider(WorkSpider):
                     self.progress.blocks[name] = "skipped"
                     return
                 await self.each(pending, self._post, self.config.concurrency)
-                if self.stopped is not None:
-                    self.progress.blocks[name] = "partial"  # what is staged stays staged: a stop must not take long
+                if not await self.in_thread(export_posts, name, staging):
+                    self.progress.blocks[name] = "partial"
                     return
-                await asyncio.to_thread(export_posts, self.config.out, name, staging)
                 self.progress.blocks[name] = "made"
                 staging.remove()
             finally:

@@ -29,6 +29,8 @@ class Shops:
     snaps: list[int] = field(default_factory=list)
     products: dict[str, list[int]] = field(default_factory=dict)
     brand: str = "노박"
+    pictures: str = "/images/item"
+    """Address of the folder of the items' pictures."""
     robots: int = 200
     """Status of robots.txt."""
     broken: Container[int] = ()
@@ -71,7 +73,12 @@ class Shops:
         numbers = self.products.get(query.get("categoryMediumCode") or query["categoryLargeCode"], [])
         start = (int(query["page"]) - 1) * LISTING_PAGE
         products = [
-            {"itemNo": n, "itemName": f"Item {n}", "frontBrandNameKor": self.brand, "imageUrl": f"/images/item/{n}.jpg"}
+            {
+                "itemNo": n,
+                "itemName": f"Item {n}",
+                "frontBrandNameKor": self.brand,
+                "imageUrl": f"{self.pictures}/{n}.jpg",
+            }
             for n in numbers[start : start + LISTING_PAGE]
         ]
         return JSONResponse({"data": {"products": products}})

@@ -36,9 +36,9 @@ PICTURES = {
     "truncate": "failed:photo_transfer",
     "drop": "failed:photo_transfer",
     "endless": "empty:photo_too_many_bytes",
-    "redirect-inside": "empty:photo_not_captured",
-    "redirect-loopback": "empty:photo_not_captured",
-    "redirect-loop": "empty:photo_not_captured",
+    "redirect-inside": "failed:photo_not_captured",
+    "redirect-loopback": "failed:photo_not_captured",
+    "redirect-loop": "failed:photo_not_captured",
 }
 """Fault of a post's only photo → the post's state."""
 RENDERED = {

@@ -3,12 +3,16 @@
 import asyncio
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from scrapy import Request  # noqa: TID253 - a test of a Scrapy middleware
 from scrapy.http import Response  # noqa: TID253
 from scrapy.utils.test import get_crawler  # noqa: TID253
+from starlette.requests import Request as Asked
+from starlette.responses import PlainTextResponse
+from starlette.responses import Response as Answer
 
 from crawlers.config import make_config
 from crawlers.errors import HostPausedError
@@ -17,6 +21,7 @@ from crawlers.progress import Progress
 from crawlers.spiders.base import WorkSpider
 from sandbox.sites.server import ServeOptions, serving
 from tests.crawlers.commands import content, crawl, ledger
+from tests.crawlers.shops import Shops, open_shops
 from tests.sandbox.tiny import tiny_world
 
 URL = "http://shop.test/1"
@@ -27,6 +32,7 @@ def back_off(tmp_path: Path) -> BackOffMiddleware:
     crawler: Any = get_crawler(WorkSpider, {"RETRY_TIMES": 1, "RETRY_HTTP_CODES": [503]})
     crawler.spider = WorkSpider(make_config(kind="kream", out=tmp_path), Progress("kream", every=100))
     crawler.spider.crawler = crawler
+    crawler.engine = SimpleNamespace(downloader=SimpleNamespace(slots={}))  # nothing waits for its turn
     return BackOffMiddleware.from_crawler(crawler)
 
 
@@ -55,6 +61,14 @@ def test_back_off__waits_as_long_as_asked_then_retries(
     back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(answered(back_off, 100), Request)
+    assert waited(back_off, monkeypatch) == pytest.approx(100, abs=1)
+
+
+def test_back_off__a_short_pause_does_not_end_a_long_one(
+    back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(back_off, 100)
+    answered(back_off, 1)
     assert waited(back_off, monkeypatch) == pytest.approx(100, abs=1)
 
 
@@ -89,3 +103,36 @@ def test_kream__retry_after_an_hour_is_obeyed_and_the_crawl_resumes(tmp_path: Pa
         crawl("kream", server.urls["kream"], tmp_path / "whole", *options)
     assert set(ledger(tmp_path, "kream").values()) == {"done"}
     assert content(tmp_path, "kream") == content(tmp_path / "whole", "kream")
+
+
+class Busy(Shops):
+    """Takes its time for a picture, and answers the fifth with 429."""
+
+    def __init__(self) -> None:
+        super().__init__(products={"270100100": list(range(1, 31))})
+        self.at: list[float] = []
+        self.open = self.most_open = 0
+
+    async def _picture(self, request: Asked) -> Answer:
+        self.at.append(time.monotonic())
+        if len(self.at) == 5:
+            return PlainTextResponse("later", 429, {"Retry-After": "2"})
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        await asyncio.sleep(0.05)
+        self.open -= 1
+        return await super()._picture(request)
+
+
+@pytest.mark.parametrize("delay", ["0", "0.02"])
+def test_29cm_catalog__retry_after_holds_what_waits_for_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delay: str
+) -> None:
+    monkeypatch.setattr("tests.crawlers.shops.LISTING_PAGE", 30)  # all pictures are asked for at once
+    busy = Busy()
+    with open_shops(busy) as url:
+        options = ("--browser", "/none", "--concurrency", "3", "--delay", delay)
+        assert crawl("29cm-catalog", url, tmp_path, *options)["kept"] == 30
+    assert busy.most_open <= 3
+    waited = [at - busy.at[4] for at in busy.at[5:]]
+    assert len([seconds for seconds in waited if seconds < 1.9]) <= 2  # on their way already

@@ -113,16 +113,30 @@ def test_29cm_catalog__refresh_with_a_picture_host_that_is_down_takes_nothing_aw
     with open_shops(shops) as url:
         crawl("29cm-catalog", url, tmp_path, *PLAIN)
         before = ShardedTable(tmp_path / "catalog").fingerprint
-        shops.broken = range(1, 6)
-        crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh", code=1)
+        for moved in ("/images/new", "http://elsewhere.test/images"):  # the crawl may not ask the second one
+            shops.broken, shops.pictures = range(1, 6), moved
+            crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh", code=1)
     assert ShardedTable(tmp_path / "catalog").fingerprint == before
+
+
+def test_29cm_catalog__refresh_asks_for_no_picture_that_is_there(tmp_path: Path) -> None:
+    shops = Shops(products={BOOTS: [1, 2, 3, 4, 5]})
+    with open_shops(shops) as url:
+        crawl("29cm-catalog", url, tmp_path, *PLAIN)
+        pictures = ShardedTable(tmp_path / "catalog").table(["bytes", "sha256"])
+        shops.products[BOOTS], shops.brand, before = [2, 3, 4, 5, 6], "다른", shops.hits["picture"]
+        assert crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh")["kept"] == 5
+        assert shops.hits["picture"] - before == 1
+    assert catalog(tmp_path) == dict.fromkeys("23456", ("다른", None))
+    after = ShardedTable(tmp_path / "catalog").table(["bytes", "sha256"])
+    assert after.to_pylist()[:4] == pictures.to_pylist()[1:]
 
 
 def test_29cm_catalog__refresh_keeps_the_picture_that_failed_in_passing(tmp_path: Path) -> None:
     shops = Shops(products={BOOTS: [1, 2, 3, 4, 5]})
     with open_shops(shops) as url:
         crawl("29cm-catalog", url, tmp_path, *PLAIN)
-        shops.brand, shops.broken = "다른", {3}
+        shops.brand, shops.broken, shops.pictures = "다른", {3}, "/images/new"
         crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh")
         assert catalog(tmp_path) == dict.fromkeys("12345", ("다른", None))
         shops.products[BOOTS] += [6]

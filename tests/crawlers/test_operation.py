@@ -1,17 +1,21 @@
 """What an operator does around a crawl: take-downs, drift, fixtures; and pages that need a browser after all."""
 
 import json
+import os
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crawlers.exclusions import FILE_NAME
+from crawlers.exclusions import FILE_NAME, exclude
 from crawlers.sites import POST_SITES
 from crawlers.spiders.fixture import expectation
 from curation.tables import ShardedTable
 from sandbox.sites.server import ServeOptions, serving
-from tests.crawlers.commands import crawl, hits, ledger, run
+from sandbox.sites.site import page
+from tests.crawlers.commands import command, crawl, hits, ledger, run
 from tests.crawlers.fixtures import FOLDER
 from tests.sandbox.tiny import tiny_world
 
@@ -36,11 +40,22 @@ def test_exclude__post_product_and_image_are_never_asked_for(tmp_path: Path) -> 
         assert run(*options, *named) == {"post": 0, "product": 0, "image": 0}
         before = hits(server, "kream")["post"]
         crawl("kream", url, tmp_path, "--refresh", "--blocks", "0")
-        assert hits(server, "kream")["post"] - before < 9 + 8  # post 2 is not even looked at
+        assert hits(server, "kream")["post"] - before < 1 + 9 + 8  # post 2 is not even looked at
     assert ledger(tmp_path, "kream")[2] == "excluded:take_down"
     left = rows(tmp_path)
     assert not [row for row in left if row["post_id"] == 2 or row["product_id"] == product]
     assert photo not in {row["image_url"] for row in left}
+
+
+def test_exclude__while_a_crawl_looks_for_the_newest_post_is_obeyed_by_it(tmp_path: Path) -> None:
+    with serving(tiny_world(3), ServeOptions(delay=0.2)) as server:
+        line = command("kream", server.urls["kream"], tmp_path, *NO_BROWSER, "--concurrency", "1")
+        with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+            while not hits(server, "kream").get("post") and child.poll() is None:
+                time.sleep(0.01)
+            exclude(tmp_path, "kream", "post", ["2"], "a letter")
+            assert child.wait(timeout=120) == 0
+    assert ledger(tmp_path, "kream") == {1: "done", 2: "excluded:take_down", 3: "done"}
 
 
 def test_exclude__nothing_named(tmp_path: Path) -> None:
@@ -52,6 +67,16 @@ def test_exclude__a_list_that_cannot_be_read_stops_the_crawl(tmp_path: Path) -> 
     (tmp_path / FILE_NAME).write_text("12\n")
     answer = crawl("kream", "http://127.0.0.1:9", tmp_path, *NO_BROWSER, code=2)
     assert "exclusions.jsonl:1 is no exclusion" in answer["error"]
+
+
+def test_kream__what_a_kill_left_of_a_shard_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "posts" / "kream" / ".000000.parquet.0a.tmp"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    os.utime(left, (0, 0))
+    with serving(tiny_world(3)) as server:
+        crawl("kream", server.urls["kream"], tmp_path, *NO_BROWSER)
+    assert [path.name for path in left.parent.iterdir()] == ["000000.parquet"]
 
 
 def test_drift__vanished_field_is_named_until_it_is_back(tmp_path: Path) -> None:
@@ -104,3 +129,23 @@ def test_kream__falls_back_to_the_browser_where_plain_pages_are_empty(tmp_path: 
     assert ledger(tmp_path / "with", "kream") == ledger(tmp_path / "plain", "kream")
     assert stats["fallbacks"] == 5  # after as many in a row, all pages are rendered from the start
     assert stats["drift"] == []
+
+
+def test_kream__one_broken_post_ends_no_crawl(tmp_path: Path) -> None:
+    with serving(tiny_world(9)) as server:
+        crawl("kream", server.urls["kream"], tmp_path, *NO_BROWSER)
+    with serving(tiny_world(13), ServeOptions(paths={"/social/posts/13": "500"})) as server:
+        options = ("--concurrency", "1", "--retries", "0")  # the broken one is asked for by itself
+        crawl("kream", server.urls["kream"], tmp_path, *NO_BROWSER, *options)
+    assert ledger(tmp_path, "kream") == dict.fromkeys(range(1, 13), "done")  # it stays out until there is a newer one
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("options", [(), ("--max-posts", "30")])
+def test_onthelook__newest_post_is_found_where_every_address_has_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("sandbox.sites.onthelook.page", lambda template, _: page(template))
+    with serving(tiny_world(9)) as server:
+        crawl("onthelook", server.urls["onthelook"], tmp_path, *options)
+    assert ledger(tmp_path, "onthelook") == dict.fromkeys(range(1, 10), "done")

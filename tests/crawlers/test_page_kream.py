@@ -73,6 +73,18 @@ def with_data(*flat: object) -> str:
     return f'<script id="__NUXT_DATA__">{json.dumps(flat)}</script>'
 
 
+@pytest.mark.parametrize(("field", "marked"), [("badge", True), ("content", False), ("comments", False)])
+def test_parse_post__ai_mark_is_the_sites_not_a_persons(field: str, marked: bool) -> None:
+    page = with_data({"id": 1, "images": 2, field: 3}, 9, [], "AI로 제작한 이미지")
+    assert PAGES.parse_post(page, 9).ai_made is marked
+
+
+def test_parse_post__poster_of_a_video_is_no_photo() -> None:
+    video, image = ({"type": 4, "url": 5}, "video", "/poster.jpg"), ({"type": 7, "url": 8}, "image", "/p.jpg")
+    page = with_data({"id": 1, "images": 2}, 9, [3, 6], *video, *image)
+    assert PAGES.parse_post(page, 9).images == ("http://127.0.0.1:8700/p.jpg",)
+
+
 def test_parse_post__label_is_not_written_out() -> None:
     shared = [[index + 1, index + 1] for index in range(4, 50)]  # 2**46 paths
     page = with_data({"id": 1, "images": 2, "badge": 3}, 9, [], {"text": 4}, *shared, 5)

@@ -35,6 +35,7 @@ def test_decode__unwraps_and_knows_tags() -> None:
         "x",
         ["null", "k", 6],
         ["function"],
+        "what -1 is not",
     ]
     assert decode(json.dumps(flat)) == {
         "r": [1, "x"],

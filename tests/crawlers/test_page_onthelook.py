@@ -35,6 +35,13 @@ def test_parse_post__only_stable_names_are_needed() -> None:
     ]
 
 
+def test_parse_post__product_that_a_carousel_repeats_is_one() -> None:
+    page = PAGES.parse_post(POST, 1)
+    start = POST.index("<section")
+    twice = POST[:start] + POST[start : POST.index("</section>")] + POST[start:]
+    assert PAGES.parse_post(twice, 1) == page
+
+
 def test_parse_post__says_gone() -> None:
     with pytest.raises(PageGoneError):
         PAGES.parse_post((FIXTURES / "onthelook_missing.html").read_text(), 9999)

@@ -75,6 +75,8 @@ def test_host_rules__only_names_of_public_addresses_resolve(monkeypatch: pytest.
         return asyncio.run(Policy(hosts, allow_private=allow_private).host_rules())
 
     assert rules(False) == "MAP shop.test 93.184.216.34, MAP * ~NOTFOUND"
+    assert refusal("http://shop.test/", *hosts) is None
+    assert "private address ::1" in (refusal("http://both.test/", *hosts) or "")
     opened = "MAP both.test 93.184.216.34, MAP inside.test 10.0.0.8, MAP shop.test 93.184.216.34, MAP * ~NOTFOUND"
     assert rules(True) == opened
 

@@ -1,6 +1,7 @@
 """One visit of a post: whatever goes wrong in it, the ledger says so and the crawl goes on."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,8 +17,11 @@ from crawlers.fetch import Fetcher
 from crawlers.pages.base import PostPage
 from crawlers.pages.kream import KreamPages
 from crawlers.progress import Progress
+from crawlers.rows import LedgerEntry, PostResult
+from crawlers.shards import export_posts, read_ledger
 from crawlers.spiders.posts import PostSpider
 from crawlers.staging import Staging
+from curation.reasons import PostState
 
 
 class Surprising(KreamPages):
@@ -68,3 +72,24 @@ def test_post__error_after_the_engine_stopped_is_no_state_of_a_post(tmp_path: Pa
     with pytest.raises(RuntimeError, match="no idea"):
         visit(tmp_path, engine, 1, 2, 3)
     assert list(Staging(tmp_path / "block.sqlite").entries()) == [1]
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_in_thread__stop_ends_it_and_what_is_staged_stays(tmp_path: Path, rows: int) -> None:
+    spider = PostSpider(KreamPages(), make_config(kind="kream", out=tmp_path), Progress("kream", 1), Exclusions("", []))
+    staging = Staging(tmp_path / "block.sqlite")
+    staging.commit(PostResult(LedgerEntry(1, PostState.EMPTY, "no_tag")))
+    written: list[int] = []
+
+    def export(out: Path, name: str, staging: Staging, on_rows: Callable[[], None]) -> None:
+        for number in range(rows):
+            on_rows()
+            spider.stop("SIGTERM")
+            written.append(number)
+        export_posts(out, name, staging, on_rows)
+
+    assert asyncio.run(spider.in_thread(export, "kream/000000", staging)) is (rows == 0)
+    assert written == [0] * (rows > 0)
+    assert read_ledger(tmp_path, "kream/000000").keys() == (set() if rows else {1})
+    assert asyncio.run(spider.in_thread(export, "kream/000000", staging)) is (rows == 0)
+    assert list(staging.entries()) == [1]

@@ -90,6 +90,24 @@ def test_robots__hold_for_all_requests_that_wait_for_them(answer: int, error: ty
     assert [type(outcome) for outcome in asyncio.run(ask())] == [error] * 8
 
 
+def test_robots__are_read_anew_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("crawlers.robots.time.monotonic", lambda: clock[0])
+    crawler = crawler_of(404)
+    middleware = RobotsMiddleware(crawler)
+
+    def allowed() -> bool:
+        parser = asyncio.run(middleware.robot_parser(Request("http://shop.test/my")))
+        return parser is None or bool(parser.allowed("http://shop.test/my", "me"))
+
+    assert allowed()
+    crawler.engine = Engine(200)  # from now on there are rules
+    clock[0] += 86_000
+    assert allowed()
+    clock[0] += 1_000
+    assert not allowed()
+
+
 def test_kream__robots_that_answers_500_ends_the_crawl_and_says_why(tmp_path: Path) -> None:
     with serving(tiny_world(3)) as server:
         crawl("kream", server.urls["kream"], tmp_path)

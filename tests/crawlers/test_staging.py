@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from crawlers.errors import StoppedCrawlError
 from crawlers.rows import PHOTO, PRODUCT, LedgerEntry, Picture, PostResult, Row
 from crawlers.shards import export_catalog, export_posts, read_ledger
 from crawlers.staging import Staging
@@ -60,14 +61,22 @@ def test_commit__comes_back_whole_after_reopening(staging: Staging) -> None:
     assert list(staging.path.parent.iterdir()) == []
 
 
-def test_commit__bad_row_leaves_nothing(staging: Staging) -> None:
+def test_commit__bad_row_changes_nothing(staging: Staging) -> None:
     bad = replace(result(1), rows=(replace(result(1).rows[0], values={"when": TIME}),))  # no JSON
     with pytest.raises(TypeError):
         staging.commit(bad)
     assert staging.entries() == {}
     assert list(staging.rows()) == []
     staging.commit(result(1))
+    with pytest.raises(TypeError):
+        staging.commit(bad)  # when the rows of the earlier visit are deleted already
     assert len(list(staging.rows())) == 2
+
+
+def test_commit__a_later_visit_replaces_an_earlier_one(staging: Staging) -> None:
+    staging.commit(result(1))
+    staging.commit(replace(result(1), rows=result(1).rows[:1]))
+    assert [row.role for row, _ in staging.rows()] == ["photo"]
 
 
 def test_commit__killed_process_leaves_whole_posts(staging: Staging) -> None:
@@ -99,6 +108,12 @@ def test_picture__passing_fault_is_fetched_again_and_replaced(staging: Staging) 
     assert found is not None
     assert (found.sha256, found.data) == ("sha-abc", None)
     assert all(pic.usable for _, pic in staging.rows())
+
+
+def test_picture__a_good_one_outlives_a_later_fault(staging: Staging) -> None:
+    staging.commit(result(1))
+    staging.keep(picture("http://h/1.jpg", ImageFault.TRANSFER))
+    assert [pic.data for _, pic in staging.rows()] == [b"abc", b"abc"]
 
 
 def test_picture__lasting_fault_is_remembered(staging: Staging) -> None:
@@ -172,14 +187,50 @@ def test_export_posts__merges_with_the_finished_shard(tmp_path: Path) -> None:
     assert [(row["post_id"], row["bytes"]) for row in photos] == [(1, b"abc"), (2, b"new"), (3, b"abc"), (6, b"abc")]
 
 
-def test_export_posts__visit_that_failed_keeps_what_is_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("state", "reason"), [(PostState.FAILED, "why"), (PostState.FAILED, "other"), (PostState.GONE, "http_404")]
+)
+def test_export_posts__attempt_in_vain_touches_the_ledger_only(tmp_path: Path, state: PostState, reason: str) -> None:
+    first, second = Staging(tmp_path / "1.sqlite"), Staging(tmp_path / "2.sqlite")
+    for visit in (result(1), result(2, PostState.FAILED)):
+        first.commit(visit)
+    before, _ = export_posts(tmp_path, "kream/000000", first)
+    written = before.path.stat().st_ino
+    entry = replace(result(2, state).entry, reason=reason, attempts=2)
+    second.commit(PostResult(entry))
+    second.commit(result(1))  # looked at again, and the same
+    after, ledger = export_posts(tmp_path, "kream/000000", second)
+    assert (after.path.stat().st_ino, after.fingerprint) == (written, before.fingerprint)
+    assert read_ledger(tmp_path, "kream/000000")[2] == entry
+    assert ledger.counts == {"done": 1, state.value: 1, f"{state.value}:{reason}": 1}
+
+
+def test_export_posts__what_is_raised_between_rows_leaves_the_shards_as_they_were(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise StoppedCrawlError
+
+    for number in (1, 2):
+        staging = Staging(tmp_path / f"{number}.sqlite")
+        staging.commit(result(number))
+        if number == 1:
+            export_posts(tmp_path, "kream/000000", staging)
+    with pytest.raises(StoppedCrawlError):
+        export_posts(tmp_path, "kream/000000", staging, stop)
+    assert list(read_ledger(tmp_path, "kream/000000")) == [1]
+    assert [path.name for path in (tmp_path / "posts" / "kream").iterdir()] == ["000000.parquet"]
+    export_posts(tmp_path, "kream/000000", staging)
+    assert list(read_ledger(tmp_path, "kream/000000")) == [1, 2]
+
+
+@pytest.mark.parametrize("state", [PostState.FAILED, PostState.EMPTY])
+def test_export_posts__visit_in_vain_keeps_what_is_there(tmp_path: Path, state: PostState) -> None:
     first = Staging(tmp_path / "1.sqlite")
     for post_id in (1, 2):
         first.commit(result(post_id))
     before, _ = export_posts(tmp_path, "kream/000000", first)
     second = Staging(tmp_path / "2.sqlite")
     later = TIME.replace(year=2030)
-    entry = LedgerEntry(1, PostState.FAILED, "photo_transfer", "no usable photo", 2, 0, 1, TIME, later)
+    entry = LedgerEntry(1, state, "photo_transfer", "no usable photo", 2, 0, 1, TIME, later)
     second.commit(replace(result(1, data=b"new"), entry=entry))
     after, _ = export_posts(tmp_path, "kream/000000", second)
     kept = replace(result(1).entry, attempts=2, last_tried_at=later)
@@ -189,7 +240,13 @@ def test_export_posts__visit_that_failed_keeps_what_is_there(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("fault", "kept"), [(ImageFault.HTTP_ERROR, True), (ImageFault.TRANSFER, True), (ImageFault.MISSING, False)]
+    ("fault", "kept"),
+    [
+        (ImageFault.HTTP_ERROR, True),
+        (ImageFault.TRANSFER, True),
+        (ImageFault.NOT_CAPTURED, True),
+        (ImageFault.MISSING, False),
+    ],
 )
 def test_export_posts__picture_that_failed_in_passing_stays(tmp_path: Path, fault: ImageFault, kept: bool) -> None:
     def visit(seen: Picture, products: int) -> PostResult:
@@ -232,23 +289,27 @@ def test_export_catalog__picture_that_failed_in_passing_stays(tmp_path: Path) ->
     first, second = Staging(tmp_path / "1.sqlite"), Staging(tmp_path / "2.sqlite")
     for number in (7, 8, 9):
         first.add(listed(number, "old", f"http://h/{number}.png"), picture(f"http://h/{number}.png"))
+    first.add(listed(11, "old", "http://h/11.png"), picture("http://h/11.png", ImageFault.TRANSFER))
     export_catalog(tmp_path, "kream/top", first)
     second.add(listed(7, "new", "http://h/7b.png"), picture("http://h/7b.png", ImageFault.HTTP_ERROR))
     second.add(listed(8, "new", "http://h/8.png"), picture("http://h/8.png", ImageFault.MISSING))
-    second.add(listed(10, "new", "http://h/10.png"), picture("http://h/10.png", ImageFault.HTTP_ERROR))
+    for number in (10, 11):
+        url = f"http://h/{number}b.png"
+        second.add(listed(number, "new", url), picture(url, ImageFault.HTTP_ERROR))
     table = export_catalog(tmp_path, "kream/top", second).table()
     columns = ["product_id", "product_name", "image_url", "bytes", "error"]
     assert [tuple(row.values()) for row in table.select(columns).to_pylist()] == [
         ("7", "new", "http://h/7.png", b"abc", None),
         ("8", "new", "http://h/8.png", None, "missing"),
-        ("10", "new", "http://h/10.png", None, "http_error"),
+        ("10", "new", "http://h/10b.png", None, "http_error"),
+        ("11", "new", "http://h/11b.png", None, "http_error"),
     ]
 
 
 def test_failed_in_passing__only_what_may_come_yet(staging: Staging) -> None:
     for number, fault in enumerate((None, *ImageFault)):
         staging.add(listed(number, "x", f"http://h/{fault}"), picture(f"http://h/{fault}", fault))
-    assert staging.failed_in_passing() == {"http://h/http_error", "http://h/transfer"}
+    assert staging.failed_in_passing() == {"http://h/http_error", "http://h/not_captured", "http://h/transfer"}
 
 
 def test_export_catalog__one_row_per_product(tmp_path: Path, staging: Staging) -> None:
