@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     shown.set_defaults(run=_versions)
     back = commands.add_parser("rollback", help="return to the version before; a running service takes it up")
     back.set_defaults(run=_rollback)
-    delete = commands.add_parser("delete", help="leave products out of a new version of the index")
+    delete = commands.add_parser("delete", help="leave products out, until the index is built from the catalog again")
     delete.add_argument("ids", nargs="+", metavar="ID", help="as the service shows them: <site>-<the site's own id>")
     delete.set_defaults(run=_delete)
     for command in (query, serve, shown, back, delete):
@@ -125,6 +125,7 @@ def _serve(options: argparse.Namespace) -> int:
     keep_memory_flat()  # before models are loaded and threads begin
     review = (ReviewQueue(options.data), options.review_token) if options.review_token else None
     service, draining = _open(options.data, options.milvus), Draining()
+    service.warm_up()  # before it says that it is ready
     root = options.root_path.rstrip("/")
     app = create_app(service, options.data / "examples", review=review, root_path=root, draining=draining)
     print(f"Search page: http://{options.host}:{options.port}{root}/")

@@ -1,14 +1,13 @@
 """Hits that show one and the same picture, folded into the best of them: a grid of copies helps nobody."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 
 from curation.duplicates import PRODUCT_RULE, hash_bits
 from curation.hashing import as_layouts, describe_bytes
-from search.index import Hit
+from search.index import Hit, Product
 from search.protocols import ProductIndex
 
 SPARE: Final = 8  # hits asked for beyond those wanted, to fill the places of copies
@@ -27,7 +26,7 @@ class CopyFolder:
     """
 
     def __init__(self) -> None:
-        self._describe = lru_cache(_REMEMBERED)(_describe)
+        self._known: dict[str, dict[str, Any]] = {}  # by sha256 of the picture
 
     def fold(self, index: ProductIndex, hits: Sequence[Hit], top: int) -> tuple[tuple[Hit, ...], Copies]:
         """The best `top` hits without copies of better ones, and those copies."""
@@ -46,12 +45,17 @@ class CopyFolder:
     def _same(self, index: ProductIndex, one: Hit, other: Hit) -> bool:
         if one.product.sha256 == other.product.sha256:
             return True
-        a, b = (self._describe(hit.product.sha256, index.thumbnail(hit.product.id)) for hit in (one, other))
+        a, b = (self._described(index, hit.product) for hit in (one, other))
         return not a["blank"] and not b["blank"] and _agree(a, b)
 
-
-def _describe(sha256: str, thumbnail: bytes) -> dict[str, Any]:  # noqa: ARG001 - the digest tells entries apart
-    return describe_bytes(thumbnail)
+    def _described(self, index: ProductIndex, product: Product) -> dict[str, Any]:
+        found = self._known.get(product.sha256)
+        if found is None:
+            found = describe_bytes(index.thumbnail(product.id))
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[product.sha256] = found
+        return found
 
 
 def _agree(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:

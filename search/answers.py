@@ -105,7 +105,7 @@ Address = Callable[[str], str]
 
 
 def thumbnail_address(root_path: str, version: str) -> Address:
-    """Addresses of one version's thumbnails, which may be cached for good, below the prefix of a proxy."""
+    """Addresses of one version's thumbnails, which never change, below the prefix of a proxy."""
     return lambda id: f"{root_path}/api/products/{quote(id, safe='')}/thumbnail?v={version}"  # noqa: A006
 
 

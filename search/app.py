@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import FastAPI, Response, UploadFile
+from fastapi import FastAPI, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse
 from starlette.formparsers import MultiPartParser
 
@@ -31,7 +31,7 @@ from search.fields import (
     errors,
     parse_box,
 )
-from search.guard import MAX_BODY, Guard, install_handlers
+from search.guard import MAX_BODY, Guard, install_handlers, unless_gone
 from search.metrics import Metrics
 from search.query import SearchService
 from search.review import ReviewQueue, add_review
@@ -40,7 +40,7 @@ from search.worker import Worker
 
 MAX_EXAMPLES: Final = 8
 _MEDIA: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-_FOREVER: Final = {"cache-control": "public, max-age=31536000, immutable"}  # the address carries the index version
+_FOR_A_DAY: Final = {"cache-control": "public, max-age=86400, immutable"}  # by then a picture taken down is gone
 _JPEG: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"image/jpeg": {}}}}
 _UPLOADS: Final = errors(400, 408, 413, 422, 429, 503, 504)
 
@@ -65,7 +65,7 @@ def create_app(
         draining: says when the service is about to end.
 
     Raises:
-        TokenError: the token can be guessed.
+        TokenError: the token can be guessed, or never be sent.
     """
     # Uploads stay in memory: the parser would spool anything over a megabyte to a temporary file.
     MultiPartParser.spool_max_size = MAX_BODY
@@ -90,23 +90,28 @@ def create_app(
 
 
 def _add_queries(app: FastAPI, worker: Worker, metrics: Metrics, root_path: str) -> None:
-    async def run(photo: UploadFile, **rules: Any) -> AnswerOut:
-        answer = await worker.answer(await photo.read(), **rules)
+    async def run(request: Request, photo: UploadFile, **rules: Any) -> AnswerOut:
+        answer = await unless_gone(request, worker.answer(await photo.read(), **rules))
         for step, seconds in answer.seconds.items():
             metrics.add("step_seconds_total", seconds, step=step)
         return answer_out(answer, root_path)
 
     @app.post("/api/detect", responses=_UPLOADS)
-    async def detect(photo: Photo) -> AnswerOut:
+    async def detect(request: Request, photo: Photo) -> AnswerOut:
         """Find the garments on a photo."""
-        return await run(photo, top=0)
+        return await run(request, photo, top=0)
 
     @app.post("/api/search", responses=_UPLOADS)
     async def search(
-        photo: Photo, filters: FormFilters, box: BoxField = None, category: CategoryField = None, top: TopField = 12
+        request: Request,
+        photo: Photo,
+        filters: FormFilters,
+        box: BoxField = None,
+        category: CategoryField = None,
+        top: TopField = 12,
     ) -> AnswerOut:
         """Find the products most like each garment on a photo, or most like what one box shows."""
-        return await run(photo, box=parse_box(box), category=category or None, top=top, filters=filters)
+        return await run(request, photo, box=parse_box(box), category=category or None, top=top, filters=filters)
 
 
 def _add_products(app: FastAPI, service: SearchService, root_path: str) -> None:
@@ -126,7 +131,7 @@ def _add_products(app: FastAPI, service: SearchService, root_path: str) -> None:
     @app.get("/api/products/{id:path}/thumbnail", responses=errors(404, 422, 503) | _JPEG, response_class=Response)
     def thumbnail(id: str) -> Response:  # noqa: A002
         """Show a product."""
-        return Response(service.index.thumbnail(id), media_type="image/jpeg", headers=_FOREVER)
+        return Response(service.index.thumbnail(id), media_type="image/jpeg", headers=_FOR_A_DAY)
 
 
 def _add_examples(app: FastAPI, folder: Path | None, root_path: str) -> None:

@@ -73,7 +73,7 @@ class UnauthorizedError(SearchError):
 
 
 class TokenError(SearchError):
-    """Raised when the service is started with a token for review that can be guessed."""
+    """Raised when the service is started with a token for review that can be guessed, or never be sent."""
 
     name = "token"
 
@@ -97,3 +97,10 @@ class OverdueError(SearchError):
 
     status = 504
     name = "overdue"
+
+
+class GoneError(SearchError):
+    """Raised when the client went away before its answer was there. Nobody reads this; it is counted."""
+
+    status = 499  # as nginx has it
+    name = "gone"

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from time import perf_counter
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,7 +13,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.errors import BadRequestError, BusyError, SearchError, TooLargeError, TooSlowError, UnauthorizedError
+from search.errors import (
+    BadRequestError,
+    BusyError,
+    GoneError,
+    IndexMissingError,
+    SearchError,
+    TooLargeError,
+    TooSlowError,
+    UnauthorizedError,
+)
 from search.metrics import Metrics
 
 MAX_BODY: Final = 10 * 2**20
@@ -32,9 +42,15 @@ _HEADERS: Final = {
 }
 
 _ERROR_HEADERS: Final = {BusyError: {"retry-after": "1"}, UnauthorizedError: {"www-authenticate": "Bearer"}}
+_UNTOLD: Final = {
+    SearchError: "something went wrong here; it has been logged",
+    IndexMissingError: "the index cannot be reached; it has been logged",
+}
+"""In place of messages that name folders, hosts and collections."""
 _BODILESS: Final = ("GET", "HEAD", "OPTIONS")  # a body that comes with one of them is never read
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Guard:
@@ -62,7 +78,7 @@ class Guard:
             return
         scope["root_path"] = self._root_path
         start = perf_counter()
-        status = 500
+        status = 0
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -79,11 +95,16 @@ class Guard:
             self._uploads += uploading
             try:
                 await self._app(scope, self._limited(receive), answer)
+            except Exception as surprise:
+                if status:  # the answer has begun
+                    raise
+                log.exception("%s %s failed", scope["method"], scope["path"])
+                await error_response(surprise)(scope, receive, answer)
             finally:
                 self._uploads -= uploading
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            self._metrics.add("requests_total", route=route, status=str(status))
+            self._metrics.add("requests_total", route=route, status=str(status or 500))
             self._metrics.observe("request_seconds", perf_counter() - start, route=route)
 
     def _refusal(self, scope: Scope) -> SearchError | None:
@@ -119,25 +140,51 @@ class Guard:
         return limited
 
 
-def error_response(error: SearchError) -> JSONResponse:
-    """JSON of an error. One of ours that is not the client's business says nothing of the inside."""
-    inside = error.status == SearchError.status
-    message = "something went wrong here; it has been logged" if inside else str(error)
-    headers = _ERROR_HEADERS.get(type(error))
-    body = {"error": {"name": SearchError.name if inside else error.name, "message": message}}
-    return JSONResponse(body, error.status, headers)
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of some work, which is given up when the client goes away: others wait behind it.
+
+    Args:
+        request: whose body was read.
+        work: what its client waits for.
+
+    Raises:
+        GoneError: the client went away.
+    """
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_gone(request.receive))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise GoneError("nobody waits for the answer")
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def error_response(error: Exception) -> JSONResponse:
+    """JSON of an error. What is not the client's business says nothing of the inside."""
+    known = error if isinstance(error, SearchError) and error.status != SearchError.status else SearchError()
+    message = _UNTOLD.get(type(known), str(known))
+    body = {"error": {"name": known.name, "message": message}}
+    return JSONResponse(body, known.status, _ERROR_HEADERS.get(type(known)))
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Answer every error of every route as JSON of one form."""
+    """Answer what routes raise on purpose as JSON of one form; the rest is answered by `Guard`."""
     app.add_exception_handler(SearchError, _on_search_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_surprise)
 
 
-async def _on_search_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_search_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SearchError)  # noqa: S101 - registered for that class only
+    if error.status == SearchError.status or type(error) in _UNTOLD:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return error_response(error)
 
 
@@ -153,8 +200,3 @@ async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
         return error_response(error.__cause__)
     name = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
     return JSONResponse({"error": {"name": name, "message": str(error.detail)}}, error.status_code, error.headers)
-
-
-async def _on_surprise(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return error_response(SearchError())

@@ -7,6 +7,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Self
 
+from PIL import Image
+
 from models.boxes import Box, Detection, suppress
 from models.promotion import ModelVersions
 from search.alike import SPARE, Copies, CopyFolder
@@ -14,7 +16,7 @@ from search.errors import BadRequestError, SearchError, VersionMismatchError
 from search.index import EVERYTHING, Filters, Hit, Product
 from search.index.live import LiveIndex
 from search.index.stores import open_store
-from search.photo import MIN_SIDE, Photo, open_photo, shorter_side
+from search.photo import LONGEST, MIN_SIDE, Photo, open_photo, shorter_side
 from search.protocols import Detector, Encoder, IndexStore, ProductIndex
 
 DETECT_THRESHOLD: Final = 0.4
@@ -114,6 +116,10 @@ class SearchService:
     def index(self) -> ProductIndex:
         """The index in use; a version that was swapped in since the last query is taken up first."""
         return self._live.get() if self._live else self._index
+
+    def warm_up(self) -> None:
+        """Answer a query for nobody: whatever is compiled and allocated on first use takes ten seconds and more."""
+        self.answer_many([Query(Photo(Image.new("RGB", (LONGEST, LONGEST)), LONGEST, LONGEST))])
 
     def detect(self, photo: bytes) -> Answer:
         """Find the garments of a photo, without hits. Raises `BadPhotoError`."""

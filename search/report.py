@@ -1,8 +1,10 @@
 """Queries as pictures: the photo with its boxes, and beside each box the products that the index gave."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from io import BytesIO
+from operator import attrgetter
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -104,15 +106,17 @@ def draw_boxes(photo: Image.Image, garments: Sequence[Garment], scale: float = 1
     return drawn
 
 
-def worst_sheet(index: ProductIndex, trials: Sequence[Trial], count: int = 9, top: int = 5) -> Image.Image:
+def worst_sheet(index: ProductIndex, trials: Iterable[Trial], count: int = 9, top: int = 5) -> Image.Image:
     """The `count` trials whose product came latest: crop, product that was worn (green), what was found instead.
+
+    No more than those are kept while the trials stream by: they hold their crops.
 
     Raises:
         ValueError: there is no trial.
     """
-    if not trials:
+    worst = nlargest(count, trials, key=attrgetter("rank"))
+    if not worst:
         raise ValueError("trials: at least one, got none")
-    worst = sorted(trials, key=lambda trial: -trial.rank)[:count]
     row_height = _TILE + _CAPTION + _GAP
     sheet = Image.new("RGB", (_GAP + (top + 2) * (_TILE + _GAP), _GAP + len(worst) * row_height), _PAPER)
     for row, trial in enumerate(worst):

@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.tables import ShardedTable, fingerprint, write_json
-from search.errors import IndexBuildError
+from search.errors import IndexBuildError, IndexMissingError
 from search.index.config import IndexConfig
-from search.index.manifest import DEAD, FORMAT, MANIFEST, IndexManifest, read_manifest
+from search.index.manifest import DEAD, FORMAT, MANIFEST, IndexManifest
 from search.index.products import Rows, checked_rows, new_rows
 from search.index.quality import counted, measured, shortfalls
 from search.index.segment import flush, read_segment, write_segment
@@ -35,7 +35,7 @@ def build_index(
     """Build a new version of the index below `out` and point `out/current` to it.
 
     The new version replaces the old in one rename, and only when it passed its checks; the old one stays for
-    `rollback`. Nothing is built when the same version is in place already.
+    `rollback`. Nothing is built when the same version is in place already, and undamaged.
 
     Args:
         embeddings: rows of `curation.schemas.EMBEDDINGS`.
@@ -51,9 +51,10 @@ def build_index(
     config = config or IndexConfig()
     version = fingerprint([FORMAT, encoder_version, embeddings.fingerprint, config.model_dump()])
     with writing(out):
-        if version_folder(out, version).is_dir():
+        with suppress(IndexMissingError):  # it was never built, or is damaged
+            made = Index.open_version(out, version).manifest
             activate(out, version)
-            return read_manifest(version_folder(out, version))
+            return made
         draft = IndexManifest(
             version=version,
             data_fingerprint=embeddings.fingerprint,
@@ -83,7 +84,7 @@ def upsert_products(root: Path, embeddings: ShardedTable) -> IndexManifest:
         index = Index.open(root)
         made = index.manifest
         parts = [
-            new_rows(rows, index.products(rows.ids), index.vector)
+            new_rows(rows, index.products(rows.ids), index.vectors_of)
             for rows in checked_rows(embeddings, made.encoder_version, made.dim)
         ]
         parts = [rows for rows in parts if len(rows.vectors)]

@@ -54,7 +54,6 @@ def search_lists(
     scaled: Vectors,
     bits: npt.NDArray[np.uint8],
     depth: tuple[float, int, int],
-    share: float,
     wanted: int,
     top: int,
 ) -> tuple[Vectors, Places]:
@@ -69,8 +68,9 @@ def search_lists(
         query: shape (d,).
         scaled: the query as it is to be multiplied with codes.
         bits: one for each position, the least significant first, set where it may be found; empty allows all.
-        depth: score of the nearest centre from which the second number of lists is looked into, else the third.
-        share: of the bits that is set; as many more lists are looked into.
+        depth: score of the nearest centre from which the second number of lists is looked into, else the third. Where
+            bits say what may be found, as many of those vectors are looked at as so many lists hold on average, from
+            however many lists, and the nearest centre is that of the first list which holds one.
         wanted: how many are scored again; 0 takes the scores of the codes.
         top: how many at most.
 
@@ -80,18 +80,29 @@ def search_lists(
     nearest = np.empty(len(centres), np.float32)
     for at in range(len(centres)):
         nearest[at] = _dot(centres[at], query)
-    probes = depth[1] if nearest.max() >= depth[0] else depth[2]
-    probes = min(len(centres), int(np.ceil(probes / share)))
-    bar = np.partition(nearest, len(centres) - probes)[len(centres) - probes]
+    if len(bits):
+        chosen = np.argsort(-nearest)
+    else:
+        probes = min(len(centres), depth[1] if nearest.max() >= depth[0] else depth[2])
+        bar = np.partition(nearest, len(centres) - probes)[len(centres) - probes]
+        chosen = np.flatnonzero(nearest >= bar)
     scores = np.empty(max(wanted, top), np.float32)
     places = np.empty(len(scores), np.int64)
-    count = 0
-    for chosen in range(len(centres)):
-        if nearest[chosen] >= bar:
-            for at in range(starts[chosen], starts[chosen + 1]):
-                place = order[at]
-                if len(bits) == 0 or (bits[place >> 3] >> (place & 7)) & 1:
-                    count = _insert(scores, places, count, _dot(codes[at], scaled), place)
+    count = seen = 0
+    enough = len(order)
+    for part in chosen:
+        before = seen
+        for at in range(starts[part], starts[part + 1]):
+            place = order[at]
+            if len(bits) == 0 or (bits[place >> 3] >> (place & 7)) & 1:
+                seen += 1
+                count = _insert(scores, places, count, _dot(codes[at], scaled), place)
+        if len(bits) and seen:
+            if before == 0:
+                deep = depth[1] if nearest[part] >= depth[0] else depth[2]
+                enough = max(len(scores), deep * len(order) // len(centres))
+            if seen >= enough:
+                break
     if wanted == 0:
         return scores[:count], places[:count]
     best = np.empty(min(top, count), np.float32)

@@ -104,7 +104,7 @@ class InvertedLists:
         return len(self._order)
 
     def search(
-        self, query: Vectors, top: int, bits: npt.NDArray[np.uint8] = _ALL, share: float = 1.0
+        self, query: Vectors, top: int, bits: npt.NDArray[np.uint8] = _ALL
     ) -> tuple[Vectors, npt.NDArray[np.int64]]:
         """Scores and positions of the best of a query of shape (d,), best first.
 
@@ -112,7 +112,6 @@ class InvertedLists:
             query: shape (d,).
             top: how many at most.
             bits: one for each vector, set where it may be found; empty allows all.
-            share: of the bits that is set. The fewer, the more lists, so that as many vectors are looked at.
         """
         coded = self._codes.dtype != np.float32
         return search_lists(
@@ -125,7 +124,6 @@ class InvertedLists:
             query * self._scale if coded else query,
             bits,
             (self.depth.bound, self.depth.near, self.depth.far),
-            share,
             top + self._rerank if coded else 0,
             top,
         )

@@ -40,7 +40,7 @@ class LiveIndex:
         """The index to use for one whole query. Only one thread waits for a new version; others go on with the old."""
         try:
             version = self._store.current()
-        except SearchError:
+        except (SearchError, OSError):
             log.exception("the version in use cannot be told; %s stays", self._index.version)
             return self._index
         if self._is_wanted(version) and self._reloading.acquire(blocking=False):
@@ -59,7 +59,7 @@ class LiveIndex:
         try:
             fresh = self._store.open()
             self._check(fresh)
-        except SearchError as error:
+        except (SearchError, OSError) as error:  # the second: files that are there but cannot be read just now
             self._refused = version  # so that the log says it once, not once per query
             forever = isinstance(error, VersionMismatchError)  # what could not be read may be there the next time
             self._refused_until = math.inf if forever else monotonic() + AGAIN

@@ -6,11 +6,11 @@ version never changes while it is searched, and an update that was killed is inv
 """
 
 import base64
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+import grpc  # type: ignore[import-untyped]
 import numpy as np
 from pymilvus import MilvusClient, MilvusException
 
@@ -20,6 +20,8 @@ from search.index.manifest import IndexManifest
 from search.index.products import EVERYTHING, PRODUCTS, Filters, Hit, Product, to_products
 
 _MOST: Final = 16_384  # hits that Milvus gives at most
+SECONDS: Final = 10.0  # that a question may take: without a limit, one to a machine that hangs takes over a minute
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})  # all that Milvus' strings need
 
 
 class MilvusIndex(Asking):
@@ -87,6 +89,7 @@ class MilvusIndex(Asking):
                 output_fields=PRODUCTS.names,
                 search_params={"metric_type": "IP", "params": {"nprobe": self.manifest.probes}},
                 partition_names=[category] if category else None,
+                timeout=SECONDS,
             )
         return [sorted(hits, key=lambda hit: -hit["distance"]) for hits in found]
 
@@ -96,7 +99,7 @@ class MilvusIndex(Asking):
             return []
         rule = f"{alive(self.manifest.state)} and {any_of('id', ids)}"
         with reaching():
-            return list(self._client.query(self._collection, filter=rule, output_fields=list(fields)))
+            return list(self._client.query(self._collection, filter=rule, output_fields=list(fields), timeout=SECONDS))
 
     def _row(self, id: str, fields: Sequence[str]) -> dict[str, Any]:  # noqa: A002
         rows = self.rows([id], fields)
@@ -110,8 +113,8 @@ def reaching() -> Iterator[None]:
     """Turn what Milvus' client raises into `IndexMissingError`."""
     try:
         yield
-    except MilvusException as error:
-        raise IndexMissingError(f"Milvus: {error.message}") from error
+    except (MilvusException, grpc.RpcError) as error:
+        raise IndexMissingError(f"Milvus: {getattr(error, 'message', error)}") from error
 
 
 def alive(state: int) -> str:
@@ -121,7 +124,8 @@ def alive(state: int) -> str:
 
 def any_of(field: str, values: Sequence[str]) -> str:
     """Rule for rows in which a field has one of these values."""
-    return f"{field} in {json.dumps(list(values), ensure_ascii=False)}"
+    quoted = (f'"{value.translate(_ESCAPES)}"' for value in values)
+    return f"{field} in [{', '.join(quoted)}]"
 
 
 def _rules(filters: Filters) -> list[str]:

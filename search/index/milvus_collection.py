@@ -14,7 +14,7 @@ from curation.tables import ShardedTable
 from search.errors import IndexBuildError
 from search.index.config import IndexConfig
 from search.index.manifest import IndexManifest
-from search.index.milvus import MilvusIndex, alive, any_of
+from search.index.milvus import MilvusIndex, alive, any_of, reaching
 from search.index.products import PRODUCTS, Rows, checked_rows
 
 _FOREVER: Final = 2**62
@@ -60,9 +60,14 @@ class MilvusCollection:
         self._index(max(counts.values()), config)
         return next(iter(queries.values())).shape[1], queries
 
+    def exists(self) -> bool:
+        """Whether Milvus has it."""
+        with reaching():
+            return bool(self._client.has_collection(self.name))
+
     def drop(self) -> None:
         """Remove the collection, if there is one."""
-        if self._client.has_collection(self.name):
+        if self.exists():
             self._client.drop_collection(self.name)
 
     def insert(self, parts: Iterable[Rows], state: int) -> None:

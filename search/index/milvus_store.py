@@ -5,22 +5,26 @@ documents beside it.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self
 
+from pydantic import ValidationError
 from pymilvus import DataType, MilvusClient
 
 from curation.tables import ShardedTable, fingerprint
 from search.errors import IndexBuildError, IndexMissingError
 from search.index.config import IndexConfig
 from search.index.manifest import FORMAT, IndexManifest
-from search.index.milvus import MilvusIndex, reaching
+from search.index.milvus import SECONDS, MilvusIndex, any_of, reaching
 from search.index.milvus_collection import MilvusCollection, measured
 from search.index.products import Rows, check_without, checked_rows, new_rows
 from search.index.quality import shortfalls
 
 _POINTER: Final = "pointer"
+_VERSION: Final = "[0-9a-f]{20}"  # names of versions, as `fingerprint` makes them
 _TEXT: Final = 65_535  # bytes of a string, Milvus' limit
 
 
@@ -62,15 +66,19 @@ class MilvusStore:
 
     def versions(self) -> list[IndexManifest]:
         """Versions that can be returned to, oldest first."""
-        names = [name for name in self._pointer().values() if name]
-        return sorted(map(self._manifest, names), key=lambda manifest: manifest.created_at)
+        found = []
+        for name in filter(None, self._pointer().values()):
+            with suppress(IndexMissingError):  # of an older format
+                found.append(self._manifest(name))
+        return sorted(found, key=lambda manifest: manifest.created_at)
 
     def rollback(self) -> str:
-        """Return to the version before. Raises `IndexMissingError`."""
+        """Return to the version before. Raises `IndexMissingError`, also where it is of another format."""
         pointer = self._pointer()
         version = pointer["previous"]
         if version is None:
             raise IndexMissingError(f"{self._name}: no earlier version to return to")
+        self._manifest(version)
         self._put(_POINTER, {"current": version, "previous": pointer["current"]})
         return version
 
@@ -79,10 +87,10 @@ class MilvusStore:
     ) -> IndexManifest:
         """Make a version of a whole catalog. Raises `IndexBuildError`."""
         version = fingerprint([FORMAT, encoder_version, embeddings.fingerprint, self._config.model_dump()])
-        if version in self._pointer().values():
+        collection = MilvusCollection(self._client, f"{self._name}_{version}")
+        if version in self._pointer().values() and collection.exists():
             self._activate(version)
             return self._manifest(version)
-        collection = MilvusCollection(self._client, f"{self._name}_{version}")
         draft = IndexManifest(
             version=version,
             data_fingerprint=embeddings.fingerprint,
@@ -108,7 +116,7 @@ class MilvusStore:
         index = self.open()
         made = index.manifest
         rows = checked_rows(embeddings, made.encoder_version, made.dim)
-        parts = [new_rows(part, index.products(part.ids), index.vector) for part in rows]
+        parts = [new_rows(part, index.products(part.ids), index.vectors_of) for part in rows]
         parts = [part for part in parts if len(part.vectors)]
         if not parts:
             return made
@@ -140,7 +148,7 @@ class MilvusStore:
         pointer = self._pointer()
         if pointer["previous"] in holding:
             self._put(_POINTER, {"current": pointer["current"], "previous": None})
-            self._sweep(made)
+            self._sweep()
         for kept in self.versions():
             if kept.version in holding:  # it was built without them; they came into its collection later
                 with reaching():
@@ -157,8 +165,7 @@ class MilvusStore:
     ) -> IndexManifest:
         old = index.manifest
         collection = MilvusCollection(self._client, old.segments[0])
-        pointer = self._pointer()
-        if pointer["previous"] and self._manifest(pointer["previous"]).state > old.state:
+        if any(made.segments == old.segments and made.state > old.state for made in self.versions()):
             self._put(_POINTER, {"current": old.version, "previous": None})  # it was left, and is now overwritten
         draft = old.followed(what, cause).model_copy(update={"state": old.state + 1})
         with reaching():
@@ -184,24 +191,23 @@ class MilvusStore:
     def _activate(self, version: str) -> None:
         pointer = self._pointer()
         if pointer["current"] != version:
-            known = [self._manifest(name) for name in pointer.values() if name]
             self._put(_POINTER, {"current": version, "previous": pointer["current"]})
-            self._sweep(known)
+        self._sweep()
 
-    def _sweep(self, known: Sequence[IndexManifest]) -> None:
-        """Remove what no version needs any more: of those that were `known`, the ones without a pointer."""
+    def _sweep(self) -> None:
+        """Remove what no version needs any more, whoever left it: manifests, collections, and dead rows."""
         kept = self.versions()
+        keys = [_POINTER, *(manifest.version for manifest in kept)]
+        self._client.delete(self._documents, filter=f"not ({any_of('key', keys)})")
         oldest: dict[str, int] = {}
         for manifest in kept:
             (name,) = manifest.segments
             oldest[name] = min(manifest.state, oldest.get(name, manifest.state))
-        for manifest in known:
-            if manifest.version not in {other.version for other in kept}:
-                self._client.delete(self._documents, ids=[manifest.version])
-            if manifest.segments[0] not in oldest:
-                MilvusCollection(self._client, manifest.segments[0]).drop()
-        for name, state in oldest.items():
-            MilvusCollection(self._client, name).prune(state)
+        for name in self._client.list_collections():
+            if name in oldest:
+                MilvusCollection(self._client, name).prune(oldest[name])
+            elif re.fullmatch(f"{re.escape(self._name)}_{_VERSION}", name):
+                MilvusCollection(self._client, name).drop()
 
     def _create_documents(self) -> None:
         schema = MilvusClient.create_schema(auto_id=False)
@@ -221,7 +227,7 @@ class MilvusStore:
 
     def _document(self, key: str) -> Any:
         with reaching():
-            found = self._client.get(self._documents, ids=[key], output_fields=["text"])
+            found = self._client.get(self._documents, ids=[key], output_fields=["text"], timeout=SECONDS)
         return json.loads(found[0]["text"]) if found else None
 
     def _pointer(self) -> dict[str, str | None]:
@@ -231,4 +237,8 @@ class MilvusStore:
         document = self._document(version)
         if document is None:
             raise IndexMissingError(f"{self._name}: Milvus has no manifest of version {version}")
-        return IndexManifest.model_validate(document)
+        try:
+            return IndexManifest.model_validate(document)
+        except ValidationError as error:
+            told = f"{self._name}: the manifest of version {version} is not of format {FORMAT}: {error}"
+            raise IndexMissingError(told) from error

@@ -23,7 +23,6 @@ _DEEP: Final = 200  # hits; nobody promised recall beyond ten, and so deep a lis
 class Selection:
     """Which products of a partition may be found."""
 
-    count: int
     positions: npt.NDArray[np.int64] | None  # few enough to be scored one by one
     bits: npt.NDArray[np.uint8]  # else one for each product of the partition, the least significant first
 
@@ -56,18 +55,16 @@ class Partition:
         if count == len(allowed):
             return None
         if self._lists is None or count <= self._config.exact_limit:
-            return Selection(count, np.flatnonzero(allowed), _NO_BITS)
-        return Selection(count, None, np.packbits(allowed, bitorder="little"))
+            return Selection(np.flatnonzero(allowed), _NO_BITS)
+        return Selection(None, np.packbits(allowed, bitorder="little"))
 
     def search(self, query: Vectors, top: int, selection: Selection | None = None) -> Found:
         """Nearest products of a vector of shape (d,), best first; fewer than `top` where there are fewer."""
         if selection is not None and selection.positions is not None:
             return self._score(query, selection.positions, top)
         if self._lists is not None and top <= _DEEP:
-            if selection is None:
-                scores, found = self._lists.search(query, top)
-            else:
-                scores, found = self._lists.search(query, top, selection.bits, selection.count / len(self.rows))
+            bits = _NO_BITS if selection is None else selection.bits
+            scores, found = self._lists.search(query, top, bits)
             return scores, self.rows[found]
         if selection is not None:
             allowed = np.unpackbits(selection.bits, count=len(self.rows), bitorder="little")

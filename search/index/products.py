@@ -146,14 +146,17 @@ def check_without(embeddings: ShardedTable, products: Collection[str], pictures:
                 raise IndexBuildError(f"embeddings: must be without the products to remove, {id} is there")
 
 
-def new_rows(rows: Rows, known: Sequence[Product], vector: Callable[[str], npt.NDArray[np.float32]]) -> Rows:
+def new_rows(
+    rows: Rows, known: Sequence[Product], vectors_of: Callable[[Sequence[str]], npt.NDArray[np.float32]]
+) -> Rows:
     """Those rows that are not among the products that are `known`, or differ from what is known of them."""
     same = {product.id: product for product in known}
-    changed = [
-        product != same.get(product.id) or not np.array_equal(vector(product.id), own)
-        for product, own in zip(to_products(rows.products.to_pylist()), rows.vectors, strict=True)
-    ]
-    return rows.keep(np.array(changed))
+    products = to_products(rows.products.to_pylist())
+    changed = np.array([product != same.get(product.id) for product in products])
+    alike = np.flatnonzero(~changed)
+    vectors = vectors_of([products[place].id for place in alike])
+    changed[alike] = (vectors != rows.vectors[alike]).any(axis=1)
+    return rows.keep(changed)
 
 
 def to_products(rows: list[dict[str, Any]]) -> list[Product]:

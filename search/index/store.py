@@ -145,11 +145,13 @@ class Index(Asking):
 
     def rank(self, vector: npt.NDArray[np.float32], id: str) -> int:  # noqa: A002
         """Place of a product among all of its category, 1 for the nearest. Raises `NotFoundError`."""
-        row = self._row(id)
-        vectors, rows = self.vectors(self._products["category"][row].as_py())
-        scores = vectors @ np.asarray(vector, np.float32)
+        row, query = self._row(id), np.asarray(vector, np.float32)
+        parts = self._parts[self._products["category"][row].as_py()]
+        scores = np.concatenate([part.vectors @ query for _, part in parts])  # of all: no vector is copied
+        rows = np.concatenate([start + part.rows for start, part in parts])
         own = scores[rows == row][0]
-        return int(np.count_nonzero(scores > own) + np.count_nonzero((scores == own) & (rows < row))) + 1
+        before = (scores > own) | ((scores == own) & (rows < row))
+        return int(np.count_nonzero(before & self._alive[rows])) + 1
 
     def vectors(self, category: str) -> tuple[Vectors, npt.NDArray[np.int64]]:
         """All vectors of a category, shape (n, d), and their row numbers, shape (n,)."""

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from curation.doubts import facts_of, read_doubts
+from curation.errors import ImageError
 from curation.images import decode, encode_jpeg
 from curation.tables import ShardedTable
 from curation.taxonomy import Category
@@ -97,8 +98,8 @@ class PairPictures:
                 break
         try:
             return decode(found[pair.anchor_sha256]), decode(found[pair.positive_sha256])
-        except KeyError as error:
-            raise NotFoundError(f"the pictures of pair {pair.id} are not there any more") from error
+        except (KeyError, ImageError) as error:
+            raise NotFoundError(f"the pictures of pair {pair.id} are not there any more, or damaged") from error
 
 
 def _doubt(row: Mapping[str, Any], noise: float) -> Doubt:

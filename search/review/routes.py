@@ -63,9 +63,12 @@ class VerdictIn(BaseModel):
 
 
 def add_review(app: FastAPI, queue: ReviewQueue, token: str) -> None:
-    """Add the routes. Raises `TokenError` for a token of under `MIN_TOKEN` characters."""
+    """Add the routes. Raises `TokenError` for a token that is shorter than `MIN_TOKEN`, or fits into no header."""
+    token = token.strip()  # a file that holds it ends in a line break
     if len(token) < MIN_TOKEN:
         raise TokenError(f"review token: at least {MIN_TOKEN} characters, got {len(token)}")
+    if not (token.isascii() and token.isprintable()):
+        raise TokenError("review token: letters, digits and signs of ASCII only")
     expected = f"Bearer {token}".encode()
 
     def check(authorization: Annotated[str, Header(description="Bearer and the token")] = "") -> None:
@@ -88,7 +91,7 @@ def _add_verdicts(router: APIRouter, queue: ReviewQueue) -> None:
         pairs = [_doubt_out(pair) for pair in queue.next(reviewer.strip(), count)] if ready else []
         return QueueOut(state="ready" if ready else "preparing", pairs=pairs, progress=_progress_out(queue.progress()))
 
-    @router.post("/verdicts", status_code=201, responses=errors(408, 413, 429))
+    @router.post("/verdicts", status_code=201, responses=errors(400, 408, 413, 429))
     def say(verdict: VerdictIn) -> ProgressOut:
         """Take a verdict; `withdraw` takes the reviewer's own back."""
         queue.say(verdict.pair, verdict.decision, verdict.reviewer.strip(), verdict.category)

@@ -11,6 +11,7 @@ import yaml
 from crawlers.config import BROWSERS
 from pipelines.environments import OTHERS, Settings, variable
 from search import server
+from search.query import MAX_GARMENTS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -54,6 +55,12 @@ def test_dagster_yaml__every_variable_is_given() -> None:
     assert wanted == {name for name in given if name.startswith("DAGSTER_")} | {"DAGSTER_POSTGRES_PASSWORD"}
 
 
+def test_code__has_the_same_host_name_in_every_container() -> None:
+    """By it a run knows which runs were killed with the container before (`pipelines.executor`)."""
+    (pod,) = [work["spec"]["template"]["spec"] for work in WORKLOADS if work["metadata"]["name"] == "code"]
+    assert SERVICES["code"]["hostname"] == pod["hostname"] == "code"
+
+
 def test_compose__only_the_proxy_is_reachable() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
     assert COMPOSE["networks"]["inside"]["internal"]
@@ -87,6 +94,19 @@ def test_search__may_take_as_long_to_end_as_it_promises() -> None:
     drain = int(command[command.index("--drain") + 1])
     assert work["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > drain + END_SECONDS
     assert int(SERVICES["search"]["stop_grace_period"].removesuffix("s")) > END_SECONDS
+
+
+def test_doors__let_all_through_that_one_look_at_a_photo_fetches() -> None:
+    static = ROOT / "search" / "static"
+    shelf = re.search(r"SHELF = (\d+)", (static / "results.js").read_text())
+    doors = re.search(r"burst=(\d+)", (DEPLOY / "nginx" / "fashion.conf.template").read_text())
+    limits = next(document for document in MANIFESTS if document["kind"] == "Ingress")["metadata"]["annotations"]
+    name = "nginx.ingress.kubernetes.io/limit-"
+    assert shelf
+    assert doors
+    fetched = MAX_GARMENTS * int(shelf[1]) + len(list(static.iterdir()))
+    assert int(doors[1]) > 2 * fetched  # and the next photo at once
+    assert int(limits[f"{name}rps"]) * int(limits[f"{name}burst-multiplier"]) > 2 * fetched
 
 
 def test_compose__every_service_is_hardened_and_watched() -> None:

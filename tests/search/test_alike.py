@@ -4,6 +4,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from curation.images import encode_jpeg
@@ -42,6 +43,30 @@ def test_fold__asks_for_all_vectors_at_once(index: Index) -> None:
     with patch.object(index, "vectors_of", wraps=index.vectors_of) as asked:
         CopyFolder().fold(index, hits, 10)
     asked.assert_called_once_with([hit.product.id for hit in hits])
+
+
+def test_fold__reads_each_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = _shop(tmp_path, {"resized": draw_product(3).resize((100, 100)), "again": draw_product(3)})
+    hits = index.search(index.vector("kream-3"), "top", 12)
+    folder = CopyFolder()
+    with patch.object(index, "thumbnail", wraps=index.thumbnail) as read:
+        first = folder.fold(index, hits, 5)
+        asked = [call.args[0] for call in read.call_args_list]
+        assert {"kream-3", "kream-resized", "kream-again"} <= {*asked}
+        assert len(asked) == len({*asked})
+        assert folder.fold(index, hits, 5) == first
+        assert read.call_count == len(asked)
+        monkeypatch.setattr("search.alike._REMEMBERED", 1)
+        folder = CopyFolder()
+        assert folder.fold(index, hits, 5) == first
+    assert len(folder._known) == 1
+
+
+def test_fold__plain_pictures_tell_nothing(tmp_path: Path) -> None:
+    index = _shop(tmp_path, {name: Image.new("RGB", (120, 120), name) for name in ("white", "whitesmoke")})
+    hits = index.search(index.vector("kream-white"), "top", 2)
+    assert {hit.product.id for hit in hits} == {"kream-white", "kream-whitesmoke"}
+    assert CopyFolder().fold(index, hits, 2) == (tuple(hits), {})
 
 
 def test_fold__nothing_and_strangers(index: Index) -> None:

@@ -6,18 +6,21 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from search.answers import similar_out
 from search.app import create_app
+from search.errors import IndexBuildError, IndexMissingError
 from search.guard import MAX_BODY, Guard
 from search.index import Index
 from search.metrics import Metrics
 from search.protocols import ProductIndex
-from search.query import Answer, SearchService
+from search.query import Answer, SearchService, Similar
 from search.worker import Worker
 from tests.search.builders import BOXES, BlockEncoder, FixedDetector, number_of, photo_of, plain_photo
 
@@ -59,6 +62,16 @@ def test_detect__boxes_only(client: TestClient) -> None:
     assert [garment["box"] for garment in answer["garments"]] == [list(box) for box in BOXES.values()]
     assert all(garment["hits"] == [] for garment in answer["garments"])
     assert _post(client, plain_photo(), "/api/detect").json()["garments"] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"), [("https://shop.test/1", "https://shop.test/1"), ("javascript:alert(1)", None), (None, None)]
+)
+def test_similar_out__what_a_crawled_page_gave_is_a_link_only_to_the_web(
+    index: Index, url: str | None, shown: str | None
+) -> None:
+    product = replace(index.product("kream-3"), url=url)
+    assert similar_out(Similar(product, index.version, (), {})).product.url == shown
 
 
 def test_similar__neighbours_of_a_product(client: TestClient) -> None:
@@ -178,15 +191,23 @@ def test_upload__broken_form(client: TestClient, content_type: str) -> None:
     assert set(response.json()["error"]) == {"name", "message"}
 
 
-def test_errors__say_nothing_internal(service: SearchService) -> None:
+@pytest.mark.parametrize(
+    ("error", "status", "name"),
+    [(RuntimeError, 500, "internal"), (IndexBuildError, 500, "internal"), (IndexMissingError, 503, "index_missing")],
+)
+def test_errors__say_nothing_internal(
+    service: SearchService, caplog: pytest.LogCaptureFixture, error: type[Exception], status: int, name: str
+) -> None:
     def fail(_: object) -> list[Answer]:
-        raise RuntimeError("secret path /srv/models")
+        raise error("secret path /srv/models")
 
-    with TestClient(create_app(service, worker=Worker(fail)), raise_server_exceptions=False) as client:
+    with TestClient(create_app(service, worker=Worker(fail))) as client:
         response = _post(client, photo_of(0, 0, 0), "/api/detect")
-    assert response.status_code == 500
+        assert f'search_requests_total{{route="/api/detect",status="{status}"}} 1' in client.get("/metrics").text
+    assert (response.status_code, response.json()["error"]["name"]) == (status, name)
     assert "secret" not in response.text
-    assert response.json()["error"]["name"] == "internal"
+    assert "secret" in caplog.text
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 def test_examples__by_number_only(client: TestClient) -> None:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from search.errors import BadRequestError, IndexBuildError, IndexMissingError, NotFoundError
-from search.index import Index, build_index, current_version, rollback
+from search.index import Filters, Index, build_index, current_version, rollback
 from search.index.manifest import RECALLS
 from search.index.recall import Truth
 from search.index.versions import previous_version, segment_folder, version_folder
@@ -64,11 +65,18 @@ def test_product__round_trip(index: Index) -> None:
         index.thumbnail("kream-999")
 
 
+def test_filters__a_product_without_a_price_keeps_no_rule_on_prices() -> None:
+    products = pa.table({"price": pa.array([None, 100, 200], pa.int64())})
+    asked = (Filters(min_price=100), Filters(max_price=100), Filters())
+    assert [of.mask(products).tolist() for of in asked] == [[False, True, True], [False, True, False], [True] * 3]
+
+
 def test_neighbours__same_category_without_itself(index: Index) -> None:
     hits = index.neighbours("kream-24", top=PER_CATEGORY)
     assert {hit.product.category for hit in hits} == {"bottom"}
     assert len(hits) == PER_CATEGORY - 1
     assert "kream-24" not in {hit.product.id for hit in hits}
+    assert index.neighbours("kream-24", top=2) == hits[:2]
 
 
 def test_build_index__manifest(index: Index) -> None:
@@ -118,6 +126,16 @@ def test_build_index__same_input_builds_nothing(tmp_path: Path) -> None:
     table = write_embeddings(tmp_path / "rows", product_rows(3))
     first = build_index(table, tmp_path / "index", VERSION)
     assert build_index(table, tmp_path / "index", VERSION) == first  # created_at included
+
+
+def test_build_index__same_input_mends_what_is_damaged(tmp_path: Path) -> None:
+    table, root = write_embeddings(tmp_path / "rows", product_rows(3)), tmp_path / "index"
+    made = build_index(table, root, VERSION)
+    for name in ("segments", "versions"):
+        for path in sorted(path for path in (root / name / made.version).rglob("*") if path.is_file()):
+            path.write_bytes(path.read_bytes()[:40])
+            assert build_index(table, root, VERSION).version == made.version
+            assert Index.open(root).product("kream-0").name == "Top No. 0"
 
 
 def test_build_index__swap_rollback_and_prune(tmp_path: Path) -> None:

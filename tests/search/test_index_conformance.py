@@ -152,6 +152,17 @@ def test_search__filters(standing: ProductIndex, category: str | None, filters: 
         assert all(hits[at].score >= hits[at + 1].score for at in range(len(hits) - 1))
 
 
+@pytest.mark.parametrize(
+    "odd", ['He said "x"', "O'Neill \\", 'a" or id != "', "{x} 100 %", "line\r\nbreak\t", "\x00\x1b"]
+)
+def test_search__whatever_a_brand_or_an_id_is(empty: IndexStore, table: Callable, odd: str) -> None:
+    empty.build(table([_changed(0), _changed(1, brand=odd), _changed(2, product_id=odd)]), VERSION)
+    index = empty.open()
+    assert _ids(index.search(_query(), None, 9, Filters(brands=frozenset({odd})))) == ["kream-1"]
+    assert (index.product(f"kream-{odd}").product_id, odd in index) == (odd, False)
+    assert empty.delete([f"kream-{odd}"]).rows == 2
+
+
 def test_search_many__each_in_its_category(standing: ProductIndex) -> None:
     vectors = np.stack([_query(0), _query(1), _query(2)])
     found = standing.search_many(vectors, ["shoes", None, "shoes"], 4)

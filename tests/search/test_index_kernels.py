@@ -52,12 +52,20 @@ def test_search_lists__looks_only_into_the_nearest() -> None:
         assert lists.search(query, 5)[1].tolist() == _exact(query, inside, 5).tolist()
 
 
-def test_search_lists__far_queries_and_filters_look_deeper() -> None:
+def test_search_lists__far_queries_look_deeper() -> None:
     near, far = (_lists(depth=Depth(bound=bound, near=1, far=1000)) for bound in (-2.0, 2.0))
     query = VECTORS[7]
     assert far.search(query, 400)[1].tolist() == _exact(query, np.arange(400), 400).tolist()
     assert len(near.search(query, 400)[1]) < 100
-    assert len(near.search(query, 400, share=0.001)[1]) == 400
+
+
+def test_search_lists__bits_are_looked_for_until_there_are_enough() -> None:
+    """What may be found lies in lists that are far from the query."""
+    lists, query = _lists(depth=Depth(bound=-2, near=1, far=1)), VECTORS[7]
+    farthest = np.sort(np.argsort(VECTORS @ query)[:100])
+    bits = np.packbits(np.isin(np.arange(400), farthest), bitorder="little")
+    assert lists.search(query, 100, bits)[1].tolist() == _exact(query, farthest, 100).tolist()
+    assert len(lists.search(query, 5, bits)[1]) == 5
 
 
 def test_write__and_read(tmp_path) -> None:

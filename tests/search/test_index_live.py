@@ -94,13 +94,14 @@ def test_get__refuses_what_does_not_fit(
     assert live.get().version == first.version
 
 
+@pytest.mark.parametrize("error", [IndexMissingError("Milvus: connection reset"), PermissionError("manifest.json")])
 def test_get__asks_again_after_a_failed_read(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     class Shaky(FolderStore):
         def open(self) -> ProductIndex:
             if away:
-                raise IndexMissingError("Milvus: connection reset")
+                raise error
             return super().open()
 
     store, now, away = Shaky(tmp_path / "index"), 100.0, False
@@ -117,10 +118,11 @@ def test_get__asks_again_after_a_failed_read(
     assert live.get().version == second.version
 
 
-def test_get__goes_on_when_the_store_is_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [IndexMissingError("Milvus: connection refused"), OSError("stale file handle")])
+def test_get__goes_on_when_the_store_is_away(tmp_path: Path, error: Exception) -> None:
     class Away(FolderStore):
         def current(self) -> str | None:
-            raise IndexMissingError("Milvus: connection refused")
+            raise error
 
     store = FolderStore(tmp_path / "index")
     made = store.build(_priced(tmp_path, 1), VERSION)

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.vectors import NAMES, Catalog, as_table, made_up
 from search.errors import IndexBuildError
 from search.index import Filters, Index, IndexConfig, build_index, delete_products
-from search.index.partition import Partition
+from search.index.partition import Partition, read_partition, write_partition
 from search.index.recall import Truth
 
 SMALL = IndexConfig(exact_limit=300)
@@ -96,6 +96,23 @@ def test_build_index__refuses_what_finds_too_little(tmp_path: Path) -> None:
     with pytest.raises(IndexBuildError, match=r"recall@10 must be at least 0.99, got \w+ 0\.9\d+ \(recall_at_10\)"):
         build_index(as_table(_catalog(), tmp_path / "rows"), tmp_path / "index", "made-up", config=config)
     assert not list((tmp_path / "index" / "segments").iterdir())
+
+
+def test_partition__filter_that_passes_what_is_far(tmp_path: Path) -> None:
+    """Products of one shop look alike: a query near another shop's must still find them, and not nothing."""
+    rng = np.random.default_rng(0)
+    sides = np.arange(4_000) % 2
+    vectors = rng.normal(size=(2, 32))[sides] + rng.normal(size=(20, 32))[rng.integers(20, size=4_000)]
+    vectors = (vectors + 0.5 * rng.normal(size=vectors.shape)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    write_partition(tmp_path, "top", vectors, np.arange(4_000), _catalog().vectors[:700], SMALL)
+    partition = read_partition(tmp_path, "top", SMALL)
+    right = 0
+    for query in vectors[sides == 0][:100]:
+        wanted = np.flatnonzero(sides)
+        wanted = wanted[np.argsort(-(vectors[wanted] @ query))[:10]]
+        right += len({*partition.search(query, 10, partition.select(sides == 1))[1].tolist()} & {*wanted.tolist()})
+    assert right / (10 * 100) >= 0.98
 
 
 def test_partition__small_is_exact() -> None:

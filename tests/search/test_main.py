@@ -5,12 +5,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from PIL import Image
 
 from search.__main__ import main
-from search.index import build_index
+from search.index import Index, build_index
 from search.query import SearchService
 from tests.search.builders import photo_of, product_rows, write_embeddings
 
@@ -120,6 +121,19 @@ def test_serve__milvus_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "x.jpg").write_bytes(b"")
     assert main(["query", str(tmp_path / "x.jpg"), "--milvus", str(tmp_path / "milvus.db")]) == 2
     assert "Milvus holds no index" in capsys.readouterr().err
+
+
+def test_serve__has_searched_before_it_is_ready(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container that was just started, the first search compiles the scan of the lists."""
+    asked: list[object] = []
+
+    def serve(*_: object) -> None:
+        asked.append("serving")
+
+    monkeypatch.setattr("search.server.serve", serve)
+    with patch.object(Index, "search_many", lambda _, __, categories, *___: asked.append(categories) or [[]]):
+        assert main(["serve", "--data", str(tmp_path), "--port", "0"]) == 0
+    assert asked == [[None], "serving"]
 
 
 def test_serve__weak_review_token(loaded: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

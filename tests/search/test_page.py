@@ -82,12 +82,14 @@ def test_page__nothing_found_and_bad_file(page: Any) -> None:
     assert "not a picture" in page.inner_text(".failure")
 
 
-def test_page__example_and_phone_width(page: Any) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+@pytest.mark.parametrize("width", [320, 390])
+def test_page__example_and_phone_width(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
     page.click("#example-list button")
     page.wait_for_selector(".shelf")
     assert ids(page, ".shelf >> nth=0")[0] == "kream-1"
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out sideways
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out sideways
+    assert page.locator("#draw").bounding_box()["x"] >= 0
 
 
 @pytest.mark.parametrize("way", ["paste", "drop"])

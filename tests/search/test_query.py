@@ -1,5 +1,6 @@
 """The service as a library: photo bytes to garments and products."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import pytest
 from PIL import Image
 
 from curation.images import encode_jpeg
+from models.boxes import Detection
 from search.errors import BadPhotoError, BadRequestError, VersionMismatchError
 from search.index import Index, build_index, rollback
 from search.index.stores import FolderStore
 from search.photo import open_photo
-from search.query import Answer, Query, SearchService
+from search.query import MAX_GARMENTS, Answer, Query, SearchService
 from tests.search.builders import (
     BOXES,
     BlockEncoder,
@@ -40,6 +42,26 @@ def test_search__every_garment_finds_its_product(service: SearchService) -> None
 
 def test_search__overlapping_copy_is_suppressed(service: SearchService) -> None:
     assert "outer" not in {garment.category for garment in service.detect(photo_of(0, 0, 0)).garments}
+
+
+def test_detect__no_slivers_and_of_a_crowd_the_surest(index: Index) -> None:
+    class Crowd(FixedDetector):
+        def detect(self, images: Sequence[Image.Image], threshold: float) -> list[list[Detection]]:
+            sliver = Detection("outer", 0.99, (0.0, 100.0, 7.0, 300.0))
+            people = [Detection("hat", 0.5 + at / 100, (20.0 * at, 0.0, 20.0 * at + 10, 10.0)) for at in range(15)]
+            return [[sliver, *people]] * len(images)
+
+    garments = SearchService(Crowd(), BlockEncoder(), index).detect(photo_of(0, 0, 0)).garments
+    assert [garment.box[0] for garment in garments] == [20.0 * at for at in reversed(range(15 - MAX_GARMENTS, 15))]
+
+
+def test_detect__boxes_end_at_the_photo(index: Index) -> None:
+    class Beyond(FixedDetector):
+        def detect(self, images: Sequence[Image.Image], threshold: float) -> list[list[Detection]]:
+            return [[Detection("hat", 0.9, (-5.0, -5.0, 305.0, 405.0))]] * len(images)
+
+    (garment,) = SearchService(Beyond(), BlockEncoder(), index).detect(photo_of(0, 0, 0)).garments
+    assert garment.box == (0.0, 0.0, 300.0, 400.0)
 
 
 def test_search__given_box_searches_everything(service: SearchService) -> None:

@@ -49,5 +49,17 @@ def test_remove_products__keeps_all_when_no_index_can_be_made(tmp_path: Path) ->
     assert current_version(tmp_path / "index") == used
 
 
+@pytest.mark.parametrize(("products", "picture"), [(["kream-3"], None), ([], 5)])
+def test_remove_products__refuses_embeddings_that_still_hold_one(
+    products: list[str], picture: int | None, tmp_path: Path
+) -> None:
+    rows = product_rows()
+    _build(tmp_path, rows)
+    pictures = [] if picture is None else [rows[picture]["sha256"]]
+    with pytest.raises(IndexBuildError, match=r"must be without the products to remove, kream-[35] is there"):
+        remove_products(tmp_path / "index", _embeddings(tmp_path, rows), products, pictures)
+    assert Index.open(tmp_path / "index").manifest.rows == len(rows)
+
+
 def test_remove_products__nothing_built_is_nothing_to_do(tmp_path: Path) -> None:
     assert remove_products(tmp_path / "index", ShardedTable(tmp_path / "none"), ["kream-0"], []) == {}

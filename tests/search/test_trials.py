@@ -1,6 +1,8 @@
 """Known answers put to the index."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from weakref import ref
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +13,7 @@ from curation.images import encode_jpeg
 from search.errors import NotFoundError, VersionMismatchError
 from search.index import Index
 from search.report import worst_sheet
-from search.trials import known_pairs, run_trials
+from search.trials import Trial, known_pairs, run_trials
 from tests.search.builders import BlockEncoder, draw_product
 
 
@@ -47,6 +49,19 @@ def test_worst_sheet__latest_first(index: Index) -> None:
     assert sheet.height < worst_sheet(index, trials, count=6).height
     with pytest.raises(ValueError, match="trials: at least one"):
         worst_sheet(index, [])
+
+
+def test_worst_sheet__holds_no_more_crops_than_it_shows(index: Index) -> None:
+    made: list[ref[Image.Image]] = []
+
+    def stream() -> Iterator[Trial]:
+        for number in range(50):
+            crop = draw_product(number)
+            made.append(ref(crop))
+            assert sum(crop() is not None for crop in made) <= 2 + 2  # shown, and on their way
+            yield Trial(crop, "top", "kream-1", number % 20, ())
+
+    assert worst_sheet(index, stream(), count=2).height < worst_sheet(index, [next(stream())] * 3, count=3).height
 
 
 def test_known_pairs__of_one_split_and_in_the_index(index: Index, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_answer__full_queue_and_impatience() -> None:
         assert worker.pending == 0
         gate.open.set()
         assert (await worker.answer(PHOTO, top=7)).width == 7
+        assert gate.passes[-1] == [7]  # without the one that was given up before it began
         worker.close()
 
     asyncio.run(scenario())

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from curation.images import decode
 from curation.review import read_verdicts
 from search.app import create_app
 from search.errors import TokenError
@@ -56,7 +57,19 @@ def test_review__a_pair_without_pictures_makes_room(client: TestClient, data: Pa
     assert (left["pairs"][0]["id"], left["progress"]["pairs"]) == (second, 7)
 
 
-@pytest.mark.parametrize("header", [{}, {"authorization": "Bearer no"}, {"authorization": TOKEN}])
+def test_review__a_pair_with_a_damaged_picture_makes_room(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, *_ = (pair["id"] for pair in _queue(client)["pairs"])
+    with monkeypatch.context() as patch:
+        patch.setattr("search.review.pairs.decode", lambda _: decode(b"no picture"))
+        response = client.get(f"/api/review/pairs/{first}/photo", headers=KNOWN)
+    assert (response.status_code, response.json()["error"]["name"]) == (404, "not_found")
+    assert _queue(client)["pairs"][0]["id"] == second
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{}, *({"authorization": text} for text in ("Bearer no", TOKEN, f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}s"))],
+)
 def test_review__without_the_token(client: TestClient, header: dict[str, str]) -> None:
     pair = _queue(client)["pairs"][0]["id"]
     for response in (
@@ -87,10 +100,25 @@ def test_review__bad_verdict(client: TestClient, data: Path, changed: dict[str, 
     assert read_verdicts(data / "review" / "verdicts") == []
 
 
+@pytest.mark.parametrize(("body", "status"), [(b"{", 422), (b"\xff", 400), (b"[" * 100_000, 400)])
+def test_review__broken_json_as_the_document_says(client: TestClient, body: bytes, status: int) -> None:
+    response = client.post("/api/review/verdicts", content=body, headers=KNOWN | {"content-type": "application/json"})
+    assert (response.status_code, response.json()["error"]["name"]) == (status, "bad_request")
+    assert str(status) in client.get("/openapi.json").json()["paths"]["/api/review/verdicts"]["post"]["responses"]
+
+
 def test_review__off_without_a_token_and_refused_with_a_weak_one(service: SearchService, queue: ReviewQueue) -> None:
     with TestClient(create_app(service)) as client:
         assert client.get("/review").status_code == 404
         assert client.get("/static/review.html").status_code == 404
         assert client.get("/api/review/queue", params={"reviewer": "ann"}).status_code == 404
     with pytest.raises(TokenError, match="at least 16 characters, got 3"):
-        create_app(service, review=(queue, "abc"))
+        create_app(service, review=(queue, "abc" + 20 * " "))
+    for unheard in ("리뷰 토큰은 열여섯 글자 이상", "correct horse\nbattery"):
+        with pytest.raises(TokenError, match="of ASCII only"):
+            create_app(service, review=(queue, unheard))
+
+
+def test_review__token_from_a_file(service: SearchService, queue: ReviewQueue) -> None:
+    with TestClient(create_app(service, review=(queue, f"{TOKEN}\n"))) as client:
+        assert client.get("/api/review/queue", params={"reviewer": "ann"}, headers=KNOWN).status_code == 200
