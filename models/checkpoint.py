@@ -144,12 +144,14 @@ def open_checkpoint(source: str | Path, kind: Kind) -> tuple[Path, Manifest]:
 def locate(source: str | Path) -> Path:
     """The directory of a checkpoint, fetched first when `source` is a hub name.
 
+    Of a link to the version in use it is that version: what is read next is the same, whatever is promoted meanwhile.
+
     Raises:
         CheckpointError: it is neither.
     """
     path = Path(source)
     if path.is_dir():
-        return path
+        return path.resolve()
     if isinstance(source, Path) or source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise CheckpointError(f"{source} is no checkpoint directory")
     from huggingface_hub import snapshot_download

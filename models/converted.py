@@ -29,6 +29,7 @@ _HINTS: Final[Mapping[Arithmetic, str]] = {"float32": "f32", "bfloat16": "bf16"}
 _MODEL: Final = "model.xml"  # and its weights, model.bin
 _VERDICT: Final = "verdict.json"
 _PREFIX: Final = "openvino-"
+_KEPT: Final = 3  # conversions: processes of other numbers of threads have their own
 
 
 class Converted:
@@ -83,7 +84,7 @@ class Store:
         return openvino.Core().read_model(self._folder / _MODEL)
 
     def keep(self, gain: float, model: Any | None) -> None:
-        """Write under a temporary name and rename, so that there is a whole conversion or none; older ones go.
+        """Write under a temporary name and rename, so that there is a whole conversion or none; the oldest ones go.
 
         Where the cache cannot be written to, the log says so, and each process converts for itself.
         """
@@ -95,9 +96,10 @@ class Store:
             (temporary / _VERDICT).write_text(json.dumps({"gain": gain}))
             if model is not None:
                 openvino.save_model(model, temporary / _MODEL, compress_to_fp16=False)
-            for stale in self._folder.parent.glob(f"{_PREFIX}*"):
-                shutil.rmtree(stale, ignore_errors=True)
             temporary.rename(self._folder)
+            kept = sorted(self._folder.parent.glob(f"{_PREFIX}*"), key=lambda folder: folder.stat().st_mtime_ns)
+            for stale in kept[:-_KEPT]:
+                shutil.rmtree(stale, ignore_errors=True)
         except (OSError, RuntimeError) as error:  # read-only, full, or another process was faster
             log.info("the conversion is not kept in %s: %s", self._folder, error)
         finally:

@@ -14,18 +14,18 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is CUDA where there is a device (each process that trains takes its own), else the CPU; other names are
-    torch's."""
-    if name == "auto" and torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    """`auto` is `cuda` where there is a device, else the CPU. Of `cuda`, each process that trains takes its own device.
+
+    Other names are torch's.
+    """
     if name == "auto":
-        return torch.device("cpu")
-    return torch.device(name)
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name, int(os.environ.get("LOCAL_RANK", "0"))) if name == "cuda" else torch.device(name)
 
 
 def processes_for(config: TrainerConfig) -> int:
     """How many processes of this machine train together: as many as configured, or one for each GPU, at least one."""
-    return config.processes or max(1, torch.cuda.device_count() if config.device == "auto" else 1)
+    return config.processes or max(1, torch.cuda.device_count() if config.device in ("auto", "cuda") else 1)
 
 
 def set_threads(threads: int) -> int:

@@ -74,7 +74,10 @@ class Progress:
         curves = path.with_name(CURVES)
         if not step:
             shutil.rmtree(curves, ignore_errors=True)
-        self._file = path.open("a" if step else "w", buffering=1)
+            path.unlink(missing_ok=True)  # a version may share the file with its candidate: never write into it
+        self._file = path.open("a", buffering=1)
+        if step:
+            self._file.write("\n")  # a kill or a full disk may have cut the last line
         self._curves = SummaryWriter(str(curves), purge_step=step + 1 if step else None, flush_secs=_FLUSH_S)
 
     def _draw(self, tag: str, values: dict[str, Any]) -> None:

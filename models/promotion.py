@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.tables import append_lines
 from curation.versions import VersionError, Versions, share
 from models.checkpoint import MANIFEST
 from models.statistics import Difference, compare
@@ -125,8 +126,7 @@ class ModelVersions(Versions):
             "in_use": self.current.name if self.current else None,
             **({"numbers": dict(numbers)} if numbers else {}),
         }
-        with (self.folder / LEDGER).open("a") as file:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        append_lines(self.folder / LEDGER, [json.dumps(entry, ensure_ascii=False)])
 
 
 def not_worse(

@@ -7,9 +7,11 @@ batch, since the negatives of a row are all the others: vectors are gathered, an
 import multiprocessing
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import torch  # noqa: TID253
@@ -20,6 +22,8 @@ from models.errors import TrainingError
 
 T = TypeVar("T")
 _LOOPBACK: Final = "lo"
+_PATIENCE: Final = timedelta(days=1)
+"""Of those that wait while the first one reads, measures or seeks neighbours: torch's half hour may be too short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,11 @@ class Ranks:
 
     number: int = 0
     count: int = 1
+    patient: Any = None  # group of processes that wait long for each other
+
+    def __reduce__(self) -> tuple[type["Ranks"], tuple[int, int]]:
+        """A worker that makes batches has a place too, but no part in the group."""
+        return Ranks, (self.number, self.count)
 
     @property
     def first(self) -> bool:
@@ -77,7 +86,7 @@ class Ranks:
         if self.count == 1:
             return make()
         held = [make() if self.first else None]
-        _together(lambda: dist.broadcast_object_list(held))
+        _together(lambda: dist.broadcast_object_list(held, group=self.patient))
         return held[0]  # type: ignore[return-value]
 
 
@@ -122,9 +131,17 @@ def _lead(store: str, processes: int, follow: Callable[..., object], arguments: 
 
 
 def _follow(store: str, rank: int, count: int, follow: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
     os.environ["LOCAL_RANK"] = str(rank)
     with _member(store, rank, count) as ranks:
         follow(*arguments, ranks)
+
+
+def _end_with_the_first() -> None:
+    """End this process when the one that started it is gone: it may wait where it would not notice for long."""
+    if first := multiprocessing.parent_process():
+        first.join()
+        os._exit(1)
 
 
 @contextmanager
@@ -133,7 +150,7 @@ def _member(store: str, rank: int, count: int) -> Iterator[Ranks]:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", _LOOPBACK)
     dist.init_process_group(init_method=store, rank=rank, world_size=count)
     try:
-        yield Ranks(rank, count)
+        yield Ranks(rank, count, dist.new_group(backend="gloo", timeout=_PATIENCE))
     finally:
         dist.destroy_process_group()
 

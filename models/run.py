@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,15 @@ def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest 
     with sole_writer(out) if speaks else nullcontext(), Progress(out / FILE_NAME if speaks else None) as progress:
         manifest = train_together(name, learn, config, data, out, progress)
     if manifest:
-        write_card(out, read_sources(data))
+        write_card(out, _sources(data, values))
         log.info("%s version %s written to %s", kind, manifest.version, out)
     return manifest
+
+
+def _sources(data: Path, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Those of the data, and of the annotated photos from which a classifier learned besides."""
+    photos = Path(os.path.normpath(data / values["boxes"])) if values.get("boxes") else None
+    return read_sources(data) | (read_sources(photos) if photos else {})
 
 
 def _trainer(kind: str, values: dict[str, Any]) -> tuple[Kind, Any, Any]:

@@ -17,6 +17,7 @@ import torch  # noqa: TID253
 from safetensors import SafetensorError
 
 from curation.tables import file_fingerprint, write_json
+from models.checkpoint import WEIGHTS
 from models.config import TrainerConfig
 from models.errors import TrainingError
 from models.ranks import ALONE, Ranks
@@ -41,13 +42,16 @@ class States:
     """The states of one training.
 
     Attributes:
-        newest: what to go on from, None to start.
+        newest: what to go on from, until a training has done so; None to start.
     """
 
     def __init__(self, folder: Path, config: TrainerConfig, data: str, ranks: Ranks = ALONE) -> None:
-        """Look for a state of this very configuration and `data`, a fingerprint. Others are ignored, and logged."""
+        """Look for a state of this very configuration, weights to start from, and `data`, a fingerprint.
+
+        Others are ignored, and logged.
+        """
         self._folder = folder
-        self._training = {"config": json.loads(config.model_dump_json()), "data": data}
+        self._training = {"config": json.loads(config.model_dump_json()), "data": data, "start": _start_of(config)}
         self._every = config.checkpoint_every * _MINUTE
         self._ranks = ranks
         self._saved = time.monotonic()
@@ -107,7 +111,7 @@ class States:
         tensors = path.with_suffix(".pt")
         try:
             note = json.loads(path.read_text())
-            other = [name for name, value in self._training.items() if note[name] != value]
+            other = [name for name, value in self._training.items() if note.get(name, "") != value]
             intact = other or file_fingerprint(tensors) == note["digest"]
         except (OSError, ValueError, KeyError) as error:
             log.warning("state %s is damaged and not used: %r", path, error)
@@ -122,6 +126,12 @@ class States:
         for path in self._folder.iterdir():
             if path.stem not in {f"{step:08}" for step in self._kept}:
                 path.unlink()
+
+
+def _start_of(config: TrainerConfig) -> str:
+    """Digest of the weights in the folder `pretrained`, which may be trained anew; empty for a name on the hub."""
+    weights = Path(config.pretrained) / WEIGHTS
+    return file_fingerprint(weights) if config.pretrained and weights.is_file() else ""
 
 
 def _write(path: Path, tensors: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from models.checkpoint import Kind, Manifest, save_checkpoint
 from models.config import TrainerConfig
 from models.device import processes_for
+from models.errors import ConfigError
 from models.progress import Progress
 from models.ranks import Ranks, joined
 from models.states import States
@@ -34,8 +35,13 @@ def train_together(
     """Train in as many processes as the configuration or `torchrun` says and write the checkpoint `out`.
 
     Of processes that `torchrun` started, the first measures and writes; the others return None.
+
+    Raises:
+        ConfigError: a batch has fewer rows than there are processes.
     """
     with joined(processes_for(config), _follow, learn, config, data, out) as ranks:
+        if config.batch < ranks.count:
+            raise ConfigError(f"batch: {config.batch} rows are too few for {ranks.count} processes")
         trained = learn(config, data, out, progress, ranks)
     if not ranks.first:
         return None

@@ -158,10 +158,11 @@ class _Training:
         return State(self.step, tensors, {"best": self.best, "worse": self.worse, "pace": self.pace.state()})
 
     def restore(self, states: States) -> None:
-        """Go on from the newest state, if there is one."""
-        if states.newest is None:
+        """Go on from the newest state, if there is one, and let it go: it is several times as large as the network."""
+        newest, states.newest = states.newest, None
+        if newest is None:
             return
-        self.step, tensors, facts = states.newest.step, states.newest.tensors, states.newest.facts
+        self.step, tensors, facts = newest.step, newest.tensors, newest.facts
         self._model.load_state_dict(tensors["model"])
         for optimiser, saved in zip(self._optimisers, tensors["optimisers"], strict=True):
             optimiser.load_state_dict(saved)

@@ -234,8 +234,11 @@ def _catalog_rows(root: Path) -> Iterator[tuple[str, str, bytes | None, str]]:
 
 
 def _folder_rows(root: Path) -> Iterator[tuple[str, str, bytes | None, str]]:
-    with (root / _LABELS_FILE).open(newline="") as file:
-        for row in csv.DictReader(file):
+    with (root / _LABELS_FILE).open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark at its start
+        reader = csv.DictReader(file)
+        if missing := {"image", "category"} - set(reader.fieldnames or ()):
+            raise DataError(f"{root / _LABELS_FILE}: missing columns {sorted(missing)}")
+        for row in reader:
             data = (root / row["image"]).read_bytes()
             yield row.get("group") or row["image"], row["category"], data, hashlib.sha256(data).hexdigest()
 

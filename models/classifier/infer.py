@@ -71,7 +71,7 @@ class Classifier:
         `precision` None is `models.device.inference_precision`.
         """
         path, manifest = open_checkpoint(source, "classifier")
-        model = AutoModelForImageClassification.from_pretrained(path)
+        model = AutoModelForImageClassification.from_pretrained(path, dtype=torch.float32)
         processor = AutoImageProcessor.from_pretrained(path)
         where = pick_device(device)
         return cls(model, processor, manifest.version, where, precision or inference_precision(where), engine, path)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 from transformers import (  # noqa: TID253
     AutoConfig,
@@ -139,7 +140,7 @@ def build(config: ClassifierConfig) -> tuple[Any, Any]:
     labels = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
     if config.pretrained:
         model = AutoModelForImageClassification.from_pretrained(
-            config.pretrained, ignore_mismatched_sizes=True, **labels
+            config.pretrained, dtype=torch.float32, ignore_mismatched_sizes=True, **labels
         )
         processor = AutoImageProcessor.from_pretrained(config.pretrained)
         refuse_another_size(config, processor)

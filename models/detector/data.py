@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch  # noqa: TID253
@@ -22,6 +22,8 @@ from models.ranks import ALONE, Ranks
 from models.seeds import Stream, derived
 
 Batch = dict[str, Any]
+
+_TARGETS: Final = ("class_labels", "boxes")
 
 
 class DetectionPictures(Dataset[tuple[Sample, int]]):
@@ -89,9 +91,10 @@ def of_picture(boxes: Tensor, mask: Tensor) -> Tensor:
 
 
 class TrainingBatches:
-    """Augmented model input by the number of its step: `pixel_values`, `labels`, and `pixel_mask` where needed.
+    """Augmented model input by the number of its step: `pixel_values`, `pixel_mask` where needed, and `labels`.
 
-    Every picture comes once before any comes again. Worker processes can receive it.
+    The latter hold `class_labels` and `boxes` of each picture, as arrays: a tensor that a worker process sends is an
+    open file here, and a process may have a thousand of them. Every picture comes once before any comes again.
     """
 
     def __init__(
@@ -120,7 +123,9 @@ class TrainingBatches:
         if "pixel_mask" in encoded:
             for target, mask in zip(encoded["labels"], encoded["pixel_mask"], strict=True):
                 target["boxes"] = of_picture(target["boxes"], mask)
-        return dict(encoded)
+            encoded["pixel_mask"] = encoded["pixel_mask"].bool()  # workers hand it over in an eighth of the memory
+        labels = [{name: target[name].numpy() for name in _TARGETS} for target in encoded["labels"]]
+        return {**encoded, "labels": labels}
 
     def _mixed(self, sample: Sample, draw: random.Random) -> Sample:
         if self.products is None:

@@ -76,7 +76,8 @@ def build_detection_dataset(
         raise DataError(f"two sources are called {' and '.join(twice)}: give each its own name")
     dropped: Counter[str] = Counter()
     rows = _without_duplicates(_read(used, classes, dropped), dropped)
-    before = _splits_in(out)
+    replaced = out.with_name(f".{out.name}.old")
+    before = _splits_in(out) or _splits_in(replaced)
     splits: dict[str, list[Row]] = {split: [] for split in _SPLITS}
     for row in rows:
         splits[_split_of(row["group"], before, validation_share)].append(row)
@@ -88,8 +89,11 @@ def build_detection_dataset(
     for split, chosen in splits.items():
         write_json(temporary / f"annotations_{split}.json", _to_coco(chosen, classes))
     write_json(temporary / DATASET_FILE, summary)
-    shutil.rmtree(out, ignore_errors=True)
+    if out.exists():  # else a kill came between the two renames
+        shutil.rmtree(replaced, ignore_errors=True)
+        out.rename(replaced)  # removing it takes long, and a kill meanwhile would lose the splits
     temporary.rename(out)
+    shutil.rmtree(replaced, ignore_errors=True)
     return summary
 
 

@@ -18,7 +18,6 @@ from models.promotion import Verdict, beats, not_worse
 
 MEASURE: Final = "f1"
 _IOU: Final = 0.5  # from which a box counts as found
-_BATCH: Final = 64  # pictures decoded at once
 
 
 def weigh_detector(candidate: Path, in_use: Path | None, data: Path, *, margin: float) -> Verdict:
@@ -61,13 +60,8 @@ def picture_f1(truth: Truth, found: Sequence[Detection]) -> float:
 
 
 def _f1_of_each(detector: Detector, pictures: DetectionPictures) -> NDArray[np.float64]:
-    scores: list[float] = []
-    for start in range(0, len(pictures), _BATCH):
-        samples = [pictures[index][0] for index in range(start, min(start + _BATCH, len(pictures)))]
-        found = detector.detect([sample.image for sample in samples], CROP_THRESHOLD)
-        truths = [[item for item in sample.truth() if item[0] in CATEGORIES] for sample in samples]
-        scores += [picture_f1(truth, boxes) for truth, boxes in zip(truths, found, strict=True)]
-    return np.array(scores)
+    each = detector.detect_split(pictures, CROP_THRESHOLD)
+    return np.array([picture_f1([it for it in truth if it[0] in CATEGORIES], found) for truth, found in each])
 
 
 def _mean_box_ap50(data: Path, validation: DetectionPictures) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch  # noqa: TID253
+from numpy.typing import NDArray
 from torch import Tensor  # noqa: TID253
 from transformers import (  # noqa: TID253
     AutoConfig,
@@ -33,7 +34,6 @@ from models.trainer import Trained
 from models.training import fit, prepare
 
 _RECORD_THRESHOLD: Final = 0.05  # scores below it hardly move average precision
-_EVALUATION_BATCH: Final = 16  # pictures
 
 
 def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Progress, ranks: Ranks) -> Trained:
@@ -92,7 +92,9 @@ def build(config: DetectorConfig, classes: Sequence[str] = CATEGORIES) -> tuple[
     """
     labels = {"id2label": dict(enumerate(classes)), "label2id": {name: i for i, name in enumerate(classes)}}
     if config.pretrained:
-        model = AutoModelForObjectDetection.from_pretrained(config.pretrained, ignore_mismatched_sizes=True, **labels)
+        model = AutoModelForObjectDetection.from_pretrained(
+            config.pretrained, dtype=torch.float32, ignore_mismatched_sizes=True, **labels
+        )
         processor = AutoImageProcessor.from_pretrained(config.pretrained)
         refuse_another_size(config, processor)
         return model, processor
@@ -102,12 +104,12 @@ def build(config: DetectorConfig, classes: Sequence[str] = CATEGORIES) -> tuple[
     return model, RTDetrImageProcessor(size={"height": config.height, "width": config.width})
 
 
-def repeat_objects(target: Mapping[str, Tensor], copies: int, device: torch.device) -> dict[str, Tensor]:
+def repeat_objects(target: Mapping[str, NDArray[Any]], copies: int, device: torch.device) -> dict[str, Tensor]:
     """The classes and boxes of a picture, each `copies` times, so that Hungarian matching gives each that many queries.
 
     One-to-many matching for a part of training, as in H-DETR (Jia et al. 2023), without a second decoder.
     """
-    return {name: target[name].repeat_interleave(copies, 0).to(device) for name in ("class_labels", "boxes")}
+    return {name: torch.from_numpy(values.repeat(copies, 0)).to(device) for name, values in target.items()}
 
 
 def share_of_objects(own: int, device: torch.device, ranks: Ranks) -> float:
@@ -121,9 +123,5 @@ def share_of_objects(own: int, device: torch.device, ranks: Ranks) -> float:
 
 def evaluate(detector: Detector, pictures: DetectionPictures) -> dict[str, Any]:
     """COCO metrics on the pictures of a split."""
-    truth, found = [], []
-    for start in range(0, len(pictures), _EVALUATION_BATCH):
-        samples = [pictures[index][0] for index in range(start, min(start + _EVALUATION_BATCH, len(pictures)))]
-        truth += [sample.truth() for sample in samples]
-        found += detector.detect([sample.image for sample in samples], _RECORD_THRESHOLD, classes=pictures.classes)
+    truth, found = zip(*detector.detect_split(pictures, _RECORD_THRESHOLD, pictures.classes), strict=True)
     return coco_metrics(truth, found)

@@ -13,6 +13,7 @@ from models.batches import Batches
 from models.encoder.config import EncoderConfig
 from models.encoder.data import PairKeys, PairPictures, Rows, StreamedPairs
 from models.errors import DataError
+from models.feeding import ahead
 from models.ranks import ALONE, Ranks
 from models.seeds import Stream, derived
 
@@ -82,7 +83,8 @@ class TrainingBatches(Batches):
     def _thumbnail_vectors(self) -> NDArray[np.float32]:
         rows = self._sampler.first_rows
         parts = np.array_split(rows, max(1, len(rows) // _EMBEDDED_AT_ONCE))
-        return np.concatenate([self._embed(self._pictures.thumbnails(part)) for part in parts])
+        loaded = ahead(parts, self._pictures.thumbnails, max(1, self.workers))
+        return np.concatenate([self._embed(pixels) for pixels in loaded])
 
 
 class PairBatches:

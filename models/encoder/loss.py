@@ -9,7 +9,7 @@ from torch import Tensor, nn  # noqa: TID253
 
 from models.encoder.config import EncoderConfig
 
-_LOWEST_TEMPERATURE: Final = 0.01  # CLIP's bound: below it one pair drowns the others
+_LOWEST: Final = math.log(0.01)  # of the logarithm of the temperature, CLIP's bound: below, one pair drowns the others
 
 
 def info_nce(
@@ -80,13 +80,15 @@ class PairLoss(nn.Module):
     @property
     def temperature(self) -> Tensor:
         """What divides the similarities."""
-        return self.log_temperature.exp().clamp(min=_LOWEST_TEMPERATURE)
+        return self.log_temperature.exp()
 
     def forward(self, anchors: Tensor, positives: Tensor, labels: Tensor) -> Tensor:
         """Mean loss of a batch over the trained lengths; unit vectors (n, d), labels (n,).
 
         In float32 whatever the network computes in: bfloat16 knows three digits, and siblings differ in the third.
         """
+        with torch.no_grad():
+            self.log_temperature.clamp_(min=_LOWEST)  # itself: were its exponential, no gradient would lead it back
         with torch.autocast(anchors.device.type, enabled=False):
             sides = [(shortened(anchors, length), shortened(positives, length)) for length in self._lengths]
             return torch.stack([self._of(*pair, labels) for pair in sides]).mean()

@@ -167,7 +167,8 @@ def build(config: EncoderConfig) -> tuple[ImageEncoder, Any]:
         folder = locate(config.pretrained)
         if is_encoder(folder, config.dimension):
             return ImageEncoder.load(folder), processor
-        return ImageEncoder(AutoModel.from_pretrained(config.pretrained), config.dimension), processor
+        backbone = AutoModel.from_pretrained(config.pretrained, dtype=torch.float32)
+        return ImageEncoder(backbone, config.dimension), processor
     architecture = AutoConfig.for_model(image_size=config.height, **config.architecture)
     size = {"height": config.height, "width": config.width}
     processor = ViTImageProcessor(size=size, trim_ground=config.trim, scales=config.scales)

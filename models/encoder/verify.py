@@ -29,7 +29,6 @@ from models.encoder.rivals import Rivals, write_rivals
 HALVES: Final = 2
 _POSTS_AT_ONCE: Final = 32  # whose pictures are held in memory
 _OPINIONS: Final = ("detector_score", "classifier_probability", "colour_agreement", "proportion_difference")
-_RIVALS: Final = "rivals"  # a table in the verifier's folder
 _HELD_OUT: Final = 20  # one post in so many is for validation
 
 Row = dict[str, Any]
@@ -59,16 +58,19 @@ def write_halves(tables: Sequence[ShardedTable], out: Path, most: int) -> list[P
     return halves
 
 
-def learn_rivals(verifier: Path, halves: Sequence[Path]) -> str:
-    """Let both encoders of a verifier see the products of all their pairs; the fingerprint of what they saw."""
+def rivals_of(verifier: Path) -> ShardedTable:
+    """The products that the encoders in a verifier's folder know: a RIVALS table."""
+    return ShardedTable(verifier / "rivals")
+
+
+def learn_rivals(verifier: Path, halves: Sequence[Path]) -> None:
+    """Let both encoders of a verifier see the products of all their pairs."""
     from models.encoder.infer import Encoder
 
-    rivals = ShardedTable(verifier / _RIVALS)
     for half in range(HALVES):
         encoder = Encoder.load(verifier / str(half))
         pairs = [ShardedTable(folder) for folder in halves]
-        write_rivals(pairs, encoder.embed, encoder.version, rivals.root, str(half))
-    return rivals.fingerprint
+        write_rivals(pairs, encoder.embed, encoder.version, rivals_of(verifier).root, str(half))
 
 
 def _rows_of(tables: Sequence[ShardedTable], half: int, split: str, share: float) -> Iterator[Row]:
@@ -99,17 +101,20 @@ def _belongs(site: str, post_id: int, half: int, split: str, share: float) -> bo
 
 
 def with_pictures(pictures: Iterable[Row], crops: Iterable[Row], matches: Iterable[Row]) -> list[Row]:
-    """The matches of one post, the kept ones with the bytes of their crop and their thumbnail."""
-    thumbnails = {row["position"]: row["bytes"] for row in pictures if row["role"] == "product"}
-    cut = {(row["position"], tuple(row["box"])): row["bytes"] for row in crops if row["kept"]}
-    return [
-        {
-            **row,
-            "anchor_bytes": cut[row["photo_position"], tuple(row["box"])] if row["kept"] else None,
-            "positive_bytes": thumbnails[row["product_position"]] if row["kept"] else None,
-        }
-        for row in matches
-    ]
+    """The matches of one post, the kept ones with the bytes of their crop and their thumbnail.
+
+    None at all when a crawl under way has brought other pictures since: the run that follows verifies the shard again.
+    """
+    thumbnails = {row["sha256"]: row["bytes"] for row in pictures if row["role"] == "product"}
+    cut = {(row["image_sha256"], tuple(row["box"])): row["bytes"] for row in crops if row["kept"]}
+    found = []
+    for row in matches:
+        anchor = cut.get((row["anchor_sha256"], tuple(row["box"]))) if row["kept"] else None
+        positive = thumbnails.get(row["positive_sha256"]) if row["kept"] else None
+        if row["kept"] and None in (anchor, positive):
+            return []
+        found.append({**row, "anchor_bytes": anchor, "positive_bytes": positive})
+    return found
 
 
 class VerifyPairs:
@@ -140,7 +145,7 @@ class VerifyPairs:
         self._encoders = [Encoder.load(Path(verifier) / str(half)) for half in halves]
         self._rivals: list[Rivals] = []
         if verifier:
-            rivals = ShardedTable(Path(verifier) / _RIVALS)
+            rivals = rivals_of(Path(verifier))
             found = "/".join([*(encoder.version for encoder in self._encoders), rivals.fingerprint])
             if found != verifier_version:
                 raise CheckpointError(f"{verifier} has version {found}, asked for {verifier_version}")

@@ -51,6 +51,13 @@ def test_decide__refused_one_changes_nothing(tmp_path, versions):
     assert versions.decided("0003") is None
 
 
+def test_decide__whoever_is_loading_the_model_in_use_goes_on_with_that_one(tmp_path, versions):
+    versions.decide(versions.add(trained(tmp_path, "one")[1]), PASS)
+    path, manifest = open_checkpoint(versions.link, "detector")
+    versions.decide(versions.add(trained(tmp_path, "two")[1]), PASS)
+    assert open_checkpoint(path, "detector")[1] == manifest != open_checkpoint(versions.link, "detector")[1]
+
+
 def test_rollback__and_back_again(tmp_path, versions):
     for text, verdict in (("one", PASS), ("two", FAIL), ("three", PASS)):
         versions.decide(versions.add(trained(tmp_path, text)[1]), verdict)
@@ -60,6 +67,15 @@ def test_rollback__and_back_again(tmp_path, versions):
     versions.promote("0002", "for a try")
     assert versions.current.name == "0002"
     assert versions.decided("0002")["decision"] == "refused"  # what the gate said stays on record
+
+
+def test_rollback__to_the_latest_of_several(tmp_path, versions):
+    for text, verdict in (("one", PASS), ("two", PASS), ("three", PASS), ("four", FAIL)):
+        versions.decide(versions.add(trained(tmp_path, text)[1]), verdict)
+    assert versions.earlier == "0002"
+    versions.promote("0001", "it was the best")
+    assert versions.expire_old(1) == ["0002"]  # none of the newest, the one in use, and the one to return to
+    assert versions.rollback("it was not") == "0003"
 
 
 def test_rollback__nothing_to_return_to(tmp_path, versions):

@@ -1,11 +1,13 @@
 """Training by several processes: the same steps as by one, and no process left behind."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 
 import psutil
 import pytest
@@ -19,9 +21,10 @@ from models.detector.dataset import build_detection_dataset
 from models.detector.sources import coco
 from models.encoder.config import EncoderConfig
 from models.encoder.loss import PairLoss
+from models.errors import ConfigError
 from models.presets import preset
 from models.progress import read_progress
-from models.ranks import ALONE, Ranks, joined
+from models.ranks import ALONE, Ranks, _member, joined
 from models.run import train
 from tests.models import toys
 from tests.models.encoder.test_train import SMALL
@@ -85,6 +88,45 @@ def test_average_gradients__two_processes_have_the_gradient_of_one():
         assert ranks.agreed(lambda: "told") == "told"
     for shared, alone in zip(together, gradients(ALONE), strict=True):
         assert torch.allclose(shared, alone, atol=1e-6)
+
+
+def wait(_):
+    time.sleep(600)
+
+
+def test_joined__others_end_with_the_first_wherever_they_are():
+    code = "from tests.models.test_ranks import joined, wait\nwith joined(2, wait): print('here', flush=True); wait(0)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "here\n"
+        others = psutil.Process(first.pid).children(recursive=True)
+        first.kill()
+    _, alive = psutil.wait_procs(others, timeout=30)
+    assert others
+    assert not alive
+
+
+def hear(store, number, said):
+    with _member(store, number, 2) as ranks:
+        said.put(ranks.agreed(lambda: time.sleep(8) or "measured"))
+
+
+def test_agreed__waits_longer_than_for_a_gradient(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.distributed.distributed_c10d.default_pg_timeout", timedelta(seconds=4))
+    fork = multiprocessing.get_context("fork")
+    said = fork.SimpleQueue()
+    both = [fork.Process(target=hear, args=(f"file://{tmp_path}/store", number, said)) for number in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert [said.get(), said.get()] == ["measured", "measured"]
+
+
+def test_train__fewer_rows_than_processes(catalog, tmp_path):
+    values = preset("classifier", "tiny", batch=1, processes=2)
+    with pytest.raises(ConfigError, match="batch: 1 rows are too few for 2 processes"):
+        train("classifier", values, catalog, tmp_path / "out")
 
 
 def test_train_encoder__two_processes_see_the_loss_of_one(pairs, tmp_path):

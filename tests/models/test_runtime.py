@@ -133,15 +133,28 @@ def test_compile_for__what_is_slower_is_not_used_nor_tried_again(tmp_path, timed
 
 
 @needs_openvino
-def test_compile_for__other_weights_replace_what_is_kept(tmp_path, timed):
+def test_compile_for__other_weights_have_their_own_and_the_oldest_goes(tmp_path, timed):
     timed(gain=2.0)
-    compiled(Net(), cache=tmp_path)
-    before = list(tmp_path.iterdir())
+    kept = []
+    for _ in range(4):
+        network = Net()
+        (found,) = compiled(network, cache=tmp_path)(*PROBES[0])
+        torch.testing.assert_close(found, network(*PROBES[0]), atol=1e-4, rtol=0)
+        kept.append(set(tmp_path.iterdir()))
+    assert [len(folders) for folders in kept] == [1, 2, 3, 3]
+    assert kept[2] - kept[3] == kept[0]
+
+
+@needs_openvino
+def test_compile_for__processes_of_other_threads_leave_each_others_conversion(tmp_path, timed, monkeypatch):
+    timed(gain=2.0)
     network = Net()
-    (found,) = compiled(network, cache=tmp_path)(*PROBES[0])
-    torch.testing.assert_close(found, network(*PROBES[0]), atol=1e-4, rtol=0)
-    assert len(list(tmp_path.iterdir())) == 1
-    assert list(tmp_path.iterdir()) != before
+    for threads in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        compiled(network, cache=tmp_path)
+    monkeypatch.setattr("openvino.convert_model", lambda *_, **__: pytest.fail("converted again"))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert compiled(network, cache=tmp_path) is not network
 
 
 @needs_openvino

@@ -90,6 +90,18 @@ def test_states__of_another_training_are_ignored_and_then_removed(tmp_path, capl
     assert {path.stem for path in tmp_path.iterdir()} == {"00000001"}
 
 
+def test_states__of_a_pretrained_checkpoint_that_was_trained_anew_are_ignored(tmp_path, caplog):
+    pretrained = tmp_path / "encoder"
+    pretrained.mkdir()
+    for weights_of in (b"one", b"two"):
+        (pretrained / "model.safetensors").write_bytes(weights_of)
+        before = states(tmp_path / "state", pretrained=str(pretrained))
+        assert before.newest is None
+        before.save(state(9))
+    assert "is of other start and not used" in caplog.text
+    assert states(tmp_path / "state", pretrained=str(pretrained)).step == 9
+
+
 def test_states__due_by_the_clock(tmp_path):
     assert states(tmp_path).due
     assert not states(tmp_path, checkpoint_every=60.0).due
@@ -108,10 +120,11 @@ def test_save__full_disk_keeps_the_last_one(tmp_path):
 def run(folder, loss, **changes):
     model = nn.Linear(1, 1)
     settings = config(**changes)
-    batches = Batches(lambda step: step)
-    arguments = ("score", lambda *_, **__: None, States(folder, settings, "data"))
+    batches, found = Batches(lambda step: step), States(folder, settings, "data")
     score = iter(range(100, 0, -1))
-    result = fit(model, settings, batches, loss(model), lambda: {"score": next(score)}, *arguments)
+    arguments = (lambda: {"score": next(score)}, "score", lambda *_, **__: None, found)
+    result = fit(model, settings, batches, loss(model), *arguments)
+    assert found.newest is None  # no training holds what it went on from
     return model, result
 
 

@@ -57,7 +57,7 @@ def test_compare__clearly_better():
     result = compare(np.ones(120), reference, np.arange(120))
     assert (result.mean, result.effect, result.better, result.worse) == (0.5, 1.0, 60, 0)
     assert result.p == pytest.approx(1 / 1001)
-    assert 0 < result.low <= result.lower < 0.5 < result.high
+    assert 0 < result.low < result.lower < 0.5 < result.high
 
 
 def test_compare__rejects_a_true_null_about_as_often_as_promised():

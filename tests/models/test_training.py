@@ -39,6 +39,21 @@ def test_fit__reaches_the_minimum(tmp_path):
     assert losses[-1] < losses[0] / 100
 
 
+@pytest.mark.parametrize(
+    ("patience", "measured", "best"),
+    [(2, [1, 0, 2, 1, 1], 15), (0, [1, 0, 2, 1, 1, 2], 30)],  # of equal ones the later weights
+)
+def test_fit__stops_when_nothing_got_better_so_often_in_a_row(tmp_path, patience, measured, best):
+    model, seen = nn.Linear(1, 1), []
+
+    def evaluate():
+        seen.append([1, 0, 2, 1, 1, 2][len(seen)])
+        return {"score": float(seen[-1])}
+
+    result = run(tmp_path, model, lambda _: model.weight.sum(), evaluate, evaluations=6, patience=patience)
+    assert (seen, result["step"]) == (measured, best)
+
+
 def test_fit__keeps_the_weights_of_the_best_evaluation(tmp_path):
     model = nn.Linear(1, 1)
     scores = iter([1.0, 5.0, 2.0])

@@ -58,6 +58,17 @@ def test_read_thumbnails__labelled_folder(tmp_path):
     assert set(data.products) == {"same-sender"}
 
 
+def test_read_thumbnails__labels_of_a_spreadsheet(tmp_path):
+    rows = [f"{label}.png,{label}" for label in LABELS]
+    for index, label in enumerate(LABELS):
+        toys.thumbnail(label, index).save(tmp_path / f"{label}.png")
+    (tmp_path / "labels.csv").write_text("\r\n".join(["image,category", *rows]), encoding="utf-8-sig")
+    assert read_thumbnails([tmp_path], (8, 8))[0].labels.tolist() == list(range(8))
+    (tmp_path / "labels.csv").write_text("\n".join(["picture;category", *rows]))
+    with pytest.raises(DataError, match=r"labels\.csv: missing columns \['category', 'image'\]"):
+        read_thumbnails([tmp_path], (8, 8))
+
+
 def test_read_thumbnails__a_folder_fills_in_for_a_catalog(tmp_path):
     catalog = toys.catalog_table(tmp_path / "catalog", per_class=2)
     next(shard for shard in catalog.shards if shard.name.endswith("hat")).path.unlink()

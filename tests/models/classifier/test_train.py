@@ -107,6 +107,7 @@ def test_train_classifier__annotated_photos_train_too(trained, catalog, photos, 
     alone, both = (read_progress(folder / "progress.jsonl")[0] for folder in (trained[0], tmp_path))
     assert (both["train"], both["validation"]) == (alone["train"] + len(worn), alone["validation"])
     assert manifest.data_fingerprint != trained[1].data_fingerprint
+    assert "| toy | CC0 | yes |" in (tmp_path / "README.md").read_text()
 
 
 def test_train__wrong_value_starts_nothing(catalog, tmp_path):

@@ -1,6 +1,7 @@
 """Detection data of several makers becomes one dataset."""
 
 import json
+import pathlib
 import shutil
 
 import pytest
@@ -127,6 +128,28 @@ def test_build_detection_dataset__a_picture_keeps_its_split(tmp_path):
     for split, names in before.items():
         after = {image["file_name"].replace("first/", "own/") for image in read(tmp_path / "out", split)["images"]}
         assert after == names
+
+
+@pytest.mark.parametrize("step", ["rmtree", "rename"])
+def test_build_detection_dataset__a_kill_while_it_is_replaced_moves_no_picture(tmp_path, monkeypatch, step):
+    folder, out = toys.coco_folder(tmp_path / "a", 40), tmp_path / "out"
+    build_detection_dataset([own(folder)], out, validation_share=0.3)
+    before = read(out, "validation")["images"]
+
+    def killed(path, *arguments, **options):
+        if path == (out.with_name(".out.old") if step == "rmtree" else out.with_name(".out.tmp")) and path.exists():
+            raise KeyboardInterrupt
+        return original(path, *arguments, **options)
+
+    where = shutil if step == "rmtree" else pathlib.Path
+    original = getattr(where, step)
+    monkeypatch.setattr(where, step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        build_detection_dataset([own(folder)], out, validation_share=0.3)
+    monkeypatch.undo()
+    build_detection_dataset([own(folder)], out, validation_share=0.9)
+    assert {image["file_name"] for image in read(out, "validation")["images"]} == {it["file_name"] for it in before}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "out"]
 
 
 def test_build_detection_dataset__the_split_is_part_of_the_fingerprint(tmp_path):

@@ -1,5 +1,6 @@
 """A detector at work: groups of pictures of any sizes, in PyTorch and OpenVINO."""
 
+import copy
 from importlib.util import find_spec
 
 import pytest
@@ -12,7 +13,10 @@ from transformers import (  # noqa: TID253
 )
 
 from curation.taxonomy import CATEGORIES
+from models.config import make_config
+from models.detector.config import DetectorConfig
 from models.detector.infer import Detector, distance
+from models.detector.train import build
 from tests.models import toys
 
 CPU = torch.device("cpu")
@@ -71,6 +75,17 @@ def test_detect_each__groups_with_what_came_with_them(parts, images):
     made = list(detector.detect_each(groups, lambda group: (len(group), group), 0.0))
     assert [tag for tag, _ in made] == [3, 0, 4]
     assert_same([found for _, group in made for found in group], detector.detect(images, 0.0), abs_box=0.5)
+
+
+def test_load__weights_of_half_the_precision_are_computed_with_in_float32(parts, images, tmp_path):
+    """As they are published now and then: transformers would keep them so."""
+    model, processor = copy.deepcopy(parts[0]).to(torch.bfloat16), parts[1]
+    for part in (model, processor):
+        part.save_pretrained(tmp_path)
+    loaded = Detector.load(tmp_path, "cpu").detect(images, 0.0)
+    assert_same(loaded, Detector(model.float(), processor, "v", CPU).detect(images, 0.0))
+    trained, _ = build(make_config(DetectorConfig, {"pretrained": str(tmp_path)}))
+    assert {parameter.dtype for parameter in trained.parameters()} == {torch.float32}
 
 
 @needs_openvino

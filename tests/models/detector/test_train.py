@@ -1,7 +1,9 @@
 """The detector trained on toy people, its published usage and its step."""
 
 import json
+import resource
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch  # noqa: TID253
 from PIL import Image
 
 from curation.images import decode, encode_jpeg
+from models.batches import Batches
 from models.boxes import Detection, without_doubles
 from models.config import make_config
 from models.detector.config import DetectorConfig
@@ -119,6 +122,22 @@ def test_training_batches__targets_are_relative_centres(dataset):
         assert len(target["boxes"]) == len(target["class_labels"]) > 0
 
 
+def test_training_batches__workers_need_few_open_files(dataset):
+    from transformers import RTDetrImageProcessor
+
+    config = make_config(DetectorConfig, preset("detector", "tiny", batch=40))
+    make = TrainingBatches(
+        DetectionPictures(dataset, "train"), RTDetrImageProcessor(size={"height": 8, "width": 8}), config
+    )
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 64, before[1]))
+    try:
+        batches = [batch for batch, _ in zip(Batches(make, 2).starting(0), range(4), strict=False)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert [len(batch["labels"]) for batch in batches] == [40] * 4
+
+
 def test_detection_pictures__cache_scales_the_boxes(dataset):
     full, cached = DetectionPictures(dataset, "validation"), DetectionPictures(dataset, "validation", 50)
     for _ in range(2):  # read, then from the cache
@@ -198,11 +217,10 @@ def test_crop_posts__another_version(trained):
 
 
 def test_repeat_objects__each_as_often():
-    target = {"class_labels": torch.tensor([1, 5]), "boxes": torch.rand(2, 4), "area": torch.rand(2)}
-    result = repeat_objects(target, 3, torch.device("cpu"))
+    boxes = torch.rand(2, 4)
+    result = repeat_objects({"class_labels": np.array([1, 5]), "boxes": boxes.numpy()}, 3, torch.device("cpu"))
     assert result["class_labels"].tolist() == [1, 1, 1, 5, 5, 5]
-    assert torch.equal(result["boxes"], target["boxes"][[0, 0, 0, 1, 1, 1]])
-    assert set(result) == {"class_labels", "boxes"}
+    assert torch.equal(result["boxes"], boxes[[0, 0, 0, 1, 1, 1]])
 
 
 def test_train_detector__several_queries_per_object_then_one(dataset, tmp_path, monkeypatch):
@@ -265,12 +283,13 @@ def test_training_batches__targets_are_shares_of_their_own_picture(tmp_path):
     pictures = DetectionPictures(tmp_path / "data", "train")
     config = make_config(DetectorConfig, preset("detector", "tiny", batch=8, crop_probability=0.0, jitter=0.0))
     processor = ConditionalDetrImageProcessor(size={"shortest_edge": 96, "longest_edge": 200})
-    batch = TrainingBatches(pictures, processor, config)(0)
+    batches = TrainingBatches(pictures, processor, config)
+    batch = batches(0)
     assert not batch["pixel_mask"].all()
-    for target in batch["labels"]:
-        index = int(target["image_id"])
+    assert batch["pixel_mask"].dtype == torch.bool
+    for index, target in zip(batches._rows(0), batch["labels"], strict=True):
         width, height = pictures.sizes[index]
-        own = target["boxes"] * torch.tensor([width, height, width, height])
+        own = torch.from_numpy(target["boxes"]) * torch.tensor([width, height, width, height])
         boxes = torch.cat([own[:, :2] - own[:, 2:] / 2, own[:, :2] + own[:, 2:] / 2], 1)
         truth = torch.tensor([box for _, box in pictures.truths[index]])
         mirrored = torch.stack([width - truth[:, 2], truth[:, 1], width - truth[:, 0], truth[:, 3]], 1)

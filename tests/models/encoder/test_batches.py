@@ -51,6 +51,14 @@ def test_training_batches__look_alikes_are_sought_among_thumbnails_alone(tmp_pat
     assert seen == [(3, 20, 20, 3)]
 
 
+def test_pair_batches__no_row_twice_where_a_product_must_come_twice(tmp_path):
+    rows = [
+        toys.pair_row("hat", product, post, "train") for product, posts in ((0, 1), (1, 3)) for post in range(posts)
+    ]
+    batches = PairBatches(read_keys(write(tmp_path, rows), "train"), 4, 0.0, 0)
+    assert [sorted(own) for own in drawn(batches, 5)] == [[0, 1, 2, 3]] * 5
+
+
 def test_pair_batches__no_product_twice_and_rows_take_turns(pairs):
     keys = read_keys(pairs, "train")
     batches = drawn(PairBatches(keys, 42, 0.0, 0), 3)

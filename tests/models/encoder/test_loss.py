@@ -96,6 +96,15 @@ def test_pair_loss__temperature_is_bounded_and_may_be_fixed():
     torch.testing.assert_close(loss(vectors, at(1, 80), labels), info_nce(vectors, at(1, 80), labels, 0.01))
 
 
+def test_pair_loss__temperature_comes_back_from_its_bound():
+    loss = loss_of(temperature=0.01)
+    with torch.no_grad():
+        loss.log_temperature -= 0.5  # as a step may leave it
+    loss(at(0, 90), at(80, 10), torch.arange(2)).backward()  # pairs that do not fit: a higher one would help
+    assert loss.log_temperature.grad < 0
+    assert loss.temperature.item() == pytest.approx(0.01)
+
+
 def test_pair_loss__prior_recipe_is_plain_cross_entropy_one_way():
     labels, anchors, positives = torch.tensor([0, 0, 1]), at(0, 10, 90), at(0, 90, 95)
     loss = loss_of(both_directions=False, mask_same_product=False, temperature=0.2)

@@ -17,12 +17,13 @@ from curation.posts import posts_in_step
 from curation.schemas import CROPS, POSTS, TAG_MATCHES
 from curation.tables import ShardedTable, rows_to_batch, write_shard
 from models.encoder.infer import Encoder
-from models.encoder.verify import HALVES, VerifyPairs, half_of, learn_rivals, with_pictures, write_halves
+from models.encoder.verify import HALVES, VerifyPairs, half_of, learn_rivals, rivals_of, with_pictures, write_halves
 from models.errors import CheckpointError
 from tests.curation.builders import damage
 from tests.models import toys
 
 BOX = [10.0, 20.0, 50.0, 60.0]
+PHOTO = "sha256 of a photo"
 POSTS_IN_ALL = 40
 
 
@@ -44,11 +45,11 @@ def _tables(root: Path, matched: Container[int] | None = None) -> list[ShardedTa
         crops.append(
             dict.fromkeys(CROPS.names)
             | key
-            | {"position": 0, "image_sha256": "", "category": "hat", "score": 0.9, "box": BOX}
+            | {"position": 0, "image_sha256": PHOTO, "category": "hat", "score": 0.9, "box": BOX}
             | {"kept": True, "bytes": crop, "detector_version": "d"}
         )
         kept = number % 4 != 0 and (matched is None or number in matched)
-        matches.append(_match(key, str(product), kept=kept))
+        matches.append(_match(key, str(product), posts[-1]["sha256"], kept=kept))
     rows = {"posts": (posts, POSTS), "crops": (crops, CROPS), "matches": (matches, TAG_MATCHES)}
     for name, (items, schema) in rows.items():
         write_shard(root / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
@@ -60,7 +61,7 @@ def _picture(role: str, data: bytes) -> dict[str, Any]:
     return row | {"sha256": toys.image_columns(data)["sha256"]}
 
 
-def _match(key: dict[str, Any], product: str, *, kept: bool) -> dict[str, Any]:
+def _match(key: dict[str, Any], product: str, thumbnail: str, *, kept: bool) -> dict[str, Any]:
     return {
         **dict.fromkeys(TAG_MATCHES.names),
         **key,
@@ -73,7 +74,8 @@ def _match(key: dict[str, Any], product: str, *, kept: bool) -> dict[str, Any]:
         "detector_score": 0.9 if kept else None,
         "classifier_probability": 0.99,
         "colour_agreement": 0.9 if kept else None,
-        "positive_sha256": f"thumbnail {product}",
+        "anchor_sha256": PHOTO if kept else None,
+        "positive_sha256": thumbnail,
         "detector_version": "d",
         "classifier_version": "c",
         "crawled_at": toys.NOW,
@@ -108,8 +110,8 @@ def toys_middle(image: Image.Image) -> Image.Image:
 def _verified(root: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[list[dict[str, Any]], Any]:
     monkeypatch.setattr(Encoder, "load", lambda _path: ByColour())
     tables = _tables(root)
-    rivals = learn_rivals(root / "verifier", write_halves(tables, root / "halves", most=1000))
-    version = f"by colour/by colour/{rivals}"
+    learn_rivals(root / "verifier", write_halves(tables, root / "halves", most=1000))
+    version = f"by colour/by colour/{rivals_of(root / 'verifier').fingerprint}"
     options = {"verifier": str(root / "verifier"), "verifier_version": version, "least_verification": 0.0, **options}
     step = VerifyPairs(**options)
     shards = [table.shards[0] for table in tables]
@@ -158,11 +160,22 @@ def test_verify_pairs__without_encoders(tmp_path: Path, monkeypatch: pytest.Monk
 def test_verify_pairs__parts_of_two_verifiers_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _verified(tmp_path, monkeypatch)
     verifier = tmp_path / "verifier"
-    version = f"by colour/by colour/{ShardedTable(verifier / 'rivals').fingerprint}"
+    version = f"by colour/by colour/{rivals_of(verifier).fingerprint}"
     VerifyPairs(str(verifier), version, 0.0)
     monkeypatch.setattr(ByColour, "version", "learned anew")
     with pytest.raises(CheckpointError, match=r"has version learned anew/learned anew/\w+, asked for by colour"):
         VerifyPairs(str(verifier), version, 0.0)
+
+
+@pytest.mark.parametrize("role", ["photo", "product"])
+def test_with_pictures__post_that_has_others_since_waits(tmp_path: Path, role: str) -> None:
+    pictures, crops, matches = next(posts_in_step(*(table.shards[0] for table in _tables(tmp_path)), only=[1]))
+    assert len(with_pictures(pictures, crops, matches)) == 1
+    if role == "photo":
+        crops = [row | {"image_sha256": "of another photo"} for row in crops]
+    else:
+        pictures = [row | {"sha256": "of another thumbnail"} for row in pictures]
+    assert with_pictures(pictures, crops, matches) == []
 
 
 def test_verify_pairs__another_product_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
