@@ -31,7 +31,8 @@ $(STAMP): pyproject.toml scripts/setup.sh
 	PYTHON=$(PYTHON) sh scripts/setup.sh $(VENV)
 	@touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+# Made where it is missing, and never over another one: a DAGSTER_HOME of your own may serve other projects too.
+$(DAGSTER_HOME)/dagster.yaml:
 	@mkdir -p $(DAGSTER_HOME)
 	@ln -sf $(CURDIR)/dagster.yaml $@
 
@@ -60,4 +61,4 @@ bench: setup ## where the demo's time goes
 	$(BIN)/python -m benchmarks.demo
 
 clean: setup ## remove what runs made (data and Dagster's state) if it can be made again, keep .venv: FORCE=1 removes all
-	$(BIN)/python -m pipelines clean --dagster-home $(DAGSTER_HOME) $(if $(FORCE),--force)
+	$(BIN)/python -m pipelines clean --dagster-home $(CURDIR)/.dagster $(if $(FORCE),--force)

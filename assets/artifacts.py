@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
+import psutil
 
 from assets.once import once
 from assets.pictures import curves_metadata
@@ -64,16 +65,17 @@ def train(
 
 
 def each(work: Callable[[Name], Made], names: Iterable[Name], side_by_side: int) -> list[Made]:
-    """Do the work of each name in a child process, some at once.
-
-    One at a time stays on this thread, where cancelling the run ends the child at once; several are short ones, whose
-    end is waited for.
-    """
+    """Do the work of each name in a child process, some at once. Cancelling the run ends the children."""
     if side_by_side == 1:
         return [work(name) for name in names]
     threads = ThreadPoolExecutor(side_by_side)
     try:
         return list(threads.map(work, names))
+    except dg.DagsterExecutionInterruptedError:  # it comes to this thread alone, and the others wait for their children
+        threads.shutdown(wait=False, cancel_futures=True)
+        for child in psutil.Process().children():
+            child.terminate()
+        raise
     finally:
         threads.shutdown(cancel_futures=True)
 

@@ -4,16 +4,18 @@ import json
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 from pydantic import Field
 
 from assets.pictures import sheet_metadata
 from assets.resources import DataFolder, Sites
 from assets.stage import Check, Outcome, Rows, reasons_table, stage
-from assets.world import WorldError, claim
+from assets.world import WorldError
 from crawlers.errors import REFUSED
 from curation.tables import ShardedTable
 
@@ -21,10 +23,14 @@ MOST_FAILED = 0.2
 """Share of ids that may fail before a crawl is worth nothing to those who build on it."""
 _CHECKS = {
     "not_empty": "The crawl kept at least one picture.",
-    "few_failures": f"At most {MOST_FAILED:.0%} of what was asked for failed.",
+    "few_failures": f"At most {MOST_FAILED:.0%} of what was asked for failed, and of what is new.",
     "no_drift": "Pages yield every field as often as in the crawls before: the site's markup is as we know it.",
 }
-
+IN_TIME = {"in_time": "The crawl came to its end; warns when `max_minutes` was over, and the next run goes on there."}
+_OUT_OF_TIME = "max_seconds"  # as the crawler says it
+_LEAST_MINUTES = 1.0  # in which a crawl comes to its end, with what is complete
+_LEAST_NEW = 50
+"""Fewer new posts, of which a few are always broken, say nothing of a night."""
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """An outage of minutes is waited for; what a crawl has read is not asked for again."""
@@ -35,7 +41,9 @@ class PostCrawl(dg.Config):
 
     blocks: str = Field("auto", description="id blocks such as 0-3 or 0,7; auto finds the newest id by probing")
     max_posts: int = Field(0, ge=0, description="stop after so many posts; 0 is no limit")
-    max_minutes: float = Field(0, ge=0, description="stop after so long, and fail: the next run resumes; 0 is no limit")
+    max_minutes: float = Field(
+        0, ge=0, description="stop after so long; complete blocks are handed on, the next run resumes; 0 is no limit"
+    )
     retry_failed: bool = Field(False, description="besides what is new, try again what failed and has waited its time")
 
 
@@ -45,7 +53,7 @@ class CatalogCrawl(dg.Config):
     refresh: bool = Field(False, description="list again what was listed before")
 
 
-@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, retries=RETRIES)
+@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, warnings=IN_TIME, retries=RETRIES)
 def kream_posts(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -61,7 +69,14 @@ def kream_posts(
     return _crawl_posts(context, data, sites, children, config, "kream")
 
 
-@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, pool="chromium", retries=RETRIES)
+@stage(
+    "crawl",
+    kinds={"scrapy", "playwright", "parquet"},
+    checks=_CHECKS,
+    warnings=IN_TIME,
+    pool="chromium",
+    retries=RETRIES,
+)
 def onthelook_posts(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -90,17 +105,21 @@ def kream_catalog(
     categories = Counter(columns["category"].to_pylist())
     pictures = sheet_metadata(table, caption="category")
     facts = {"categories": reasons_table(categories), "errors": reasons_table(errors), "thumbnails": pictures}
-    return Outcome(table, rows, facts, _checks(rows, stats))
+    return Outcome(table, rows, facts, _checks(rows, stats, Counter()))
 
 
 def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, config: PostCrawl, site: str) -> Outcome:
-    options = ["--blocks", config.blocks]
+    options = [f"--blocks={config.blocks}"]  # in one word: a value that begins with a dash is refused by its name too
     options += ["--max-posts", str(config.max_posts)] if config.max_posts else []
-    options += ["--max-seconds", str(60 * config.max_minutes)] if config.max_minutes else []
+    options += ["--max-seconds", str(60 * _minutes_left(context, config))] if config.max_minutes else []
     options += ["--retry-failed"] if config.retry_failed else []
+    begun = datetime.now(UTC)
     stats = _crawl(context, data, sites, children, site, options)
-    table = data.publish("posts", site)
-    states, reasons = _outcomes(data.crawled("ledger", site))
+    table, ledger = data.publish("posts", site), data.crawled("ledger", site)
+    if not ledger.shards:
+        text = "max_minutes were over before the first block was complete; the next run goes on there"
+        raise dg.Failure(text, allow_retries=False)
+    states, reasons, new = _outcomes(ledger, begun)
     posts = states.total()
     rows = Rows(posts, states["done"], posts - states["done"] - states["failed"], states["failed"])
     facts = {
@@ -109,29 +128,40 @@ def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, co
         "crawl": dg.MetadataValue.json(stats),
         "pictures": sheet_metadata(table, caption="role"),
     }
-    return Outcome(table, rows, facts, _checks(rows, stats))
+    return Outcome(table, rows, facts, _checks(rows, stats, new) | _in_time(stats))
 
 
-def _outcomes(ledger: ShardedTable) -> tuple[Counter[str], Counter[str]]:
-    """Posts by state, and those that are not done by state and reason."""
-    states, reasons = Counter[str](), Counter[str]()
-    names = ["state", "reason"]  # counted by Arrow: there are millions of posts
-    counted = ledger.table(names).group_by(names).aggregate([([], "count_all")])
+def _minutes_left(context: Any, config: PostCrawl) -> float:
+    """`max_minutes`, of which the tries before this one have had their part."""
+    if not context.retry_number:
+        return config.max_minutes
+    began: float = context.instance.get_run_record_by_id(context.run.run_id).start_time
+    return max(_LEAST_MINUTES, config.max_minutes - (time.time() - began) / 60)
+
+
+def _outcomes(ledger: ShardedTable, begun: datetime) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Posts by state, those that are not done by state and reason, and those first tried since a time by state."""
+    states, reasons, new = Counter[str](), Counter[str](), Counter[str]()
+    table = ledger.table(["state", "reason", "first_tried_at"])
+    table = table.append_column("new", pc.greater_equal(table["first_tried_at"], begun))
+    counted = table.group_by(["state", "reason", "new"]).aggregate([([], "count_all")])  # there are millions of posts
     for row in counted.to_pylist():
         states[row["state"]] += row["count_all"]
+        new[row["state"]] += row["new"] * row["count_all"]
         if row["state"] != "done":
             reasons[f"{row['state']}: {row['reason']}"] += row["count_all"]
-    return states, reasons
+    return states, reasons, new
 
 
 def _crawl(
     context: dg.AssetExecutionContext, data: DataFolder, sites: Sites, children: Any, spider: str, options: list[str]
 ) -> dict[str, Any]:
     try:
-        claim(data.path, sites.name)
+        data.claim(sites.name)
     except WorldError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     out = data.path / "crawl"
+    out.mkdir(exist_ok=True)  # where the crawler says why it refuses its options
     stats = out / f"stats-{spider}.json"
     with sites.crawler_options(spider.partition("-")[0]) as target:
         # A crawl mostly waits for its site: what computes meanwhile goes first.
@@ -141,9 +171,8 @@ def _crawl(
             children.run(context=context, command=[*crawler, "--out", str(out), *target, *options])
         except Exception as error:  # of a kind that Dagster does not export
             told = _written(stats, begun)
-            if told.get("finish_reason") == "max_seconds":  # trying again would take as much again
-                text = "stopped after max_minutes, as it was told; the next run goes on here"
-                raise dg.Failure(text, allow_retries=False) from error
+            if told.get("finish_reason") == _OUT_OF_TIME:  # as it was told: what is complete goes on
+                return told
             if told.get("error"):
                 refused = told["finish_reason"] == REFUSED
                 raise dg.Failure(told["error"], allow_retries=not refused) from error
@@ -156,12 +185,20 @@ def _written(stats: Path, begun: float) -> dict[str, Any]:
     return dict(json.loads(stats.read_text())) if stats.is_file() and stats.stat().st_mtime >= begun else {}
 
 
-def _checks(rows: Rows, stats: dict[str, Any]) -> dict[str, Check]:
+def _checks(rows: Rows, stats: dict[str, Any], new: Counter[str]) -> dict[str, Check]:
+    failed = {f"{rows.failed} failed of {rows.entered}": rows.failed <= MOST_FAILED * rows.entered}
+    if new.total() >= _LEAST_NEW:  # a bad night is nothing beside all earlier ones
+        failed[f"of new posts {new['failed']} of {new.total()}"] = new["failed"] <= MOST_FAILED * new.total()
     return {
         "not_empty": Check(rows.kept > 0, f"{rows.kept} kept of {rows.entered}"),
-        "few_failures": Check(rows.failed <= MOST_FAILED * rows.entered, f"{rows.failed} failed of {rows.entered}"),
+        "few_failures": Check(all(failed.values()), ", ".join(failed)),
         "no_drift": Check(not stats["drift"], "; ".join(stats["drift"]) or f"{len(stats['found'])} fields as before"),
     }
+
+
+def _in_time(stats: dict[str, Any]) -> dict[str, Check]:
+    over = stats["finish_reason"] == _OUT_OF_TIME
+    return {"in_time": Check(not over, "max_minutes were over; the next run goes on there" if over else "at its end")}
 
 
 def all_posts(data: DataFolder, *tables: ShardedTable) -> ShardedTable:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import pyarrow.compute as pc
@@ -15,7 +15,6 @@ from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_
 from curation.crawled import pictures_by_sha
 from curation.dedup import DuplicateIndex
 from curation.engine import MapReport
-from curation.hashing import Mode
 from curation.leaders import Evidence
 from curation.tables import ShardedTable
 
@@ -27,8 +26,8 @@ _SHEET_PAIRS = 16
 class Hashing(dg.Config):
     """How pictures are hashed."""
 
-    mode: str = Field(
-        Mode.EXACT.value, description="exact, or fast: JPEGs decoded at reduced scale, a few bits may differ"
+    mode: Literal["exact", "fast"] = Field(
+        "exact", description="fast: JPEGs decoded at reduced scale, a few bits may differ"
     )
 
 
@@ -68,6 +67,7 @@ def _both(hashes: ShardedTable, made: Mapping[str, MapReport]) -> MapReport:
     "dedup",
     kinds={"parquet", "numpy"},
     checks={"clusters_do_not_chain": f"No cluster holds more than {LARGEST_CLUSTER_SHARE:.0%} of the pictures."},
+    pool="duplicates",  # of two updates at once, the one that ends last forgets what the other one found
     automatic=True,
 )
 def duplicate_clusters(data: DataFolder, image_hashes: ShardedTable) -> Outcome:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from assets.resources import DataFolder
-from curation.places import place
+from curation.places import Place, place
 from curation.tables import ShardedTable, write_json
 from curation.versions import Versions
 
@@ -26,10 +26,11 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: ShardedTable | Path) -> None:
         """Write the reference. Raises `TypeError` for anything but a table or a directory."""
         if isinstance(obj, ShardedTable):
-            reference = {"table": str(obj.root), "prefix": obj.prefix, "fingerprint": obj.fingerprint}
+            at = _noted(self.data.path, obj.root)
+            reference = {"table": at, "prefix": obj.prefix, "fingerprint": obj.fingerprint}
             context.add_output_metadata(_table_metadata(obj))
         elif isinstance(obj, Path):
-            reference = {"directory": str(obj)}
+            reference = {"directory": _noted(self.data.path, obj)}
             context.add_output_metadata({"path": dg.MetadataValue.path(obj), "size_mib": round(_size_mib(obj), 2)})
         else:
             raise TypeError(
@@ -53,15 +54,21 @@ class ReferenceIOManager(dg.ConfigurableIOManager):
             )
         reference = json.loads(path.read_text())
         if "table" in reference:
-            return ShardedTable(place(reference["table"]), reference["prefix"])
-        directory = Path(reference["directory"])
+            at = place(reference["table"])
+            return ShardedTable(self.data.path / at if isinstance(at, Path) else at, reference["prefix"])
+        directory = self.data.path / reference["directory"]
         versions = Versions.around(directory)
         return (versions.current if versions else None) or directory
 
 
 def adopt(data: Path, asset: str, directory: Path) -> None:
     """Let an asset of a data folder be a directory that was made elsewhere, such as a trained model."""
-    write_json(reference_of(data, dg.AssetKey(asset)), {"directory": str(directory)})
+    write_json(reference_of(data, dg.AssetKey(asset)), {"directory": _noted(data, directory)})
+
+
+def _noted(data: Path, at: Place) -> str:
+    """A place as a reference has it: below the data folder without that folder, which may be moved."""
+    return str(at.relative_to(data)) if isinstance(at, Path) and at.is_relative_to(data) else str(at)
 
 
 def reference_of(data: Path, key: dg.AssetKey) -> Path:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from assets.artifacts import each, manifest_of, train
 from assets.crawl import all_posts
-from assets.pictures import tiles_metadata
+from assets.pictures import spread, tiles_metadata
 from assets.resources import DataFolder, Engine, Recipes, Terms
 from assets.shift import NO_SHIFT, Mix, no_shift
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
+from crawlers.sites import POST_SITES
 from curation.card import CARD
 from curation.dataset import write_pair_dataset
 from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, leak_keys, photo_ties
@@ -27,7 +28,8 @@ from curation.tables import ShardedTable, write_json
 from curation.versions import Versions
 
 _SHEET_PAIRS = 18
-_LONGEST_RUN_S = 3 * 24 * 3600.0  # reviewers publish a version each ten minutes, and a full training takes days
+LONGEST_RUN_S = 3 * 24 * 3600.0
+"""So long a version of the dataset stays: reviewers publish one each ten minutes, and a full training takes days."""
 
 
 class Splits(dg.Config):
@@ -37,8 +39,17 @@ class Splits(dg.Config):
     test: float = Field(SplitShares().test, ge=0, le=1, description="share of what is new to test on")
     exclude_sources: list[str] = Field([], description="sites whose pairs are left out")
     keep_versions: int = Field(
-        10, ge=0, description="newest versions that stay, besides pinned ones and those of three days; 0: all"
+        10,
+        ge=0,
+        description="newest versions that stay, besides pinned ones and those in use within three days; 0: all",
     )
+
+    @field_validator("exclude_sources")
+    @classmethod
+    def _known(cls, sites: list[str]) -> list[str]:
+        if unknown := set(sites) - POST_SITES.keys():
+            raise ValueError(f"must be among {', '.join(sorted(POST_SITES))}, got {', '.join(sorted(unknown))}")
+        return sites
 
 
 class Rules(dg.Config):
@@ -135,15 +146,18 @@ def pair_verifier(
     pair_matches: ShardedTable,
 ) -> Outcome:
     """Two encoders, each trained on the matches of one half of the posts, to judge those of the other half."""
+    from models.encoder.verify import rivals_of
+
     out = data.path / "models" / "pair_verifier"
     matched = pair_matches.counts.get("kept", 0)
     learned = manifest_of(out) if (out / "manifest.json").is_file() else {"pairs": 0, "halves": [], "recipe": None}
     recipe = recipes.config("verifier")
     grown = matched > (1 + config.growth) * learned["pairs"]
-    if matched >= config.least_pairs and (grown or recipe != learned["recipe"] or "rivals" not in learned):
+    whole = recipe == learned["recipe"] and rivals_of(out).shards
+    if matched >= config.least_pairs and (grown or not whole):
         tables = [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches]
-        halves, rivals = _learn_halves(context, data, recipes, children, tables, config.most_pairs)
-        learned = {"pairs": matched, "recipe": recipe, "halves": halves, "rivals": rivals}
+        halves = _learn_halves(context, data, recipes, children, tables, config.most_pairs)
+        learned = {"pairs": matched, "recipe": recipe, "halves": halves}
     write_json(out / "manifest.json", learned)
     recalls = {str(half): made["r@1"] for half, made in enumerate(learned["halves"])}
     passed = all(value >= recipes.floor("verifier") for value in recalls.values())
@@ -171,16 +185,18 @@ def candidate_pairs(
     pair_verifier: Path,
 ) -> Outcome:
     """The matches with the probability that each is right, and the pictures of those that are believed."""
+    from models.encoder.verify import rivals_of
+
     least = recipes.least_verification if config.least_verification is None else config.least_verification
-    learned = manifest_of(pair_verifier)
-    versions = [made["version"] for made in learned["halves"]] + [learned.get("rivals", "")]
+    halves = [made["version"] for made in manifest_of(pair_verifier)["halves"]]
+    rivals = rivals_of(pair_verifier)  # by what it holds now: a take-down removes products
     report = engine.map(
         context,
         "models.encoder.verify:VerifyPairs",
         [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches],
         data.table("pairs/candidate_pairs"),
-        verifier=str(pair_verifier) if "rivals" in learned else "",
-        verifier_version="/".join(versions),
+        verifier=str(pair_verifier) if halves else "",
+        verifier_version="/".join([*halves, rivals.fingerprint]),
         least_verification=least,
     )
     facts = {"pairs": _pairs_sheet(report.table, "anchor_bytes", "positive_bytes")}
@@ -195,12 +211,8 @@ def _learn_halves(
     children: dg.PipesSubprocessClient,
     tables: Sequence[ShardedTable],
     most_pairs: int,
-) -> tuple[list[dict[str, Any]], str]:
-    """Train the two encoders, on pairs that are written for them and removed.
-
-    Returns:
-        Version and R@1 of each, and the fingerprint of the products that they know.
-    """
+) -> list[dict[str, Any]]:
+    """Train the two encoders, on pairs that are written for them and removed; version and R@1 of each."""
     from models.encoder.verify import HALVES, learn_rivals, write_halves
 
     written = data.path / "models" / "pair_verifier" / "pairs"
@@ -213,9 +225,9 @@ def _learn_halves(
         return {"version": manifest["version"], "r@1": manifest["metrics"]["r@1"]}
 
     made = each(learn, range(HALVES), recipes.side_by_side)
-    rivals = learn_rivals(written.parent, folders)
+    learn_rivals(written.parent, folders)
     shutil.rmtree(written)
-    return made, rivals
+    return made
 
 
 def _shard_checks(report: MapReport, done: str) -> dict[str, Check]:
@@ -230,6 +242,7 @@ def _shard_checks(report: MapReport, done: str) -> dict[str, Check]:
         "no_leak": "No post, product or near-duplicate cluster is in two splits.",
         "every_split": "Train, validation and test all have pairs.",
     },
+    pool="dataset",  # of two writers at once, the one that ends last is refused
     automatic=True,
 )
 def pair_dataset(
@@ -250,7 +263,7 @@ def pair_dataset(
     versions = Versions(link)
     out = versions.folder / manifest["version"]
     data.share(out)
-    expired = versions.expire(config.keep_versions, older_than=_LONGEST_RUN_S) if config.keep_versions else []
+    expired = versions.expire(config.keep_versions, older_than=LONGEST_RUN_S) if config.keep_versions else []
     rows = ShardedTable(out).table([*LEAK_COLUMNS, "split"])
     leaks = crossing_keys(leak_keys(rows), rows["split"].to_pylist())
     empty = [split for split, count in manifest["rows"].items() if not count]
@@ -279,10 +292,13 @@ def _card(version: Path) -> dg.MarkdownMetadataValue:
 
 
 def _pairs_sheet(table: ShardedTable, anchor: str, positive: str) -> dg.MarkdownMetadataValue:
-    """Some of the kept pairs: anchor, positive, anchor, positive, …"""
-    batches = table.batches([anchor, positive, "category", "verification_score"])
-    kept = (row for batch in batches for row in batch.to_pylist() if row[anchor] is not None)
+    """Some of the kept pairs, spread over the shards: anchor, positive, anchor, positive, …"""
+    shards = spread(table, _SHEET_PAIRS)
+    each = -(-_SHEET_PAIRS // max(1, len(shards)))
     tiles: list[tuple[bytes, str]] = []
-    for row in islice(kept, _SHEET_PAIRS):
-        tiles += [(row[anchor], f"{row['category']} {row['verification_score']:.2f}"), (row[positive], "tagged")]
-    return tiles_metadata(tiles, "anchors beside their positives", columns=12, side=80)
+    for shard in shards:
+        batches = shard.batches([anchor, positive, "category", "verification_score"])
+        kept = (row for batch in batches for row in batch.to_pylist() if row[anchor] is not None)
+        for row in islice(kept, each):
+            tiles += [(row[anchor], f"{row['category']} {row['verification_score']:.2f}"), (row[positive], "tagged")]
+    return tiles_metadata(tiles[: 2 * _SHEET_PAIRS], "anchors beside their positives", columns=12, side=80)

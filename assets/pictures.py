@@ -65,9 +65,16 @@ def sheet_metadata(
         column: the pictures.
         tiles: how many.
     """
-    each = -(-tiles // max(1, len(table.shards)))
-    rows = (row for shard in table.shards for row in islice(_pictures(shard, column, caption), each))
+    shards = spread(table, tiles)
+    each = -(-tiles // max(1, len(shards)))
+    rows = (row for shard in shards for row in islice(_pictures(shard, column, caption), each))
     return tiles_metadata(islice(rows, tiles), "contact sheet")
+
+
+def spread(table: ShardedTable, most: int) -> Sequence[Shard]:
+    """At most so many shards of a table, evenly from the first to the last, which has what is newest."""
+    last = len(table.shards) - 1
+    return table.shards if last < most else [table.shards[number * last // (most - 1)] for number in range(most)]
 
 
 def _pictures(shard: Shard, column: str, caption: str) -> Iterator[tuple[bytes, str]]:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from assets.once import listing, once
 from assets.sandbox_server import SandboxAddress, SandboxError, ensure_serving
+from assets.world import claim
 from curation.engine import MapReport, Workers, here, map_shards
 from curation.places import keep_tables_at, place, send
 from curation.ray_engine import THIS_MACHINE, RayWorkers
@@ -49,6 +50,12 @@ class DataFolder(dg.ConfigurableResource[Any]):
     def crawled(self, name: str, prefix: str = "") -> ShardedTable:
         """A table that a crawl wrote, always in the data folder."""
         return ShardedTable(self.path / "crawl" / name, prefix)
+
+    def claim(self, world: str) -> None:
+        """Reserve the folder and the place of its tables for a world. Raises `assets.world.WorldError`."""
+        claim(self.path, world)
+        if self.tables:  # `publish` removes there what is not in this folder
+            claim(place(self.tables), world, "FASHION_TABLES")
 
     def publish(self, name: str, prefix: str = "") -> ShardedTable:
         """A crawled table where the stages that follow find it: what is new of it is sent there."""

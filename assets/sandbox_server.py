@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -56,8 +57,7 @@ def ensure_serving(address: SandboxAddress) -> dict[str, str]:
     Several steps of a run may ask at once: a file lock lets one of them start it. Another world that the last run left
     there is waited for: it ends by itself.
     """
-    lock = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.lock"
-    with lock.open("w") as handle:
+    with _own_file(address, "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         about = _about(address)
         if about is not None and not _same_world(about, address):
@@ -66,6 +66,11 @@ def ensure_serving(address: SandboxAddress) -> dict[str, str]:
         if about is None:
             _start(address)
     return address.urls
+
+
+def _own_file(address: SandboxAddress, suffix: str) -> Path:
+    """A temporary file of this user: that of another one could not be written to."""
+    return Path(tempfile.gettempdir()) / f"fashion-sandbox-{os.getuid()}-{address.port}.{suffix}"
 
 
 def _wait_for_end(about: dict[str, Any], address: SandboxAddress) -> None:
@@ -118,7 +123,7 @@ def _about(address: SandboxAddress) -> dict[str, Any] | None:
 
 
 def _start(address: SandboxAddress) -> None:
-    printed = Path(tempfile.gettempdir()) / f"fashion-sandbox-{address.port}.log"
+    printed = _own_file(address, "log")
     command = [
         "nice",  # as the crawls that ask it
         sys.executable,

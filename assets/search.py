@@ -9,7 +9,7 @@ from assets.crawl import all_posts
 from assets.pictures import picture_metadata
 from assets.resources import DataFolder, Engine, ProductIndexes
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
-from curation.tables import ShardedTable
+from curation.tables import ShardedTable, write_json
 
 _QUERIES = 9
 _PROMISED_RECALL = 0.99  # as in search.index.config, which cannot be imported without the libraries of the index
@@ -41,6 +41,10 @@ def search_index(data: DataFolder, indexes: ProductIndexes, encoder: Path, catal
     """The index, one partition per category. A new version replaces the old in one step, once its checks pass."""
     made_by = manifest_of(encoder)
     manifest = indexes.store(data).build(catalog_embeddings, made_by["version"], made_by["preprocessing"])
+    out = data.path / "index"
+    if indexes.milvus:  # the index lies there; what is handed on tells which version it is
+        out = data.path / "search" / "search_index"
+        write_json(out / "manifest.json", manifest.model_dump(mode="json"))
     lowest = manifest.lowest_recall
     facts = {
         "version": manifest.version,
@@ -50,7 +54,7 @@ def search_index(data: DataFolder, indexes: ProductIndexes, encoder: Path, catal
         "recall_at_10": dg.MetadataValue.json(manifest.recalls),
     }
     check = Check(lowest >= _PROMISED_RECALL, f"lowest recall@10: {lowest:.4f}")
-    return Outcome(data.path / "index", Rows(manifest.rows, manifest.rows), facts, {"recall": check})
+    return Outcome(out, Rows(manifest.rows, manifest.rows), facts, {"recall": check})
 
 
 @stage(
@@ -84,7 +88,7 @@ def search_report(
     out = data.path / "search" / "search_report"
     out.mkdir(parents=True, exist_ok=True)
     sheet.save(out / "queries.jpg", quality=88)
-    trials = list(run_trials(Encoder.load(encoder), service.index, known_pairs(pair_dataset, service.index)))
+    trials = run_trials(Encoder.load(encoder), service.index, known_pairs(pair_dataset, service.index))
     worst = worst_sheet(service.index, trials)
     worst.save(out / "worst.jpg", quality=88)
     check = Check(found == len(queries), f"{found} of {len(queries)} photos answered")

@@ -80,10 +80,10 @@ def stage(
         kinds: what the UI shows as the asset's kind.
         checks: name → what it guards; all of them block, and the body must report each.
         warnings: checks that do not block, neither a run nor the sensor `middle_stages`; reported likewise.
-        pool: concurrency pool, for what a machine has one of.
+        pool: concurrency pool, for what a machine has one of, and for what two runs must not make at once.
         after: assets that must be there first although the body does not take them.
         first: start it before other stages that are ready, since most of the graph waits for it.
-        gpu: it trains, or embeds with a full-size model.
+        gpu: it trains.
         automatic: made by the sensor `middle_stages` when what it is made from has changed; for cheap stages.
         retries: of a step that another try may help, such as a crawl.
         remembered: the outcome follows from the inputs and resources that the body names, and from this version of the

@@ -125,6 +125,9 @@ def _takedown(settings: Settings, options: argparse.Namespace) -> int:
     if not options.check and not (wanted and options.site and options.reason.strip()):
         print("takedown: name --site, --reason and at least one --post, --product or --image", file=sys.stderr)
         return 2
+    if not settings.data.is_dir():
+        print(f"takedown: there is no data folder {settings.data}; set FASHION_DATA", file=sys.stderr)
+        return 2
     try:
         done = [
             take_down(settings.data, options.site, kind, values, options.reason, settings.milvus)

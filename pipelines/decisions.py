@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,16 +15,33 @@ FINISHED: Final = "takedowns_finished.json"
 def new_pairs(data: Path) -> int | None:
     """Pairs of the dataset in use that the newest encoder was not trained on; None when there is no dataset yet.
 
-    A version that is no longer there cannot be compared with: then all pairs count as new.
+    They are what was added since the version that it learned from: one that grows as much as it shrinks has as many
+    pairs and other ones. A version that is no longer there cannot be compared with: then all pairs count as new.
     """
     versions = Versions(data / "pair_dataset")
     if versions.current is None:
         return None
     request = data / "models" / "encoder_candidate.request.json"
     learned = json.loads(request.read_text())["data"] if request.is_file() else None
-    manifests = [_manifest(versions.folder / name) for name in versions.names]
-    before = max((_rows(manifest) for manifest in manifests if manifest["fingerprint"] == learned), default=0)
-    return max(0, _rows(_manifest(versions.current)) - before)
+    manifests = {name: _manifest(versions.folder / name) for name in versions.names}
+    rows = _rows(manifests[versions.current.name])
+    before = [_rows(manifest) for manifest in manifests.values() if manifest["fingerprint"] == learned]
+    if not before:
+        return rows
+    added = _added_since(learned, versions.current.name, manifests)
+    return min(rows, max(0, rows - max(before)) if added is None else added)
+
+
+def _added_since(learned: str | None, name: str, manifests: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """Pairs added from the version of a fingerprint to one that follows from it; None where it does not."""
+    added = 0
+    while manifests[name]["fingerprint"] != learned:
+        parent = manifests[name]["parents"]["version"]
+        if parent not in manifests:
+            return None
+        added += manifests[name]["difference"]["added"]
+        name = parent
+    return added
 
 
 def why_no_training(data: Path, least: int) -> str | None:

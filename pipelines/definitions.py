@@ -17,6 +17,7 @@ from assets.resources import (
 from curation.verification import LEAST
 from models.presets import Profile
 from pipelines.environments import Settings, read_settings
+from pipelines.executor import processes
 from pipelines.jobs import JOBS
 from pipelines.schedules import SCHEDULES
 from pipelines.sensors import sensors
@@ -118,7 +119,7 @@ def _terms(settings: Settings) -> Terms:
 
 def _executor(settings: Settings) -> dg.ExecutorDefinition:
     """Steps as processes; forked from a server that has the code location loaded, which never loads torch."""
-    return dg.multiprocess_executor.configured(
+    return processes.configured(
         {
             "max_concurrent": settings.concurrency,
             # one training at a time on a GPU; on processors two small ones fill what one leaves idle

@@ -176,6 +176,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             f"{PREFIX}DATA: must be a folder of this machine, got {masked('data', values['data'])!r}"
             f" (only {PREFIX}TABLES may be a URL)"
         )
+    if settings.data.is_file():
+        raise SettingsError(f"{PREFIX}DATA: must be a folder, and {settings.data} is a file")
     if "@" in settings.tables:
         raise SettingsError(f"{PREFIX}TABLES: credentials belong into the object store's own variables, not into a URL")
     for name in ("photos", *_ANNOTATED, "coco", "thumbnails"):

@@ -10,6 +10,7 @@ from assets.resources import DataFolder, ProductIndexes
 from curation.errors import CurationError
 from curation.versions import VersionError, Versions
 from models.promotion import NEXT, ModelVersions
+from search.errors import SearchError
 
 Kind = Literal["detector", "classifier", "encoder", "dataset", "index"]
 _NEXT: dict[str, str] = {
@@ -62,7 +63,7 @@ def switch_back(context: dg.OpExecutionContext, config: Rollback, data: DataFold
         raise dg.Failure(f"kind: must be one of {', '.join(get_args(Kind))}, got {config.kind!r}")
     try:
         name = return_to_version_before(data.path, kind, config.reason, lambda: indexes.store(data))
-    except CurationError as error:
+    except (CurationError, SearchError) as error:
         raise dg.Failure(str(error)) from error
     context.add_output_metadata({"kind": kind, "in_use": name, "reason": config.reason, "next": _NEXT[kind]})
 

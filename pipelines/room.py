@@ -5,12 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from assets.world import WorldError, claimed_world
+from assets.world import WORLD, WorldError, claimed_world
 from crawlers.exclusions import FILE_NAME
 from curation.takedown import RECORD
+from pipelines.decisions import FINISHED
 
 _SAID: Final = ("review/verdicts/*.jsonl", RECORD, f"crawl/{FILE_NAME}")
 """In a data folder: verdicts of reviewers, and what was to be taken down."""
+MADE: Final = (
+    *("steps.jsonl", "school", "log", "lock"),  # of `pipelines.scale`, which would take up what is no longer there
+    *("audits", "crawl", "dedup", "examples", "index", "label", "models", "pair_dataset", "pair_dataset_versions"),
+    *("pairs", "references", "report", "report.json", "review", "search", "shift", "stages", "tables.json", "train"),
+    *(RECORD, FINISHED, WORLD),  # the world last, as long as tables of it are there
+)
+"""What runs and commands make in a data folder. Anything else there is somebody's own, such as an annotated set."""
 _DRAWN: Final = "sandbox"  # begins the name of every world that can be served again
 _DAGSTER: Final = "dagster.yaml"  # in the home of Dagster's state, and in no other folder
 _FORCED: Final = "nothing was removed; make clean FORCE=1 (or --force) removes it all the same"
@@ -39,7 +47,7 @@ def make_room(data: Path, world: str, say: Callable[[str], None]) -> None:
 
 
 def clean(data: Path, home: Path | None, *, force: bool = False) -> list[Path]:
-    """Remove a data folder and Dagster's state, and return what was removed.
+    """Remove what was made in a data folder, and Dagster's state; returns which of the two folders were there.
 
     Args:
         data: the data folder.
@@ -54,9 +62,11 @@ def clean(data: Path, home: Path | None, *, force: bool = False) -> list[Path]:
         _refuse_what_is_not_made_again(data)
     if home in there and not (home / _DAGSTER).exists():
         raise WorldError(f"{home} holds no {_DAGSTER}: it is no home of Dagster's; set DAGSTER_HOME")
-    for folder in there:
-        if folder.is_dir():  # one may lie in the other
-            _remove(folder)
+    if home in there:  # first: it may lie in the data, as the data may in it
+        shutil.rmtree(home.resolve())
+        home.unlink(missing_ok=True)
+    if data.is_dir():
+        _remove(data)
     return there
 
 
@@ -74,7 +84,14 @@ def _said(data: Path) -> str:
     return ", ".join(str(name) for pattern in _SAID for name in sorted(data.glob(pattern)))
 
 
-def _remove(folder: Path) -> None:
-    """A folder, or what a link leads to and the link."""
-    shutil.rmtree(folder.resolve())
-    folder.unlink(missing_ok=True)
+def _remove(data: Path) -> None:
+    """What was made in a data folder, or where it leads to as a link; and the folder, if it holds nothing else."""
+    folder = data.resolve()
+    for path in (folder / name for name in MADE):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+        data.unlink(missing_ok=True)

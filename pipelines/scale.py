@@ -24,9 +24,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import dagster as dg
 import psutil
 
-from assets.io_manager import adopt
+from assets.io_manager import adopt, reference_of
 from assets.memory import MemoryPeak
 from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.tables import ShardedTable
@@ -189,7 +190,7 @@ class Scale:
 
     def _take_models(self, lock: int) -> None:
         """Detector and classifier: those of the data folder, or trained now on a world of a thousand posts."""
-        if all((self.folder / "models" / name).is_dir() for name in _MODELS.values()):
+        if all(reference_of(self.folder, dg.AssetKey(asset)).is_file() for asset in _MODELS):  # written last
             return
         source = self.settings.data
         if not all((source / "models" / name / "manifest.json").is_file() for name in _MODELS.values()):
@@ -202,6 +203,8 @@ class Scale:
 
     def _environment(self, data: Path, posts: int) -> dict[str, str]:
         own = {"PROFILE": "sandbox", "DATA": str(data), "POSTS": str(posts), "PHOTOS": "", "BLOCK_SIZE": str(_BLOCK)}
+        if self.settings.tables:  # those there are another world's
+            own["TABLES"] = f"{self.settings.tables_at.rstrip('/')}-{data.name}"
         return {**os.environ, **{f"{PREFIX}{name}": value for name, value in own.items()}}
 
 

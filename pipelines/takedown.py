@@ -1,13 +1,15 @@
 """Take-down across the rooms: exclusions, staged crawls, tables, dataset versions, index and drawn pictures."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from assets.remembered import forget
+from crawlers.errors import ConfigError
 from crawlers.exclusions import exclude
 from crawlers.pages.base import original
 from crawlers.removal import forget_staged
@@ -20,6 +22,7 @@ from curation.takedown import Kind, Removal, also_seen, find, outstanding, recor
 from curation.versions import Versions
 from pipelines.decisions import FINISHED
 
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 _DRAWN: Final = ("examples", "search/search_report")
 """Folders of pictures drawn from many others: nobody can tell what is in one, so all go until the next run."""
 
@@ -35,7 +38,7 @@ def take_down(
         What was removed where, what was never crawled, posts that show a near-duplicate, and models that have seen it.
 
     Raises:
-        crawlers.errors.ConfigError: a value is no id or address.
+        crawlers.errors.ConfigError: a value is no id, address or sha256.
         crawlers.errors.BlockLockedError: a crawl is running; stop it first.
         search.errors.IndexBuildError: what is left makes no index.
     """
@@ -43,6 +46,8 @@ def take_down(
     crawl = data / "crawl"
     exclude(crawl, site, kind, [value for value in named if kind != "image" or "://" in value], reason)
     removal, unknown = find(data, site, kind, named)
+    digests = {value for value in unknown if kind == "image" and "://" not in value}
+    removal = replace(removal, pictures=removal.pictures | digests)  # if a crawl brings them, the proof names them
     alike = also_seen(data, removal)
     for other in _sites(crawl) if kind == "image" else ():  # left alone wherever it was seen
         exclude(crawl, other, kind, removal.urls, reason)
@@ -86,9 +91,12 @@ def prove(data: Path) -> dict[str, Any]:
 
 
 def _as_stored(kind: Kind, value: str) -> str:
-    """As the tables have it: ids without leading zeros, addresses without query; what is neither is refused later."""
+    """As the tables have it: ids without leading zeros, addresses without query; a wrong id is refused later."""
     if kind == "image":
-        return original("", value) or value
+        digest = value.strip().lower()
+        if not (stored := digest if _SHA256.fullmatch(digest) else original("", value)):
+            raise ConfigError(f"image: must be an address that begins with http, or a sha256, got {value!r}")
+        return stored
     return str(int(value)) if kind == "post" and value.isascii() and value.isdigit() else value
 
 

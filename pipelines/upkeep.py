@@ -1,12 +1,15 @@
 """Job `upkeep`: old runs and old versions go, and what the disk holds is reported."""
 
+import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
+from assets.pairs import LONGEST_RUN_S
 from assets.resources import DataFolder
 from curation.versions import Versions
 from models.promotion import KINDS, ModelVersions
@@ -17,7 +20,7 @@ _MIB: Final = 2**20
 
 
 def purge_runs(instance: dg.DagsterInstance, before: datetime) -> list[str]:
-    """Delete runs that ended, with their events, when they were last touched before a time; the ids of what went.
+    """Delete runs that ended, with events and logs, when they were last touched before a time; the ids of what went.
 
     A run that holds the latest materialization of an asset, and with it its checks, stays: the UI still shows it.
     """
@@ -32,32 +35,46 @@ def purge_runs(instance: dg.DagsterInstance, before: datetime) -> list[str]:
         old = [record.dagster_run.run_id for record in records if record.dagster_run.run_id not in spared]
         gone += old
     for run_id in gone:  # not before all are listed: a cursor is a run
-        instance.delete_run(run_id)
+        _delete(instance, run_id)
     return gone
+
+
+def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete a run, and the files that Dagster leaves of it: captured output, and the SQLite file of its events."""
+    instance.delete_run(run_id)
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+    events: Any = instance.event_log_storage
+    if hasattr(events, "path_for_shard"):  # Postgres has no files
+        Path(events.path_for_shard(run_id)).unlink(missing_ok=True)
 
 
 def expire_versions(data: Path, datasets: int, models: int) -> dict[str, list[str]]:
     """Remove old versions, never the one in use, a pinned one or the one to return to; what went of what.
 
-    The index keeps the version in use and the one before by itself.
+    Of the dataset, none goes that a training may still read. The index keeps the version in use and the one before by
+    itself.
     """
     return {
-        "pair_dataset": Versions(data / "pair_dataset").expire(datasets),
+        "pair_dataset": Versions(data / "pair_dataset").expire(datasets, older_than=LONGEST_RUN_S),
         **{kind: ModelVersions(data / "models" / kind).expire_old(models) for kind in KINDS},
     }
 
 
 def disk_usage(data: Path) -> dict[str, int]:
-    """Bytes on disk of each folder of the data folder; a shared file counts once, where it is met first."""
+    """Bytes on disk of each folder of the data folder; a shared file counts once, where it is met first.
+
+    What a crawl or a stage removes meanwhile counts nothing.
+    """
     seen: set[int] = set()
     sizes: dict[str, int] = {}
     for folder in sorted(path for path in data.iterdir() if path.is_dir() and not path.is_symlink()):
         sizes[folder.name] = 0
-        for path in folder.rglob("*"):
-            stat = path.lstat()
-            if stat.st_ino not in seen:
-                seen.add(stat.st_ino)
-                sizes[folder.name] += 512 * stat.st_blocks
+        for parent, folders, files in os.walk(folder):
+            for name in (*folders, *files):
+                with suppress(FileNotFoundError):
+                    stat = (Path(parent) / name).lstat()
+                    sizes[folder.name] += 0 if stat.st_ino in seen else 512 * stat.st_blocks
+                    seen.add(stat.st_ino)
     return sizes
 
 
@@ -65,11 +82,15 @@ class Upkeep(dg.Config):
     """How long things are kept."""
 
     run_days: int = Field(90, ge=1, description="runs and their events are deleted after so many days")
-    keep_datasets: int = Field(10, ge=1, description="newest versions of the dataset that stay")
+    keep_datasets: int = Field(
+        10, ge=1, description="newest versions of the dataset that stay, besides those in use within three days"
+    )
     keep_models: int = Field(5, ge=1, description="newest versions of each model that stay")
 
 
-@dg.op(description="Deletes old runs and versions; reports what went, and the size of every folder.")
+@dg.op(
+    description="Deletes old runs with their logs, and old versions; reports what went, and the size of every folder."
+)
 def clean_up(context: dg.OpExecutionContext, config: Upkeep, data: DataFolder) -> None:
     """Delete and report."""
     runs = purge_runs(context.instance, datetime.now(UTC) - timedelta(days=config.run_days))

@@ -20,7 +20,7 @@ apt_install() {
 # Crawls take these, where Debian puts them (crawlers/config.py). The second renders a page with half the work.
 [ -f /usr/bin/chromium ] || (apt_install chromium) || echo "no such package: going on without" >&2
 [ -f /usr/bin/chromium-headless-shell ] || (apt_install chromium-headless-shell) || echo "going on without" >&2
-[ -n "$(fc-list :lang=ko 2>/dev/null)" ] || apt_install fontconfig fonts-noto-cjk
+[ -n "$(fc-list :lang=ko 2>/dev/null)" ] || (apt_install fontconfig fonts-noto-cjk) || echo "going on without" >&2
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade pip

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from assets.world import claimed_world
+from curation.places import place
 from pipelines.doctor.finding import Finding, Patient
 from pipelines.doctor.folders import writable
 from pipelines.environments import PREFIX, Settings, masked, variable
@@ -108,12 +110,19 @@ def contact(patient: Patient) -> list[Finding]:
 
 
 def storage(patient: Patient) -> list[Finding]:
-    """Where tables lie that are not in the data folder, it can be written, read and deleted from."""
-    url = patient.settings.tables_at
+    """Where tables lie that are not in the data folder, it can be written, read and deleted from; they are of the world
+    that the settings name, or none is there yet."""
+    url, world = patient.settings.tables_at, patient.settings.world
     if not url:
         return []
-    if "://" not in url:
-        return [writable("storage", "TABLES", Path(url))]
+    found = _tried(url) if "://" in url else writable("storage", "TABLES", Path(url))
+    if found.level == "ok" and (owner := claimed_world(place(url))) not in (None, world):
+        told = f"{masked('tables', url)} holds {owner!r}, not {world!r}"
+        return [Finding("storage", "fail", told, f"set {PREFIX}TABLES to another place, or settings to that world")]
+    return [found]
+
+
+def _tried(url: str) -> Finding:
     try:
         import fsspec
 
@@ -121,13 +130,13 @@ def storage(patient: Patient) -> list[Finding]:
     except ImportError as error:
         protocol = url.partition("://")[0]
         remedy = f"pip install the fsspec driver of {protocol}, such as s3fs for s3"
-        return [Finding("storage", "fail", f"{masked('tables', url)}: {error}", remedy)]
+        return Finding("storage", "fail", f"{masked('tables', url)}: {error}", remedy)
     trial = f"{root.rstrip('/')}/.doctor-{uuid.uuid4().hex}"
     files.pipe_file(trial, b"trial")
     same = files.cat_file(trial) == b"trial"
     files.rm_file(trial)
     told = f"{masked('tables', url)} {'can be written to' if same else 'gives back other bytes than were written'}"
-    return [Finding("storage", "ok" if same else "fail", told)]
+    return Finding("storage", "ok" if same else "fail", told)
 
 
 def _listens(host: str, port: int) -> bool:

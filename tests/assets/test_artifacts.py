@@ -2,6 +2,9 @@
 
 import base64
 import io
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from assets.artifacts import model_outcome, train
+from assets.artifacts import each, model_outcome, train
 from assets.pictures import curves_metadata
 from assets.resources import DataFolder, Recipes
 from models.progress import read_progress
@@ -59,6 +62,25 @@ def test_train__goes_on_after_a_killed_run(tmp_path: Path) -> None:
     outcome = model_outcome(out, "accuracy", 0.0, "knows_categories")
     assert outcome.metadata["data_wait"] >= 0
     assert outcome.metadata["curves"].md_str.startswith("![curves by step]")
+
+
+def test_each__children_end_with_a_cancelled_run() -> None:
+    def cancel(*_: object) -> None:
+        raise dg.DagsterExecutionInterruptedError
+
+    def work(_: int) -> int:
+        return subprocess.run([sys.executable, "-c", "import time; time.sleep(300)"], check=False).returncode
+
+    before = signal.signal(signal.SIGALRM, cancel)
+    start = time.monotonic()
+    try:
+        signal.alarm(1)
+        with pytest.raises(dg.DagsterExecutionInterruptedError):
+            each(work, range(6), 2)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - start < 100
+    assert psutil.Process().children() == []
 
 
 def test_curves_metadata__a_chart_for_each_number() -> None:

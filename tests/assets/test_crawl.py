@@ -1,14 +1,19 @@
 """What a crawl asset says when its child fails."""
 
 import json
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import dagster as dg
 import pytest
 
-from assets.crawl import _crawl, _outcomes
+from assets.crawl import PostCrawl, _crawl, _crawl_posts, _minutes_left, _outcomes
 from assets.resources import DataFolder, RealSites
+from assets.stage import Outcome
 from crawlers.__main__ import _config, _parser
 from crawlers.config import CrawlConfig, make_config
 from crawlers.errors import REFUSED
@@ -19,6 +24,8 @@ from pipelines.environments import Settings
 from tests.curation.builders import NOW
 from tests.curation.data_folder import write_table
 
+FIRST_TRY = SimpleNamespace(retry_number=0)
+
 
 class _FailingChild:
     """A child that writes these stats, if any, and fails."""
@@ -28,7 +35,7 @@ class _FailingChild:
 
     def run(self, **_: Any) -> None:
         if self._said is not None:
-            self._stats.parent.mkdir(parents=True)
+            self._stats.parent.mkdir(exist_ok=True)
             self._stats.write_text(json.dumps(self._said))
         raise RuntimeError("External execution process failed with code 1")
 
@@ -48,10 +55,59 @@ def test_crawl__failure_says_why(tmp_path: Path) -> None:
     assert error.allow_retries
 
 
-def test_crawl__out_of_time_is_not_retried(tmp_path: Path) -> None:
-    error = _failed(tmp_path, {"finish_reason": "max_seconds", "error": "StoppedCrawlError: kream: stopped"})
-    assert isinstance(error, dg.Failure)
-    assert not error.allow_retries
+def _night(data: Path, states: list[str], reason: str = "finished") -> Outcome:
+    """A crawl that tried these posts now, beside a thousand that were done before, and ended for a reason."""
+    tried = [(number, "done", NOW) for number in range(1000)]
+    tried += [(1000 + number, state, datetime.now(UTC) + timedelta(minutes=1)) for number, state in enumerate(states)]
+    entry = {"site": "kream", "reason": None, "message": None, "attempts": 1, "photos": 0, "products": 0}
+    rows = [
+        {**entry, "post_id": number, "state": state, "first_tried_at": at, "last_tried_at": at}
+        for number, state, at in tried
+    ]
+    write_table(data / "crawl" / "ledger", "000000", rows=rows, schema=LEDGER)
+    said = {"finish_reason": reason, "error": f"StoppedCrawlError: kream: {reason}", "drift": [], "found": {}}
+    children = _FailingChild(data / "crawl" / "stats-kream.json", said)
+    sites = RealSites(name="the real sites")
+    return _crawl_posts(FIRST_TRY, DataFolder(root=str(data)), sites, children, PostCrawl(max_minutes=240), "kream")
+
+
+def test_crawl__out_of_time_hands_on_what_is_complete_and_warns(tmp_path: Path) -> None:
+    outcome = _night(tmp_path, ["done"] * 100, reason="max_seconds")
+    assert outcome.rows.kept == 1100
+    assert [name for name, check in outcome.checks.items() if not check.passed] == ["in_time"]
+
+
+def test_crawl__out_of_time_before_anything_is_complete_fails_and_is_not_retried(tmp_path: Path) -> None:
+    children = _FailingChild(tmp_path / "crawl" / "stats-kream.json", {"finish_reason": "max_seconds"})
+    sites = RealSites(name="the real sites")
+    with pytest.raises(dg.Failure, match="before the first block was complete") as failed:
+        _crawl_posts(FIRST_TRY, DataFolder(root=str(tmp_path)), sites, children, PostCrawl(max_minutes=240), "kream")
+    assert not failed.value.allow_retries
+
+
+def test_crawl__tries_of_one_run_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
+    def crawl(context: dg.AssetExecutionContext) -> None:
+        given.append(_minutes_left(context, PostCrawl(max_minutes=240)))
+        if len(given) == 1:
+            raise RuntimeError("the site was down after three hours")
+
+    later = time.time() + 3 * 3600
+    monkeypatch.setattr("assets.crawl.time", SimpleNamespace(time=lambda: later))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([crawl], instance=instance).success
+    assert given[0] == 240
+    assert 58 < given[1] <= 61
+
+
+def test_few_failures__a_bad_night_is_told_whatever_was_done_before(tmp_path: Path) -> None:
+    bad = _night(tmp_path, ["failed"] * 45 + ["done"] * 55, reason="max_seconds")
+    assert not bad.checks["few_failures"].passed
+    assert bad.checks["few_failures"].description == "45 failed of 1100, of new posts 45 of 100"
+    few = _night(tmp_path, ["failed"] * 3, reason="max_seconds")
+    assert few.checks["few_failures"].passed
 
 
 def test_crawl__wrong_configuration_is_not_retried(tmp_path: Path) -> None:
@@ -59,6 +115,35 @@ def test_crawl__wrong_configuration_is_not_retried(tmp_path: Path) -> None:
     assert isinstance(error, dg.Failure)
     assert "runs backwards" in str(error.description)
     assert not error.allow_retries
+
+
+class _Child:
+    """The crawler itself."""
+
+    def run(self, *, command: list[str], **_: Any) -> None:
+        if code := subprocess.run(command, capture_output=True, check=False).returncode:
+            raise RuntimeError(f"External execution process failed with code {code}")
+
+
+@pytest.mark.parametrize("blocks", ["9-1", "-a"])
+def test_crawl__wrong_blocks_are_named_by_the_very_first_crawl(tmp_path: Path, blocks: str) -> None:
+    sites = RealSites(name="the real sites")
+    with pytest.raises(dg.Failure, match="blocks") as failed:
+        _crawl_posts(
+            FIRST_TRY, DataFolder(root=str(tmp_path / "new")), sites, _Child(), PostCrawl(blocks=blocks), "kream"
+        )
+    assert not failed.value.allow_retries
+
+
+def test_crawl__tables_of_another_world_stay(tmp_path: Path) -> None:
+    """What is published there would replace them."""
+    shared = str(tmp_path / "shared")
+    DataFolder(root=str(tmp_path / "shop"), tables=shared).claim("the real sites")
+    trial = DataFolder(root=str(tmp_path / "trial"), tables=shared)
+    children = _FailingChild(tmp_path / "trial" / "crawl" / "stats-kream.json", None)
+    with pytest.raises(dg.Failure, match=r"shared holds 'the real sites'.*set FASHION_TABLES") as failed:
+        _crawl(cast(Any, None), trial, RealSites(name="sandbox seed 1"), children, "kream", [])
+    assert not failed.value.allow_retries
 
 
 def test_crawl__child_that_wrote_nothing(tmp_path: Path) -> None:
@@ -75,9 +160,11 @@ def test_outcomes__count_states_and_why_posts_are_not_done(tmp_path: Path) -> No
     ]
     write_table(tmp_path, "000000", rows=rows[:4], schema=LEDGER)
     write_table(tmp_path, "000001", rows=rows[4:], schema=LEDGER)
-    states, reasons = _outcomes(ShardedTable(tmp_path))
+    states, reasons, new = _outcomes(ShardedTable(tmp_path), NOW + timedelta(days=1))
     assert states == {"done": 3, "dropped": 2, "failed": 2}
     assert reasons == {"dropped: no_products": 2, "failed: timeout": 1, "failed: None": 1}
+    assert new.total() == 0
+    assert _outcomes(ShardedTable(tmp_path), NOW)[2] == states
 
 
 def test_real_sites__are_told_who_crawls_and_are_given_time() -> None:

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from assets.pictures import differences_table, disagreements_metadata, reliability_metadata, tiles_metadata
+import pyarrow as pa
+import pytest
+
+from assets.pictures import differences_table, disagreements_metadata, reliability_metadata, spread, tiles_metadata
+from curation.tables import ShardedTable, write_shard
 from tests.curation.builders import picture
 from tests.models import toys
 
@@ -30,6 +34,17 @@ def test_disagreements__none(tmp_path: Path) -> None:
 def test_tiles__what_is_no_picture_is_left_out() -> None:
     assert PICTURE in (tiles_metadata([(b"torn", "a"), (picture(1), "b")], "crops").value or "")
     assert tiles_metadata([(b"torn", "a")], "crops").value == "crops: there are none"
+
+
+@pytest.mark.parametrize("shards", [0, 1, 5, 7, 28, 142])
+def test_spread__from_the_first_shard_to_the_last(tmp_path: Path, shards: int) -> None:
+    schema = pa.schema([("n", pa.int64())])
+    for number in range(shards):
+        write_shard(tmp_path, f"{number:03d}", schema, [], fingerprint="")
+    names = [shard.name for shard in spread(ShardedTable(tmp_path), 7)]
+    assert len(set(names)) == len(names) == min(7, shards)
+    assert names == sorted(names)
+    assert {names[0], names[-1]} == {"000", f"{shards - 1:03d}"} if names else shards == 0
 
 
 def test_reliability__a_picture() -> None:

@@ -37,6 +37,15 @@ def test_crawler_options__port_of_another_program(taken_port: int) -> None:
     assert raised.value.allow_retries is False
 
 
+def test_ensure_serving__users_of_one_machine_have_files_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = SandboxAddress(1, 40, "", 8600)
+    files = set()
+    for user in (1000, 1001):
+        monkeypatch.setattr(os, "getuid", lambda user=user: user)
+        files |= {sandbox_server._own_file(address, "lock"), sandbox_server._own_file(address, "log")}
+    assert len(files) == 4
+
+
 @pytest.mark.parametrize(
     "answer",
     [

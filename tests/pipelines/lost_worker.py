@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipelines.executor import processes
+
 FOLDER = "LOST_WORKER_FOLDER"
 
 
@@ -20,4 +22,4 @@ def crawl() -> None:
 
 
 job = dg.define_asset_job("crawl_job", [crawl])
-defs = dg.Definitions([crawl], jobs=[job])
+defs = dg.Definitions([crawl], jobs=[job], executor=processes)

@@ -16,10 +16,13 @@ from pipelines.schedules import NIGHTLY, weekly_retraining
 from pipelines.sensors import verdicts_and_takedowns
 
 
-def _dataset(data: Path, pairs: int, fingerprint: str) -> None:
-    with Versions(data / "pair_dataset").stage() as (name, folder):
-        rows = {"train": pairs - 2, "validation": 1, "test": 1}
-        write_json(folder / "manifest.json", {"version": name, "rows": rows, "fingerprint": fingerprint})
+def _dataset(data: Path, pairs: int, fingerprint: str, added: int | None = None) -> None:
+    versions = Versions(data / "pair_dataset")
+    parent = versions.current.name if versions.current else None
+    with versions.stage() as (name, folder):
+        made = {"version": name, "rows": {"train": pairs - 2, "validation": 1, "test": 1}, "fingerprint": fingerprint}
+        difference = {"added": pairs if added is None else added}
+        write_json(folder / "manifest.json", {**made, "parents": {"version": parent}, "difference": difference})
 
 
 def _trained_on(data: Path, fingerprint: str) -> None:
@@ -32,9 +35,23 @@ def test_new_pairs__since_the_last_training(tmp_path: Path) -> None:
     assert new_pairs(tmp_path) == 700
     _trained_on(tmp_path, "a")
     assert new_pairs(tmp_path) == 0
-    _dataset(tmp_path, 950, "b")
+    _dataset(tmp_path, 950, "b", added=250)
     assert new_pairs(tmp_path) == 250
-    _dataset(tmp_path, 600, "c")  # after a take-down
+    _dataset(tmp_path, 600, "c", added=0)  # after a take-down
+    assert new_pairs(tmp_path) == 250
+    _dataset(tmp_path, 700, "d", added=100)
+    assert new_pairs(tmp_path) == 350  # as many as then, but others
+    Versions(tmp_path / "pair_dataset").remove("0002")
+    assert new_pairs(tmp_path) == 0  # the way between the two is lost
+    Versions(tmp_path / "pair_dataset").remove("0001")
+    assert new_pairs(tmp_path) == 700
+
+
+def test_new_pairs__of_a_version_before_the_one_that_was_learned_from(tmp_path: Path) -> None:
+    _dataset(tmp_path, 700, "a")
+    _dataset(tmp_path, 900, "b", added=200)
+    _trained_on(tmp_path, "b")
+    Versions(tmp_path / "pair_dataset").activate("0001")
     assert new_pairs(tmp_path) == 0
 
 
@@ -43,7 +60,7 @@ def test_why_no_training__says_how_many_are_missing(tmp_path: Path) -> None:
     _dataset(tmp_path, 700, "a")
     _trained_on(tmp_path, "a")
     assert why_no_training(tmp_path, 100) == "0 new pairs since the last training, 100 are wanted"
-    _dataset(tmp_path, 800, "b")
+    _dataset(tmp_path, 800, "b", added=100)
     assert why_no_training(tmp_path, 100) is None
 
 

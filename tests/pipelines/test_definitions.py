@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 import assets
-from assets import label, pairs, train
+from assets import dedup, label, pairs, train
+from assets.crawl import IN_TIME
 from assets.promotion import PROMOTED
 from pipelines.definitions import build
 from pipelines.environments import Settings
@@ -104,13 +105,15 @@ def test_config__a_mistyped_measure_is_refused_before_the_training() -> None:
     [
         (train.Promotion, {"margin": -0.1}),
         (pairs.Splits, {"test": 1.5}),
+        (pairs.Splits, {"exclude_sources": ["kraem"]}),
+        (dedup.Hashing, {"mode": "quick"}),
         (pairs.Rules, {"least_lead": 2}),
         (pairs.Verifier, {"growth": -1}),
         (pairs.Verification, {"least_verification": 97}),
         (label.Thumbnails, {"least_probability": 50}),
     ],
 )
-def test_config__shares_lie_between_0_and_1(config: type[dg.Config], values: dict[str, float]) -> None:
+def test_config__wrong_values_are_refused(config: type[dg.Config], values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         config(**values)
 
@@ -123,7 +126,17 @@ def test_graph__every_asset_explains_itself_and_has_a_blocking_check() -> None:
         assert "dagster/code_references" in asset.metadata
     graph = build(Settings()).resolve_asset_graph()
     for check in graph.asset_check_keys:
-        assert graph.get(check).blocking == (check.name not in PROMOTED)
+        assert graph.get(check).blocking == (check.name not in PROMOTED | IN_TIME)
+
+
+def test_pools__of_browsers_and_of_what_two_runs_must_not_make_at_once() -> None:
+    made = {asset.op.name: asset.op.pool for asset in build(Settings()).assets or () if hasattr(asset, "op")}
+    assert {name: pool for name, pool in made.items() if pool} == {
+        "onthelook_posts": "chromium",
+        "kream_catalog": "chromium",
+        "duplicate_clusters": "duplicates",
+        "pair_dataset": "dataset",
+    }
 
 
 def test_automation__is_off_and_explains_itself() -> None:

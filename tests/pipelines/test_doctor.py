@@ -287,6 +287,12 @@ def test_storage__folder_that_is_a_file(tmp_path: Path) -> None:
     assert (levels(found), found[0].remedy) == (["fail"], "set FASHION_TABLES to a folder")
 
 
+def test_storage__tables_of_another_world(tmp_path: Path) -> None:
+    claim(tmp_path, "the real sites")
+    (found,) = services.storage(patient({"FASHION_TABLES": str(tmp_path)}))
+    assert (found.level, found.told) == ("fail", f"{tmp_path} holds 'the real sites', not 'sandbox seed 1, 1000 posts'")
+
+
 def test_storage__that_refuses_is_a_finding() -> None:
     found = diagnose({"FASHION_TABLES": "nothing-like-this://x/y"}, [services.storage])
     assert levels(found) == ["fail"]

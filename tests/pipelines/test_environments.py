@@ -27,6 +27,7 @@ def test_read_settings__empty_is_unset(tmp_path: Path) -> None:
         ("FASHION_PHOTOS", "/no/such/folder"),
         ("FASHION_STREET", "/no/such/folder"),
         ("FASHION_DATA", "s3://bucket/shop"),
+        ("FASHION_DATA", __file__),
         ("FASHION_POST", "100"),
         ("FASHION_ENGINE", "spark"),
         ("FASHION_RAY_WORKERS", "0"),

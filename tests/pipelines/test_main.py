@@ -1,5 +1,8 @@
 """The demo and `clean` make room, but not at the cost of what cannot be made again; wrong options are refused."""
 
+import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from assets.world import claim
+from assets.world import claim, claimed_world
 from pipelines.__main__ import main
 from pipelines.environments import Settings
+from pipelines.room import MADE, make_room
 from pipelines.scale import Scale
 
+ROOT = Path(__file__).parents[2]
 OTHER = "sandbox photos /home/ann/shop"
 
 
@@ -120,6 +125,40 @@ def test_clean__follows_a_link_to_another_disk(data: Path, tmp_path: Path) -> No
     assert main(["clean"]) == 0
     assert not data.is_symlink()
     assert not (tmp_path / "disk").exists()
+
+
+def test_make_room__leaves_what_nobody_made_here(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A disk, or the volume of a container, that holds an annotated set too."""
+    (data / "modanet").mkdir()
+    make_room(data, Settings().world, print)
+    assert list(data.iterdir()) == [data / "modanet"]
+    claim(data, OTHER)
+    assert main(["clean"]) == 0
+    assert list(data.iterdir()) == [data / "modanet"]
+
+
+def test_make_room__knows_all_that_is_made() -> None:
+    rooms = ("assets", "curation", "pipelines")
+    code = "".join(path.read_text() for room in rooms for path in (ROOT / room).glob("*.py"))
+    named = re.findall(r"(?:data(?:\.path)?|self\.folder) / \"([\w.]+)\"|data\.table\(\"(\w+)", code)
+    assert len(named) > 20
+    assert {name or table for name, table in named} <= set(MADE)
+
+
+def test_make_room__a_killed_one_leaves_the_folder_to_its_world(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "rmtree", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make_room(data, Settings().world, print)
+    assert claimed_world(data) == OTHER
+
+
+def test_makefile__touches_no_home_of_others(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("storage: {}\n")
+    os.utime(tmp_path / "dagster.yaml", (0, 0))  # older than ours
+    make = ["make", "--dry-run", "--old-file=.venv/.ready", f"DAGSTER_HOME={tmp_path}", "dev", "clean"]
+    done = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "dagster dev" in done.stdout
+    assert str(tmp_path) not in done.stdout
 
 
 @pytest.mark.parametrize("option", [("--pairs", "0"), ("--pairs", "-5"), ("--hours", "-1"), ("--hours", "nan")])

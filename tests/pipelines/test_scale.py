@@ -54,6 +54,17 @@ def test_run__steps_grow_and_the_rest_follows_at_four_times_the_posts(tmp_path: 
     assert [("kream_catalog" in assets) for assets, _ in calls] == [True] + 17 * [False]
 
 
+def test_run__leaves_the_tables_of_the_data_folder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environments: list[dict[str, str]] = []
+    monkeypatch.setattr(module, "_materialize", lambda environment, *_: environments.append(environment) or 1 / 0)
+    monkeypatch.setattr(module, "ensure_serving", lambda address: None)
+    monkeypatch.setattr(module, "_server_seconds", lambda address: 5.0)
+    settings = Settings(data=tmp_path / "data", tables="s3://bucket/shop/")
+    with pytest.raises(ZeroDivisionError):  # the first run, which trains the models on a small world
+        Scale(settings, 32_000, tmp_path / "data-scale").run(hours=1)
+    assert environments[0]["FASHION_TABLES"] == "s3://bucket/shop-school"
+
+
 def test_run__goes_on_after_its_time_is_over(tmp_path: Path, calls: Calls) -> None:
     for posts in (1, 2, 3):
         _scale(tmp_path).run(hours=0)
@@ -73,8 +84,17 @@ def test_run__takes_models_over(tmp_path: Path, calls: Calls) -> None:
     scale = _scale(tmp_path)
     scale.run(hours=0)
     reference = json.loads((scale.folder / "references" / "category_classifier.json").read_text())
-    assert Path(reference["directory"]) == scale.folder / "models" / "classifier"
+    assert scale.folder / reference["directory"] == scale.folder / "models" / "classifier"
     assert (scale.folder / "models" / "detector" / "manifest.json").is_file()
+
+
+def test_run__takes_models_over_again_where_a_kill_cut_that_short(tmp_path: Path, calls: Calls) -> None:
+    scale = _scale(tmp_path)
+    for name in ("detector", "classifier"):
+        (scale.folder / "models" / name).mkdir(parents=True)
+    scale.run(hours=0)
+    assert (scale.folder / "models" / "classifier" / "manifest.json").is_file()
+    assert (scale.folder / "references" / "category_classifier.json").is_file()
 
 
 def test_run__one_at_a_time(tmp_path: Path, calls: Calls) -> None:

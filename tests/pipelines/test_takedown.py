@@ -187,6 +187,35 @@ def test_takedown__what_was_not_found_is_told(data: Path, capsys: pytest.Capture
     assert capsys.readouterr().err == told
 
 
+@pytest.mark.parametrize("image", ["shop.test/a.jpg", sha(b"x")[:63], "ftp://shop.test/a.jpg"])
+def test_takedown__image_that_is_neither_address_nor_digest(
+    data: Path, image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["takedown", "--site", "kream", "--image", image, "--reason", "x"]) == 1
+    assert f"image: must be an address that begins with http, or a sha256, got {image!r}" in capsys.readouterr().err
+    assert not (data / "takedowns.jsonl").exists()
+
+
+def test_takedown__digest_that_was_never_crawled_is_kept_in_mind(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = b"a picture that has to go " * 50
+    status, told = _run(capsys, "--site", "kream", "--image", sha(secret).upper(), "--reason", "owner")
+    assert (status, told["takedowns"][0]["never_crawled"]) == (0, [sha(secret)])
+    _stage(data, "kream", {"https://shop.test/later.jpg": secret})
+    assert _run(capsys, "--check")[0] == 1
+
+
+@pytest.mark.parametrize("arguments", [["--check"], ["--site", "kream", "--post", "3", "--reason", "x"]])
+def test_takedown__folder_that_is_not_there_proves_nothing(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FASHION_DATA", str(tmp_path / "elsewhere"))
+    assert main(["takedown", *arguments]) == 2
+    assert "there is no data folder" in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_takedown__table_that_is_none_is_told_in_a_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = data / "crawl" / "posts" / "empty.parquet"
     path.touch()
