@@ -14,7 +14,7 @@ class ImageFault(StrEnum):
     TRUNCATED = "truncated"  # the decoder ran out of bytes
     TOO_MANY_PIXELS = "too_many_pixels"  # a decompression bomb, refused before decoding
     TOO_MANY_BYTES = "too_many_bytes"
-    NOT_CAPTURED = "not_captured"  # named in the page, but the browser never received it
+    NOT_CAPTURED = "not_captured"  # named in the page, but the browser never received it, or it may not be asked for
 
 
 class PostState(StrEnum):

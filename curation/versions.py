@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -112,7 +113,8 @@ class Versions:
     def expire(self, keep: int, spared: Collection[str] = (), older_than: float = 0.0) -> list[str]:
         """Remove all but the newest `keep` versions, pinned ones, the one in use and those `spared`; returns what went.
 
-        Younger ones than `older_than`, in seconds, stay too: a training that takes so long may still read them.
+        Those that were followed by the next one less than `older_than` seconds ago stay too: a training that takes so
+        long may still read them.
 
         Raises:
             VersionError: `keep` is below 1.
@@ -120,8 +122,9 @@ class Versions:
         if keep < 1:
             raise VersionError(f"keep: must be at least 1, got {keep}")
         spared = {*spared, *self.pinned, *([self.current.name] if self.current else [])}
-        made_before = time.time() - older_than
-        old = [name for name in self.names[:-keep] if name not in spared and self._made(name) < made_before]
+        left = {name: self._made(after) for name, after in pairwise(self.names)}
+        left_before = time.time() - older_than
+        old = [name for name in self.names[:-keep] if name not in spared and left[name] < left_before]
         for name in old:
             self._delete(name)
         return old
