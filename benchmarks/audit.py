@@ -28,7 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="data folder with a dataset")
     parser.add_argument("other", type=Path, help="data folder of another seed")
-    parser.add_argument("--pictures", type=int, default=200, help="of each kind and folder (default 200)")
+    parser.add_argument(
+        "--pictures", type=int, default=200, help="of each kind and folder (default 200), if it has so many"
+    )
     options = parser.parse_args()
     for data in (options.data, options.other):
         if not (data / "pair_dataset").is_dir():
@@ -36,6 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fashion-audit-") as folder:
         for name, data in (("ours", options.data), ("theirs", options.other)):
             _draw(data, Path(folder), name, options.pictures)
+        drawn = {path.name for path in Path(folder).iterdir()}
         start = time.monotonic()
         report = audit(Path(folder), options.data, remove=False, name="benchmark")
         seconds = time.monotonic() - start
@@ -46,7 +49,8 @@ def main() -> None:
     for name in ("ours", "theirs"):
         for kind in _COLUMNS:
             prefix = f"{name}-{kind}"
-            shares = [sum(file.startswith(prefix) for file in files) / options.pictures for files in (found, plain)]
+            count = _count(drawn, prefix)
+            shares = [_count(files, prefix) / count for files in (found, plain)]
             print(f"{prefix:<22}{shares[0]:>8.3f}{shares[1]:>12.3f}")
             figures[prefix] = round(shares[0], 4)
     print(json.dumps(figures))
@@ -66,8 +70,12 @@ def _chosen(data: Path, count: int, draw: random.Random) -> Iterator[tuple[str, 
     dataset = ShardedTable((data / "pair_dataset").resolve())
     for kind, column in _COLUMNS.items():
         every = sorted(set(dataset.table([column])[column].to_pylist()))
-        pictures = pictures_by_sha(ShardedTable(data / "crawl" / "posts"), draw.sample(every, count))
+        pictures = pictures_by_sha(ShardedTable(data / "crawl" / "posts"), draw.sample(every, min(count, len(every))))
         yield from ((kind, digest, pictures[digest]) for digest in sorted(pictures))
+
+
+def _count(files: set[str], prefix: str) -> int:
+    return sum(file.startswith(prefix) for file in files)
 
 
 def _by_hash(data: Path, folder: Path) -> set[str]:

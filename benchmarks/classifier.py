@@ -40,11 +40,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300, help="of training (default 300)")
     parser.add_argument("--wrong", type=float, nargs="+", default=[0.0, 0.2], help="shares of wrong labels")
     options = parser.parse_args()
+    if (options.catalog is None) != (options.other is None):
+        parser.error("--catalog and --other: both, or neither of them")
     figures = {}
     with tempfile.TemporaryDirectory(prefix="fashion-classifier-") as name:
         folder = Path(name)
         catalog, other = options.catalog, options.other
-        if catalog is None or other is None:
+        if catalog is None:
             catalog, other = (_draw(seed, options.posts, folder / str(seed)) for seed in options.worlds)
         size = preset("classifier", "tiny")["height"], preset("classifier", "tiny")["width"]
         test, _ = read_thumbnails([other], size)

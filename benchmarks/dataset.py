@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=290_000)
     parser.add_argument("--picture", type=int, default=2000, help="bytes per picture (default 2000)")
     options = parser.parse_args()
-    blocks = options.pairs // _PER_BLOCK
+    blocks = max(1, options.pairs // _PER_BLOCK)
     with tempfile.TemporaryDirectory(prefix="fashion-dataset-") as folder:
         figures = _run(Path(folder), blocks, options.picture)
     print(json.dumps({"pairs": blocks * _PER_BLOCK, **figures}))
@@ -55,13 +55,15 @@ def _run(data: Path, blocks: int, picture: int) -> dict[str, Any]:
     for block in range(blocks):
         _write_block(root, block, picture)
     seconds: dict[str, float] = {}
+    mib: dict[str, float] = {}
 
     def publish(name: str, rules: DatasetRules, out: Path = link) -> None:
         before = len(Versions(out).names)
         seconds[name] = _timed(lambda: write_pair_dataset(ShardedTable(root), out, rules))
         fresh, size = _bytes(Versions(out))
         written = fresh if len(Versions(out).names) > before else 0
-        print(f"{name:<30}{seconds[name]:>8.1f} s  wrote {written / 2**20:>8.1f} of {size / 2**20:.1f} MiB", flush=True)
+        mib[name] = round(written / 2**20, 1)
+        print(f"{name:<30}{seconds[name]:>8.1f} s  wrote {mib[name]:>8.1f} of {size / 2**20:.1f} MiB", flush=True)
 
     publish("first version", DatasetRules())
     publish("nothing new", DatasetRules())
@@ -74,7 +76,8 @@ def _run(data: Path, blocks: int, picture: int) -> dict[str, Any]:
     seconds["take-down"] = _timed(lambda: (purge_tables(data, gone), purge_versions(Versions(link), gone)))
     print(f"{'take-down of a post':<30}{seconds['take-down']:>8.1f} s  from {len(Versions(link).names)} versions")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"seconds": {name: round(value, 1) for name, value in seconds.items()}, "peak_rss_gib": round(peak, 2)}
+    took = {name: round(value, 1) for name, value in seconds.items()}
+    return {"seconds": took, "written_mib": mib, "peak_rss_gib": round(peak, 2)}
 
 
 def _timed(work: Callable[[], Any]) -> float:

@@ -62,6 +62,8 @@ def _drawn(seed: int, posts: int, mode: Mode) -> dict[str, float]:
             for truth in truths:
                 shown[truth].add(sha256)
         true = {frozenset(pair) for shas in shown.values() for pair in combinations(sorted(shas), 2)}
+        if not true:
+            raise SystemExit(f"--posts: in {posts} no {role} comes twice, so there is nothing to find")
         found = _pairs({key: row for key, row in verdicts.items() if key in names and row["role"] == role})
         right = len(found & true)
         precision, recall = right / max(1, len(found)), right / len(true)

@@ -26,6 +26,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     options = parser.parse_args()
     photos = [path.read_bytes() for path in sorted((options.data / "examples").glob("*.jpg"))]
+    if not photos:
+        parser.error(f"{options.data} holds no examples/*.jpg; name the data folder of a finished demo")
     print(f"{'':<16}{'answers':>9}{'a second':>9}{'p50 s':>8}{'p99 s':>8}{'429':>6}{'5xx':>5}{'MiB':>13}")
     found = {}
     for name, batch in (("one by one", 1), ("shared passes", 8)):
@@ -50,6 +52,8 @@ async def _load(service: Served, photos: list[bytes], clients: int, seconds: flo
         start = monotonic()
         await _ask(client, photos, clients, start + seconds, spent, statuses)
         whole = monotonic() - start
+    if not spent:
+        raise SystemExit(f"no query was answered; how often each status came back: {dict(statuses)}")
     spent.sort()
     figures = {
         "answers": float(statuses[200]),
@@ -81,7 +85,7 @@ async def _ask(
             statuses[response.status_code] += 1
             if response.status_code == 429:
                 await asyncio.sleep(float(response.headers["retry-after"]))
-            else:
+            elif response.status_code == 200:
                 spent.append(monotonic() - start)
 
     await asyncio.gather(*(one(number) for number in range(clients)))

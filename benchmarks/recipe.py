@@ -79,6 +79,8 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--scales", nargs="+", type=_scales, default=[], help="see `ours` at these too, such as 1,.9")
     options = parser.parse_args()
+    if options.pairs not in (None, "shop") and options.catalog is None:
+        parser.error("--pairs: needs --catalog, in which the crops are searched for")
     with tempfile.TemporaryDirectory(prefix="fashion-recipe-") as name:
         folder = Path(name)
         errors: dict[str, list[float]] = defaultdict(list)
@@ -160,7 +162,7 @@ def _report(errors: Mapping[str, Sequence[float]]) -> None:
     mean = {name: float(np.mean(values)) for name, values in errors.items()}
     print(f"\n{'recipe':<30}{'R@1':>8}{'error of prior':>16}")
     for name, error in mean.items():
-        ratio = f"{error / mean['prior']:.2f}" if "prior" in mean else "–"
+        ratio = f"{error / mean['prior']:.2f}" if mean.get("prior") else "–"
         print(f"{name:<30}{1 - error:>8.3f}{ratio:>16}")
     compared = {
         "error_vs_prior": ("ours", "prior"),
@@ -168,7 +170,7 @@ def _report(errors: Mapping[str, Sequence[float]]) -> None:
         "per_category_error_vs_single": ("per category", "ours"),
     }
     figures = {
-        name: round(mean[a] / mean[b], 3) if a in mean and b in mean else None for name, (a, b) in compared.items()
+        name: round(mean[a] / mean[b], 3) if a in mean and mean.get(b) else None for name, (a, b) in compared.items()
     }
     print(json.dumps(figures))
 

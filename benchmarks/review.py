@@ -63,6 +63,8 @@ def _wrong_found(data: Path, judge: Judge, encoder: Path) -> dict[str, dict[str,
     """Share of the wrong pairs among the first so many of each order."""
     facts, crops, thumbnails = read_colours(read_pairs(data / "pair_dataset"))
     wrong = np.array([not judge.is_right(row) for row in facts])
+    if not wrong.any():
+        raise SystemExit(f"{data}: all {len(facts)} pairs are right, so there is nothing to find")
     noise = noise_scores(facts, crops, thumbnails)
     ways = {
         "noise": noise,

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,6 +86,7 @@ def _all(
             if expected > patience and name not in (THIS, PRODUCTS):
                 print(f"{name:<26}{size:>10,}   left out: it would take about {expected:.0f} s", flush=True)
                 continue
+            import_module(WAYS[name][0])  # is no part of its build
             folder = Path(root) / (THIS if name == PRODUCTS else name)
             folder.mkdir(exist_ok=True)
             found[name, size] = figures = _measure(WAYS[name][1], catalog, folder, *truth)

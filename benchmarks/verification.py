@@ -62,9 +62,8 @@ def main() -> None:
     for title, columns in (("with encoders", _WITH_ENCODERS), ("without", _WITHOUT)):
         weights = _fitted(list(worlds.values()), columns)
         print(f"weights {title}, on all worlds: {[round(float(weight), 3) for weight in weights]}")
-    measured = [_left_out(name, worlds) for name in worlds] if len(worlds) > 1 else []
-    if measured:
-        print(json.dumps({key: round(float(np.mean([row[key] for row in measured])), 3) for key in measured[0]}))
+    measured = [_left_out(name, worlds) for name in worlds] if len(worlds) > 1 else [{}]
+    print(json.dumps({key: round(float(np.mean([row[key] for row in measured])), 3) for key in measured[0]}))
 
 
 def fit(evidence: Floats, right: NDArray[np.bool_]) -> Floats:

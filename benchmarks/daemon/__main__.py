@@ -30,6 +30,7 @@ from sandbox.world import World
 _LOCATION: Final = ("-m", "benchmarks.daemon.location")
 _PROCESSES: Final = {"daemon": "dagster._daemon", "web server": "dagster_webserver", "code server": "api grpc"}
 """Process of `dagster dev` → what its command line has."""
+_LEAST_NIGHTS: Final = 3  # the last two thirds of which are two
 _LOOK_S: Final = 5.0
 _START_S: Final = 180.0
 _MIB: Final = 2**20
@@ -144,6 +145,8 @@ def main() -> int:
     parser.add_argument("--retrain-pairs", type=int, default=60, help="new ones for which a training runs")
     parser.add_argument("--port", type=int, default=8720, help="of the sandbox's KREAM; the UI is two further")
     options = parser.parse_args()
+    if options.nights < _LEAST_NIGHTS:
+        parser.error(f"--nights: at least {_LEAST_NIGHTS}, through which a line can be laid")
     folder = Path(tempfile.mkdtemp(prefix="fashion-daemon-"))
     posts = options.first_night + options.nights * options.posts_per_night
     world = GrowingWorld(World(options.seed, posts), options.first_night, options.posts_per_night)

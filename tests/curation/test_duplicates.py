@@ -4,13 +4,16 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 from curation.dedup import DuplicateIndex
-from curation.duplicates import product_clusters
+from curation.duplicates import PHOTO_RULE, PRODUCT_RULE, DuplicateRule, confirmed, product_clusters
 from curation.hashing import colour_layout, describe
 from curation.images import decode, encode_jpeg
 from curation.layouts import worst_cell
+from curation.schemas import LAYOUT_BYTES
 from curation.tables import ShardedTable
 from tests.curation.builders import scene, write_hashes
 
@@ -37,6 +40,22 @@ def _garment(colour: str, print_at: int | None = None) -> Image.Image:
     if print_at is not None:
         draw.ellipse([print_at, 120, print_at + 60, 180], fill="black")
     return image
+
+
+def test_agrees__a_photo_is_rarely_near_every_limit() -> None:
+    def agrees(rule: DuplicateRule, share: float) -> bool:
+        limits = rule.phash_bits, rule.dhash_bits, rule.colour_levels, rule.luma_levels
+        return bool(rule.agrees(*(np.array([share * limit]) for limit in limits))[0])
+
+    assert [agrees(PHOTO_RULE, share) for share in (0.66, 0.67)] == [True, False]  # the sum of the four counts
+    assert [agrees(PRODUCT_RULE, share) for share in (1.0, 1.01)] == [True, False]
+
+
+def test_confirmed__no_pair_is_lost_between_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curation.duplicates._PAIRS", 3)
+    pairs, hashes = np.arange(10), np.zeros(10, np.uint64)
+    found = confirmed(PHOTO_RULE, pairs, pairs[::-1], hashes, hashes, np.zeros((10, LAYOUT_BYTES), np.uint8))
+    assert (found.i.tolist(), found.j.tolist()) == (pairs.tolist(), pairs[::-1].tolist())
 
 
 def test_rules__reposts_join_the_original(tmp_path: Path) -> None:
@@ -66,6 +85,11 @@ def test_rules__colourways_and_prints_stay_apart(tmp_path: Path) -> None:
         "red with a print": _garment("#c03030", 110),
         "print elsewhere": _garment("#c03030", 150),
     }
+    assert _clusters(tmp_path, images, "product") == {name: name for name in images}
+
+
+def test_rules__a_tinge_of_equal_luma_makes_a_colourway(tmp_path: Path) -> None:
+    images = {"grey": _garment("#787878"), "bluish": _garment("#6d7a8d")}
     assert _clusters(tmp_path, images, "product") == {name: name for name in images}
 
 

@@ -24,9 +24,10 @@ def _publish(root: Path, numbers: range) -> Path:
 def test_push__sends_new_shards_only(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("curation.dataset._SHARD_ROWS", 8)
     api = HfApi(endpoint=hub.url, token="hf_test")
+    own = hub.files[".gitattributes"] = b"*.parquet filter=lfs\n"  # every repository has it
     first = push(_publish(tmp_path, range(60)), "me/pairs", api)
     shards = {name for name in first.uploaded if name.endswith(".parquet")}
-    assert hub.files.keys() == {*shards, "README.md", "manifest.json", "pictures.jpg"}
+    assert hub.files.keys() == {*shards, "README.md", "manifest.json", "pictures.jpg", ".gitattributes"}
     assert len(hub.sent) == len(shards) >= 6
 
     again = push(tmp_path / "pairs", "me/pairs", api)
@@ -37,7 +38,7 @@ def test_push__sends_new_shards_only(tmp_path: Path, hub: Hub, monkeypatch: pyte
     second = push(version, "me/pairs", api)
     assert len(hub.sent) <= 4  # eight new rows, and the last shards of each split
     assert len(shards & set(second.unchanged)) >= 3
-    assert hub.files == {path.name: path.read_bytes() for path in version.iterdir()}
+    assert hub.files == {path.name: path.read_bytes() for path in version.iterdir()} | {".gitattributes": own}
     assert hub.commits == ["Version 0001", "Version 0002"]
 
 

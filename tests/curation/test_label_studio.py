@@ -70,7 +70,10 @@ def test_read_annotations__verdicts_with_reviewer_and_correction(tmp_path: Path)
     data = make_data(tmp_path / "data", range(1, 20))
     first, second, third, *_ = _tasks(data, tmp_path / "out")
     skipped = {**_annotated(third, "accept"), "annotations": []}
-    export = [_annotated(first, "reject"), _annotated(second, "accept", "bag", {"id": 1, "email": "a@b.test"}), skipped]
+    export = [_annotated(first, "reject", "bag"), _annotated(second, "accept", "bag", {"id": 1, "email": "a@b.test"})]
+    export.append(_annotated(third, "accept"))
+    export[-1]["annotations"][0]["was_cancelled"] = True
+    export.append(skipped)
     (tmp_path / "export.json").write_text(json.dumps(export))
     rejected, corrected = read_annotations(tmp_path / "export.json")
     assert (rejected.decision, rejected.reviewer, rejected.category) == (Decision.REJECT, "label-studio/3", None)

@@ -55,6 +55,14 @@ def test_find_picture__near_duplicate_in_every_role(tmp_path: Path) -> None:
     ]
 
 
+def test_find_picture__the_same_bytes_come_before_what_is_near(tmp_path: Path) -> None:
+    index = _index(tmp_path)
+    write_hashes(tmp_path / "dedup", "another", [_row(_copy(1), 7, "photo", Mode.EXACT)])
+    index.update()
+    assert [hit.identical for hit in find_picture(index, PICTURES[1])] == [True, False]
+    assert [hit.identical for hit in find_picture(index, _copy(1))] == [True, False]
+
+
 def test_find_picture__unknown_and_blank(tmp_path: Path) -> None:
     index = _index(tmp_path)
     assert find_picture(index, PICTURES[5]) == []

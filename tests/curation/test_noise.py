@@ -36,8 +36,16 @@ def test_noise_scores__an_unsure_box_is_doubtful() -> None:
 def test_noise_scores__the_odd_one_out_of_a_product_is_doubtful() -> None:
     same = [_pair(post, 1, 8) for post in range(5)]  # five posts show it alike, though unlike its thumbnail
     odd = _pair(6, 1, 30)
+    for number, pair in enumerate([*same, odd]):
+        pair.facts["product_id"] = f"its id on site {number}"
     noise = _noise([*same, odd])
     assert noise[-1] > noise[:-1].max()
+
+
+def test_noise_scores__a_post_does_not_vouch_for_itself() -> None:
+    once = _noise([_pair(1, 1, 30), _pair(2, 1, 8)])
+    twice = _noise([_pair(1, 1, 30), _pair(1, 1, 30), _pair(2, 1, 8)])
+    np.testing.assert_allclose(twice[0], once[0], rtol=1e-5)
 
 
 def test_read_colours__one_row_per_pair() -> None:

@@ -53,7 +53,8 @@ def test_assign__colours_decide_where_they_differ(boxes: list[str], tags: list[s
 
 
 def test_assign__prior_rule_never_chooses() -> None:
-    assert assign([_crop("top", 0.9, 50), _crop("top", 0.9, 50, "blue")], [_tag("top")], _agreement, PRIOR) == {}
+    crops = [_crop("top", 0.9, 50), _crop("top", 0.9, 50, "blue")]
+    assert assign(crops, [_tag("top")], lambda crop, tag: float(crop["colour"] == tag["colour"]), PRIOR) == {}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,11 @@ def look(root: Path, *, accept: bool = False) -> Shift:
     return judge(table, root / "seen.json", ["category"], lambda rows: rows["category"].to_pylist(), accept=accept)
 
 
+def test_problem__a_class_too_rare_to_be_missed() -> None:
+    rare, common = ({"top": 980 - count, "bag": count} for count in (40, 80))
+    assert [Shift(before, {"top": 400}).collapsed for before in (rare, common)] == [[], ["bag"]]  # 16 and 33 expected
+
+
 def test_judge__the_first_is_the_baseline_and_the_same_again_is_nothing_new(tmp_path: Path) -> None:
     write(tmp_path, "kream/0", EVEN)
     assert look(tmp_path).problem is None

@@ -24,6 +24,11 @@ def test_assign_splits__shares_of_small_groups() -> None:
     assert Counter(splits) == {"train": 400, "validation": 160, "test": 240}
 
 
+def test_assign_splits__small_groups_fill_what_large_ones_leave() -> None:
+    splits = assign_splits([*_rows(60, 1), *_rows(5, 8, "large")])
+    assert Counter(splits) == {"train": 70, "validation": 10, "test": 20}
+
+
 def test_assign_splits__every_category_has_its_share() -> None:
     rng = np.random.default_rng(5)
     rows = [[f"product:{rng.integers(300)}"] for _ in range(2000)]
@@ -48,7 +53,9 @@ def test_assign_splits__never_leaks_through_any_chain() -> None:
 
 def test_assign_splits__giant_group_trains() -> None:
     rows = [[f"post:{i}", "product:bestseller"] for i in range(100)] + _rows(300, 1)
-    assert set(assign_splits(rows)[:100]) == {"train"}
+    splits = assign_splits(rows)
+    assert set(splits[:100]) == {"train"}
+    assert Counter(splits[100:]) == {"train": 210, "validation": 30, "test": 60}  # shares are of the small groups
 
 
 def test_assign_splits__ties_hold_rows_together_that_share_nothing() -> None:
@@ -58,8 +65,9 @@ def test_assign_splits__ties_hold_rows_together_that_share_nothing() -> None:
     assert splits[0::2] == splits[1::2]
 
 
-def test_assign_splits__nothing_is_held_out_where_no_share_is() -> None:
+def test_assign_splits__a_split_without_a_share_gets_nothing() -> None:
     assert set(assign_splits(_rows(50, 3), SplitShares(validation=0, test=0))) == {"train"}
+    assert set(assign_splits(_rows(61, 1), SplitShares(validation=0.5, test=0.5))) == {"validation", "test"}
 
 
 def test_assign_splits__a_test_group_that_meets_a_train_group_trains() -> None:

@@ -48,6 +48,8 @@ def test_write_shard__round_trip(tmp_path: Path) -> None:
     assert table.table().to_pydict() == {"n": [1, 2, 3]}
     assert table.shards == (shard,)
     assert (table.rows, table.counts, shard.name) == (3, {"kept": 3}, "kream/000001")
+    _write(tmp_path, "kream/000002", [4])
+    assert ShardedTable(tmp_path).counts == {"kept": 4}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,9 @@ def test_table__empty_is_refused(tmp_path: Path) -> None:
         ShardedTable(tmp_path).table()
 
 
-def test_map_shards__skips_what_is_current_and_remakes_what_changed(tmp_path: Path) -> None:
+def test_map_shards__skips_what_is_current_and_remakes_what_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("a", "b"):
         _write(tmp_path / "in", name, [1, 2])
     assert (_double(tmp_path).made, _double(tmp_path).skipped) == (2, 2)
@@ -81,6 +85,8 @@ def test_map_shards__skips_what_is_current_and_remakes_what_changed(tmp_path: Pa
     again = _double(tmp_path)
     assert (again.made, again.skipped, again.table.table().to_pydict()) == (1, 1, {"n": [2, 4, 10]})
     assert _double(tmp_path, refuse=99).made == 2  # other arguments, other rows
+    monkeypatch.setattr(Double, "version", "2")
+    assert _double(tmp_path, refuse=99).made == 2
 
 
 def test_map_shards__one_bad_shard_costs_only_itself(tmp_path: Path) -> None:
@@ -89,6 +95,8 @@ def test_map_shards__one_bad_shard_costs_only_itself(tmp_path: Path) -> None:
     report = _double(tmp_path, refuse=13)
     assert report.failed == {"b": "ValueError: 13 is refused"}
     assert report.table.table().to_pydict() == {"n": [2, 6]}
+    again = _double(tmp_path, refuse=13)  # is not raised while others are up to date
+    assert (again.made, again.skipped, list(again.failed)) == (0, 2, ["b"])
 
 
 def test_map_shards__all_bad_raises(tmp_path: Path) -> None:

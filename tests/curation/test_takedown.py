@@ -298,9 +298,13 @@ def test_search_everywhere__sees_what_no_table_owns(data: Path, tmp_path: Path) 
     (data / "elsewhere" / "copy.jpg").write_bytes(photo(3))
     (data / "elsewhere" / "list.json").write_text(json.dumps({"pictures": [sha(photo(3))]}))
     write_table(data / "elsewhere", "again", rows=[picture_row(9, "photo", 0, photo(3))])
-    found = _still_there(data, removal)
-    assert {name.partition(":")[0] for name in found["elsewhere"]} <= {"copy.jpg", "list.json"}
-    assert found.keys() == {"elsewhere", "elsewhere/kream"}
+    thumbnails = pa.table({"thumbnail": pa.array([photo(3)], pa.large_binary())})  # as an index keeps them
+    with pa.ipc.new_file(data / "elsewhere" / "thumbnails.arrow", thumbnails.schema) as file:
+        file.write_table(thumbnails)
+    places = [place for place in search_everywhere(data, removal) if place.found]  # one for each way of searching
+    assert {place.folder for place in places} == {"elsewhere", "elsewhere/kream"}
+    named = {name.partition(":")[0] for place in places if place.folder == "elsewhere" for name in place.found}
+    assert named == {"copy.jpg", "list.json", "thumbnails.arrow"}
 
 
 def test_take_down__file_that_cannot_be_read_hides_nothing_behind_it(data: Path) -> None:

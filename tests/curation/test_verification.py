@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from curation.verification import evidence, verification_scores
+from curation.verification import LEAST, evidence, verification_scores
 
 
 @pytest.mark.parametrize("position", [0, 1, 2, 4, 5])
@@ -16,7 +16,7 @@ def test_verification_scores__rises_with_each_opinion(position: int) -> None:
 
 def test_verification_scores__without_an_encoder() -> None:
     sure, unsure = verification_scores([0.95, 0.5], [0.99, 0.8], [0.95, 0.6], [0.0, 0.0])
-    assert unsure < sure < 1
+    assert unsure < LEAST < sure < 1
 
 
 def test_evidence__certainty_is_bounded() -> None:

@@ -111,6 +111,7 @@ def test_not_worse__clearly_worse_is_refused_with_the_numbers():
 def test_not_worse__unsure_is_refused_unless_the_margin_is_wide():
     worse = answers((0, 48)), answers((0, 40))  # two products of fifty
     assert not not_worse(*worse, QUERIES, margin=0.02).passed
+    assert not not_worse(answers((0, 8)), answers(), QUERIES, margin=0.05).passed  # worse by 0.04, or by more
     assert "may be worse by 0.020" in not_worse(*worse, QUERIES, margin=0.02).reason
     assert not_worse(*worse, QUERIES, margin=0.2).passed
 
