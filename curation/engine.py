@@ -153,7 +153,7 @@ def map_shards(
             not tell that the model behind it changed.
 
     Raises:
-        StepError: every shard that had to be made failed, or lacks an input.
+        StepError: none is up to date, and every one failed or lacks an input.
     """
     work = Work(step, arguments, output)
     tasks, waiting = _tasks(work, inputs)

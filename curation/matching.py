@@ -30,7 +30,7 @@ _VERDICT = ("role", "sha256", "cluster_id", "is_representative", "phash")
 class MatchTags:
     """Step: POSTS, CROPS, THUMBNAILS and CLUSTERS shards → TAG_MATCHES shard. Args: see `PairingRules`."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = TAG_MATCHES
 
     def __init__(
@@ -97,10 +97,12 @@ class MatchTags:
             if shown:
                 row["colour_agreement"] = agreement(shown, thumbnail)
                 key = (row["photo_cluster_id"], row["product_cluster_id"])
-                reason = PairDrop.DUPLICATE_PAIR if key in seen else None
-                seen.add(key)
                 if row["colour_agreement"] < self._rules.least_agreement:
                     reason = PairDrop.COLOURS_DIFFER
+                elif key in seen:
+                    reason = PairDrop.DUPLICATE_PAIR
+                else:
+                    seen.add(key)
             yield {**row, "kept": reason is None, "reason": reason}
 
     def _colours(self, product: Row) -> Colours:

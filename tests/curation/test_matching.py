@@ -78,20 +78,39 @@ def test_match_tags__each_tag_has_one_outcome_and_provenance(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("least", "reason"), [(RULES.least_agreement, "colours_differ"), (0.0, None)])
 def test_match_tags__tag_of_another_colour(tmp_path: Path, least: float, reason: str | None) -> None:
-    red, blue = (encode_jpeg(Image.new("RGB", (210, 210), colour)) for colour in ("firebrick", "navy"))
-    rows = {
-        "posts": ([picture_row(1, "photo", 0, red), picture_row(1, "product", 0, blue, product_id="h1")], POSTS),
-        "crops": ([crop_row(1, 0, "hat", 0.9, [10, 10, 80, 80], bytes=red, image_sha256=sha(red))], CROPS),
-        "thumbnails": ([thumbnail_row(1, 0, "hat", product_id="h1", image_sha256=sha(blue))], THUMBNAILS),
-    }
-    _hash(tmp_path, [(decode(red), red, "photo"), (decode(blue), blue, "product")])
-    shards = [
-        write_shard(tmp_path / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
-        for name, (items, schema) in rows.items()
-    ] + list(ShardedTable(tmp_path / "duplicate_clusters").shards)
-    step = MatchTags(least_agreement=least)
-    (match,) = [row for batch in step(*shards, counts=Counter()) for row in batch.to_pylist()]
+    red, blue = _plain("firebrick"), _plain("navy")
+    (match,) = _matches(tmp_path, {1: red}, photo=red, thumbnail=blue, least=least)
     assert (match["reason"], match["kept"]) == (reason, reason is None)
+
+
+def test_match_tags__crop_of_another_colour_is_no_duplicate_of_the_right_one(tmp_path: Path) -> None:
+    red, blue = _plain("firebrick"), _plain("navy")
+    matches = _matches(tmp_path, {1: red, 2: blue, 3: blue}, photo=red, thumbnail=blue)
+    assert [match["reason"] for match in matches] == ["colours_differ", None, "duplicate_pair"]
+
+
+def _plain(colour: str) -> bytes:
+    return encode_jpeg(Image.new("RGB", (210, 210), colour))
+
+
+def _matches(
+    root: Path, crops: dict[int, bytes], photo: bytes, thumbnail: bytes, least: float = RULES.least_agreement
+) -> list[dict[str, Any]]:
+    """Of posts that all show one photo and tag one hat, each with its own crop."""
+    posts = []
+    for post in crops:
+        posts += [picture_row(post, "photo", 0, photo), picture_row(post, "product", 0, thumbnail, product_id="h1")]
+    box = [10, 10, 80, 80]
+    found = [crop_row(post, 0, "hat", 0.9, box, bytes=b, image_sha256=sha(photo)) for post, b in crops.items()]
+    tagged = [thumbnail_row(post, 0, "hat", product_id="h1", image_sha256=sha(thumbnail)) for post in crops]
+    _hash(root, [(decode(photo), photo, "photo"), (decode(thumbnail), thumbnail, "product")])
+    rows = {"posts": (posts, POSTS), "crops": (found, CROPS), "thumbnails": (tagged, THUMBNAILS)}
+    shards = [
+        write_shard(root / name, "kream/000000", schema, [rows_to_batch(items, schema)], fingerprint=name)
+        for name, (items, schema) in rows.items()
+    ] + list(ShardedTable(root / "duplicate_clusters").shards)
+    step = MatchTags(least_agreement=least)
+    return [row for batch in step(*shards, counts=Counter()) for row in batch.to_pylist()]
 
 
 def _three_posts(**changed: dict[str, Any]) -> dict[str, tuple[list[dict[str, Any]], pa.Schema]]:
