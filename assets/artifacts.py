@@ -3,9 +3,9 @@
 import json
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import dagster as dg
 import psutil
@@ -16,6 +16,8 @@ from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows
 from curation.tables import write_json
 from models.progress import read_progress
+
+_GRACE_S: Final = 30.0
 
 Name = TypeVar("Name")
 Made = TypeVar("Made")
@@ -69,12 +71,15 @@ def each(work: Callable[[Name], Made], names: Iterable[Name], side_by_side: int)
     if side_by_side == 1:
         return [work(name) for name in names]
     threads = ThreadPoolExecutor(side_by_side)
+    made = [threads.submit(work, name) for name in names]
     try:
-        return list(threads.map(work, names))
+        return [one.result() for one in made]
     except dg.DagsterExecutionInterruptedError:  # it comes to this thread alone, and the others wait for their children
         threads.shutdown(wait=False, cancel_futures=True)
-        for child in psutil.Process().children():
-            child.terminate()
+        for end in (psutil.Process.terminate, psutil.Process.kill):  # Dagster ignores SIGTERM where SIGINT is ignored
+            for child in psutil.Process().children():
+                end(child)
+            wait([one for one in made if not one.cancelled()], _GRACE_S)
         raise
     finally:
         threads.shutdown(cancel_futures=True)

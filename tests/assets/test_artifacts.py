@@ -64,12 +64,17 @@ def test_train__goes_on_after_a_killed_run(tmp_path: Path) -> None:
     assert outcome.metadata["curves"].md_str.startswith("![curves by step]")
 
 
-def test_each__children_end_with_a_cancelled_run() -> None:
+@pytest.mark.parametrize("first", ["", "signal.signal(signal.SIGTERM, signal.SIG_IGN); "])
+def test_each__children_end_with_a_cancelled_run(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assets.artifacts._GRACE_S", 1.0)
+
     def cancel(*_: object) -> None:
         raise dg.DagsterExecutionInterruptedError
 
     def work(_: int) -> int:
-        return subprocess.run([sys.executable, "-c", "import time; time.sleep(300)"], check=False).returncode
+        return subprocess.run(
+            [sys.executable, "-c", f"import signal, time; {first}time.sleep(300)"], check=False
+        ).returncode
 
     before = signal.signal(signal.SIGALRM, cancel)
     start = time.monotonic()
