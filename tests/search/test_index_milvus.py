@@ -1,5 +1,6 @@
 """What only an index on Milvus has to mind: what it leaves behind there, and a server that does not answer."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -113,6 +114,7 @@ def test_search__server_that_hangs(priced: Callable, tmp_path: Path, monkeypatch
             index = store.open()
             monkeypatch.setattr("search.index.milvus.SECONDS", 0.5)
             server.send_signal(signal.SIGSTOP)
+            os.waitpid(server.pid, os.WUNTRACED)  # all of its threads have stopped
             start = time.monotonic()
             for ask in (lambda: index.search(ROWS[0]["vector"], "top"), lambda: index.product("kream-0")):
                 with pytest.raises(IndexMissingError, match="Milvus: "):
