@@ -44,6 +44,25 @@ def _insert(scores: Vectors, places: Places, count: int, score: Any, place: Any)
 
 
 @_compiled
+def _nearest_lists(nearest: Vectors, depth: tuple[float, int, int]) -> Places:
+    """The lists to look into, of the scores of their centres; as many as `search_lists` says of `depth`."""
+    probes = min(len(nearest), depth[1] if nearest.max() >= depth[0] else depth[2])
+    bar = np.partition(nearest, len(nearest) - probes)[len(nearest) - probes]
+    return np.flatnonzero(nearest >= bar)
+
+
+@_compiled
+def _scored_again(vectors: Vectors, query: Vectors, places: Places, top: int) -> tuple[Vectors, Places]:
+    """The best of some positions by the vectors themselves."""
+    best = np.empty(min(top, len(places)), np.float32)
+    found = np.empty(len(best), np.int64)
+    kept = 0
+    for at in range(len(places)):
+        kept = _insert(best, found, kept, _dot(vectors[places[at]], query), places[at])
+    return best, found
+
+
+@_compiled
 def search_lists(
     centres: Vectors,
     starts: Places,
@@ -80,12 +99,7 @@ def search_lists(
     nearest = np.empty(len(centres), np.float32)
     for at in range(len(centres)):
         nearest[at] = _dot(centres[at], query)
-    if len(bits):
-        chosen = np.argsort(-nearest)
-    else:
-        probes = min(len(centres), depth[1] if nearest.max() >= depth[0] else depth[2])
-        bar = np.partition(nearest, len(centres) - probes)[len(centres) - probes]
-        chosen = np.flatnonzero(nearest >= bar)
+    chosen = np.argsort(-nearest) if len(bits) else _nearest_lists(nearest, depth)
     scores = np.empty(max(wanted, top), np.float32)
     places = np.empty(len(scores), np.int64)
     count = seen = 0
@@ -105,9 +119,4 @@ def search_lists(
                 break
     if wanted == 0:
         return scores[:count], places[:count]
-    best = np.empty(min(top, count), np.float32)
-    found = np.empty(len(best), np.int64)
-    kept = 0
-    for at in range(count):
-        kept = _insert(best, found, kept, _dot(vectors[places[at]], query), places[at])
-    return best, found
+    return _scored_again(vectors, query, places[:count], top)
