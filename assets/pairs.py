@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from pydantic import Field, field_validator
 
 from assets.artifacts import each, manifest_of, train
 from assets.crawl import all_posts
-from assets.pictures import spread, tiles_metadata
+from assets.pictures import pairs_sheet_metadata
 from assets.resources import DataFolder, Engine, Recipes, Terms
 from assets.shift import NO_SHIFT, Mix, no_shift
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
@@ -27,7 +26,6 @@ from curation.splits import SplitShares, crossing_keys
 from curation.tables import ShardedTable, write_json
 from curation.versions import Versions
 
-_SHEET_PAIRS = 18
 LONGEST_RUN_S = 3 * 24 * 3600.0
 """So long a version of the dataset stays: reviewers publish one each ten minutes, and a full training takes days."""
 
@@ -199,7 +197,7 @@ def candidate_pairs(
         verifier_version="/".join([*halves, rivals.fingerprint]),
         least_verification=least,
     )
-    facts = {"pairs": _pairs_sheet(report.table, "anchor_bytes", "positive_bytes")}
+    facts = {"pairs": pairs_sheet_metadata(report.table)}
     checks = {**_shard_checks(report, "kept"), **no_shift(data, report.table, config, count_dropped=True)}
     return mapped(report, report.table.rows, facts, **checks)
 
@@ -289,16 +287,3 @@ def _card(version: Path) -> dg.MarkdownMetadataValue:
     """The dataset card without its head and its picture, a file beside it that the UI cannot reach."""
     text = (version / CARD).read_text().split("---\n", 2)[-1]
     return dg.MetadataValue.md("\n".join(line for line in text.splitlines() if not line.startswith("![")))
-
-
-def _pairs_sheet(table: ShardedTable, anchor: str, positive: str) -> dg.MarkdownMetadataValue:
-    """Some of the kept pairs, spread over the shards: anchor, positive, anchor, positive, …"""
-    shards = spread(table, _SHEET_PAIRS)
-    each = -(-_SHEET_PAIRS // max(1, len(shards)))
-    tiles: list[tuple[bytes, str]] = []
-    for shard in shards:
-        batches = shard.batches([anchor, positive, "category", "verification_score"])
-        kept = (row for batch in batches for row in batch.to_pylist() if row[anchor] is not None)
-        for row in islice(kept, each):
-            tiles += [(row[anchor], f"{row['category']} {row['verification_score']:.2f}"), (row[positive], "tagged")]
-    return tiles_metadata(tiles[: 2 * _SHEET_PAIRS], "anchors beside their positives", columns=12, side=80)

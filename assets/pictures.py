@@ -65,10 +65,25 @@ def sheet_metadata(
         column: the pictures.
         tiles: how many.
     """
-    shards = spread(table, tiles)
-    each = -(-tiles // max(1, len(shards)))
-    rows = (row for shard in shards for row in islice(_pictures(shard, column, caption), each))
-    return tiles_metadata(islice(rows, tiles), "contact sheet")
+    rows = spread_rows(table, [column, caption], tiles)
+    return tiles_metadata(((row[column], str(row[caption])) for row in rows), "contact sheet")
+
+
+def pairs_sheet_metadata(table: ShardedTable, pairs: int = 18) -> dg.MarkdownMetadataValue:
+    """Contact sheet of candidate pairs, spread over the shards: anchor, positive, anchor, positive, …"""
+    tiles: list[tuple[bytes, str]] = []
+    for row in spread_rows(table, ["anchor_bytes", "positive_bytes", "category", "verification_score"], pairs):
+        tiles.append((row["anchor_bytes"], f"{row['category']} {row['verification_score']:.2f}"))
+        tiles.append((row["positive_bytes"], "tagged"))
+    return tiles_metadata(tiles, "anchors beside their positives", columns=12, side=80)
+
+
+def spread_rows(table: ShardedTable, columns: Sequence[str], most: int) -> Iterator[dict[str, Any]]:
+    """At most so many rows, about as many of each shard; those without the first column, a picture, are passed over."""
+    shards = spread(table, most)
+    each = -(-most // max(1, len(shards)))
+    rows = (row for shard in shards for row in islice(_with_picture(shard, columns), each))
+    return islice(rows, most)
 
 
 def spread(table: ShardedTable, most: int) -> Sequence[Shard]:
@@ -77,11 +92,9 @@ def spread(table: ShardedTable, most: int) -> Sequence[Shard]:
     return table.shards if last < most else [table.shards[number * last // (most - 1)] for number in range(most)]
 
 
-def _pictures(shard: Shard, column: str, caption: str) -> Iterator[tuple[bytes, str]]:
-    for batch in shard.batches([column, caption], rows=_TILES):
-        for row in batch.to_pylist():
-            if row[column] is not None:
-                yield row[column], str(row[caption])
+def _with_picture(shard: Shard, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for batch in shard.batches(columns, rows=_TILES):
+        yield from (row for row in batch.to_pylist() if row[columns[0]] is not None)
 
 
 def boxes_sheet_metadata(dataset: Path, tiles: int = 14) -> dg.MarkdownMetadataValue:

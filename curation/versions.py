@@ -46,7 +46,7 @@ class Versions:
         """Names of all versions, oldest first."""
         if not self.folder.is_dir():
             return []
-        return sorted(path.name for path in self.folder.iterdir() if path.name.isdigit())
+        return sorted((path.name for path in self.folder.iterdir() if path.name.isdecimal()), key=int)
 
     @property
     def current(self) -> Path | None:

@@ -5,8 +5,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from assets.pictures import differences_table, disagreements_metadata, reliability_metadata, spread, tiles_metadata
-from curation.tables import ShardedTable, write_shard
+from assets.pictures import (
+    differences_table,
+    disagreements_metadata,
+    reliability_metadata,
+    spread,
+    spread_rows,
+    tiles_metadata,
+)
+from curation.tables import ShardedTable, rows_to_batch, write_shard
 from tests.curation.builders import picture
 from tests.models import toys
 
@@ -45,6 +52,18 @@ def test_spread__from_the_first_shard_to_the_last(tmp_path: Path, shards: int) -
     assert len(set(names)) == len(names) == min(7, shards)
     assert names == sorted(names)
     assert {names[0], names[-1]} == {"000", f"{shards - 1:03d}"} if names else shards == 0
+
+
+@pytest.mark.parametrize(("most", "numbers"), [(5, [1, 2, 3, 4, 5]), (4, [1, 2, 4, 5]), (2, [1, 4])])
+def test_spread_rows__of_each_shard_as_many_and_none_without_a_picture(
+    tmp_path: Path, most: int, numbers: list[int]
+) -> None:
+    schema = pa.schema([("picture", pa.binary()), ("n", pa.int64())])
+    for name, first in (("a", 1), ("b", 4)):
+        rows = [{"picture": b"torn", "n": first + number} for number in range(3)]
+        write_shard(tmp_path, name, schema, [rows_to_batch([{"picture": None, "n": 0}, *rows], schema)], fingerprint="")
+    table = ShardedTable(tmp_path)
+    assert [row["n"] for row in spread_rows(table, ["picture", "n"], most)] == numbers
 
 
 def test_reliability__a_picture() -> None:

@@ -23,6 +23,13 @@ def test_stage__publishes_and_switches(tmp_path: Path) -> None:
     assert versions.current == tmp_path / "data_versions" / "0002"
 
 
+def test_names__are_numbers_beyond_four_digits_too(tmp_path: Path) -> None:
+    versions = Versions(tmp_path / "data")
+    (versions.folder / "9999").mkdir(parents=True)
+    assert [_publish(versions, "one"), _publish(versions, "two")] == ["10000", "10001"]
+    assert versions.names == ["9999", "10000", "10001"]
+
+
 def test_around__the_versions_of_a_folder(tmp_path: Path) -> None:
     versions = Versions(tmp_path / "data")
     _publish(versions, "one")
