@@ -125,8 +125,7 @@ def category_classifier(
     def weigh(in_use: Path | None) -> tuple[Verdict, None]:
         from models.classifier.gate import weigh_classifier
 
-        sources = [catalog, *([Path(also)] if also else [])]
-        return weigh_classifier(candidate, in_use, sources, margin=recipes.margin), None
+        return weigh_classifier(candidate, in_use, catalog, margin=recipes.margin), None
 
     return promoted(trained, "classifier", data, recipes, weigh)
 

@@ -53,10 +53,11 @@ def draw_pairs(seed: int, posts: int, out: Path) -> tuple[Path, ShardedTable]:
 def shop_folds(root: Path, folds: int, out: Path) -> list[tuple[Path, ShardedTable]]:
     """Write the pairs of a folder of studio photos, once for each fold, and the catalog of all its main shots.
 
-    A style is tested in one fold, in all its colours: they are one photo, coloured anew.
+    A style is tested in one fold, in all its colours: they are one photo, coloured anew. A photo whose main shot has
+    another colour makes no pair, as a wrong tag makes none; that shot is in the catalog like all others.
 
     Args:
-        root: has `pairs.csv` (anchor, positive, category) and `images.csv` (image, sku, view, category).
+        root: has `pairs.csv` and `images.csv`, as docs/PHOTOS.md says.
         folds: at least 2.
         out: folder to write to.
     """
@@ -69,7 +70,7 @@ def shop_folds(root: Path, folds: int, out: Path) -> list[tuple[Path, ShardedTab
     for fold in range(folds):
         parts: dict[str, list[Row]] = {name: [] for name in SPLITS}
         for number, pair in enumerate(_read_csv(root / "pairs.csv")):
-            if pair["category"] not in CATEGORIES:
+            if pair["category"] not in CATEGORIES or pair["same_colour"] == "0":
                 continue
             split = _split(images[pair["positive"]]["sku"], fold, folds)
             crop, thumbnail = ((root / pair[side]).read_bytes() for side in ("anchor", "positive"))

@@ -11,7 +11,9 @@ class ClassifierConfig(PictureConfig):
     also: str = Field("", description="folder of pictures with labels.csv that train besides the catalog")
     boxes: str = Field("", description="detection dataset, from the data's folder: what its boxes hold trains too")
     boxes_share: float = Field(0.5, ge=0, lt=1, description="of a class's pictures, if boxes have the class at all")
-    validation_share: float = Field(0.15, gt=0, lt=1, description="share of products that are only measured on")
+    validation_share: float = Field(
+        0.15, gt=0, lt=1, description="share of the products of the data that are only measured on"
+    )
     smoothing: float = Field(0.05, ge=0, lt=1, description="label smoothing")
     early_learning: float = Field(
         3.0, ge=0, description="how strongly a label is doubted that contradicts what was learned first; 0: not at all"

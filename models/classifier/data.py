@@ -64,8 +64,8 @@ def read_thumbnails(
 ) -> tuple[Thumbnails, str]:
     """All usable thumbnails at (height, width) px, kept in `folder` by `stored`, and the fingerprint of what was read.
 
-    A source is a catalog table, or a folder of pictures with `labels.csv` (image, category, group). Rows with a broken
-    picture are left out: the catalog's own table says why.
+    A source is a catalog table, or a folder of pictures with `labels.csv` (image, category, group). The first is the
+    shop, and alone has held-out products. Rows with a broken picture are left out: the catalog's own table says why.
 
     Raises:
         DataError: there is none, or a label has no thumbnail, or an unknown label occurs.
@@ -78,11 +78,9 @@ def read_thumbnails(
     return data, fingerprint(sorted(keys))
 
 
-def read_held_out(
-    sources: Sequence[Path], size: tuple[int, int], validation_share: float, folder: Path | None = None
-) -> Thumbnails:
+def read_held_out(shop: Path, size: tuple[int, int], validation_share: float, folder: Path | None = None) -> Thumbnails:
     """The validation side of `split_by_product`, as `read_thumbnails` reads it, and nothing else."""
-    return _read(sources, size, folder, lambda product: place_of(product) < validation_share)[0]
+    return _read([shop], size, folder, lambda product: place_of(product) < validation_share)[0]
 
 
 def _read(
@@ -138,8 +136,15 @@ def stored(pictures: Iterable[NDArray[np.uint8]], size: tuple[int, int], folder:
 
 
 def split_by_product(data: Thumbnails, validation_share: float) -> tuple[Thumbnails, Thumbnails]:
-    """(train, validation) such that a product is on one side. Raises `DataError` when a class is missing in train."""
-    held = np.array([place_of(product) < validation_share for product in data.products])
+    """(train, validation) such that a product is on one side; of the first source alone is anything held out.
+
+    The first is what the classifier will be asked about: pictures of other kinds would tell how sure it is of those.
+
+    Raises:
+        DataError: a class is missing in train, or there are too few products to measure on.
+    """
+    places = np.array([place_of(product) for product in data.products])
+    held = (places < validation_share) & (data.sources == 0)
     train, validation = data.take(~held), data.take(held)
     missing = sorted(set(range(len(LABELS))) - set(train.labels.tolist()))
     measured = len(set(validation.products))

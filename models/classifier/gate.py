@@ -1,7 +1,6 @@
 """The classifier's gate: the candidate and the classifier in use name the same held-out thumbnails."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,7 @@ from models.promotion import Verdict, beats, not_worse
 MEASURE: Final = "accuracy"
 
 
-def weigh_classifier(candidate: Path, in_use: Path | None, sources: Sequence[Path], *, margin: float) -> Verdict:
+def weigh_classifier(candidate: Path, in_use: Path | None, shop: Path, *, margin: float) -> Verdict:
     """Compare how often each names a held-out thumbnail as the shop does, with products as clusters.
 
     A product never moves from train to validation, so the classifier in use has not learned from these either. Wrong
@@ -26,7 +25,7 @@ def weigh_classifier(candidate: Path, in_use: Path | None, sources: Sequence[Pat
     Args:
         candidate: checkpoint directory.
         in_use: checkpoint directory of the classifier that would be replaced; None asks to beat the commonest name.
-        sources: what the candidate was trained on, as in `read_thumbnails`.
+        shop: the first source that the candidate was trained on, as in `read_thumbnails`.
         margin: how much worse than the one in use a candidate may be, in accuracy.
 
     Raises:
@@ -37,7 +36,7 @@ def weigh_classifier(candidate: Path, in_use: Path | None, sources: Sequence[Pat
     shares = [it.config.get("validation_share", 1.0) for it in manifests]  # a published checkpoint does not say
     classifiers = [Classifier.load(path) for path in (candidate, in_use) if path]
     height, width = (max(sides) for sides in zip(*(it.input_size for it in classifiers), strict=True))
-    held_out = read_held_out(sources, (height, width), min(shares), candidate.parent)  # sharp enough for either
+    held_out = read_held_out(shop, (height, width), min(shares), candidate.parent)  # sharp enough for either
     if in_use is None:
         commonest = Counter(held_out.labels.tolist()).most_common(1)[0][1] / len(held_out)
         return beats(MEASURE, float(manifest.metrics[MEASURE]), {"commonest category": commonest})

@@ -70,7 +70,7 @@ def train_classifier(config: ClassifierConfig, data: Path, out: Path, progress: 
     sources = [data, Path(config.also)] if config.also else [data]
     thumbnails, fingerprint = read_thumbnails(sources, cache_size(*size), out)
     train, _ = split_by_product(thumbnails, config.validation_share)
-    validation = read_held_out(sources, size, config.validation_share, out)  # resized once, as what it will be asked
+    validation = read_held_out(data, size, config.validation_share, out)  # resized once, as what it will be asked
     worn = None
     if config.boxes:
         worn, boxes = read_worn(Path(os.path.normpath(data / config.boxes)), cache_size(*size), out)

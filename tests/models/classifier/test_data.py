@@ -94,10 +94,22 @@ def test_split_by_product__a_product_is_on_one_side(catalog):
 
 def test_read_held_out__is_the_validation_side(catalog):
     _, validation = split_by_product(read_thumbnails([catalog], (8, 8))[0], 0.3)
-    alone = read_held_out([catalog], (8, 8), 0.3)
+    alone = read_held_out(catalog, (8, 8), 0.3)
     assert alone.products == validation.products
     np.testing.assert_array_equal(alone.labels, validation.labels)
     np.testing.assert_array_equal(alone.pixels(), validation.pixels())
+
+
+def test_split_by_product__of_the_first_source_alone(catalog, tmp_path):
+    folder = toys.catalog_table(tmp_path / "folder", per_class=20).root
+    data, _ = read_thumbnails([catalog, folder], (8, 8))
+    train, validation = split_by_product(data, 0.3)
+    assert len(train) + len(validation) == 320
+    assert np.bincount(train.sources).tolist() == [160 - len(validation), 160]
+    alone = read_held_out(catalog, (8, 8), 0.3)
+    np.testing.assert_array_equal(alone.pixels(), validation.pixels())
+    with pytest.raises(DataError, match="validation has 0 products"):
+        split_by_product(train, 0.3)
 
 
 def test_split_by_product__survives_new_products(catalog):

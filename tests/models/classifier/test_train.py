@@ -166,20 +166,20 @@ def test_classifier__refuses_a_detector(trained):
 def test_weigh_classifier__one_that_did_not_learn_is_refused(trained, catalog, tmp_path, monkeypatch):
     good, bad = trained[0], tmp_path / "classifier"
     train("classifier", preset("classifier", "tiny", **{**TINY, "steps": 1, "height": 32, "width": 32}), catalog, bad)
-    refused, passed = (weigh_classifier(new, old, [catalog], margin=0.05) for new, old in ((bad, good), (good, good)))
+    refused, passed = (weigh_classifier(new, old, catalog, margin=0.05) for new, old in ((bad, good), (good, good)))
     assert (refused.passed, passed.passed) == (False, True)
     assert "significantly worse" in refused.reason
     small = tmp_path / "small"
     train("classifier", preset("classifier", "tiny", **{**TINY, "steps": 1, "height": 16, "width": 16}), catalog, small)
     sizes = []
 
-    def recorded(sources, size, *arguments):
+    def recorded(shop, size, *arguments):
         sizes.append(size)
-        return read_held_out(sources, size, *arguments)
+        return read_held_out(shop, size, *arguments)
 
     monkeypatch.setattr("models.classifier.gate.read_held_out", recorded)
-    weigh_classifier(small, good, [catalog], margin=0.05)
+    weigh_classifier(small, good, catalog, margin=0.05)
     assert sizes == [(32, 32)]  # sharp enough for the one that sees more
-    first = weigh_classifier(good, None, [catalog], margin=0.05)
+    first = weigh_classifier(good, None, catalog, margin=0.05)
     assert first.passed
     assert "best baseline (commonest category)" in first.reason
