@@ -36,18 +36,23 @@ RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL
 """An outage of minutes is waited for; what a crawl has read is not asked for again."""
 
 
-class PostCrawl(dg.Config):
+class Timed(dg.Config):
+    """How long a crawl may take."""
+
+    max_minutes: float = Field(
+        0, ge=0, description="stop after so long; what is complete is handed on, the next run goes on; 0 is no limit"
+    )
+
+
+class PostCrawl(Timed):
     """What to crawl; the defaults take what is new up to the frontier."""
 
     blocks: str = Field("auto", description="id blocks such as 0-3 or 0,7; auto finds the newest id by probing")
     max_posts: int = Field(0, ge=0, description="stop after so many posts; 0 is no limit")
-    max_minutes: float = Field(
-        0, ge=0, description="stop after so long; complete blocks are handed on, the next run resumes; 0 is no limit"
-    )
     retry_failed: bool = Field(False, description="besides what is new, try again what failed and has waited its time")
 
 
-class CatalogCrawl(dg.Config):
+class CatalogCrawl(Timed):
     """How much of the catalog to list."""
 
     refresh: bool = Field(False, description="list again what was listed before")
@@ -88,7 +93,14 @@ def onthelook_posts(
     return _crawl_posts(context, data, sites, children, config, "onthelook")
 
 
-@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, pool="chromium", retries=RETRIES)
+@stage(
+    "crawl",
+    kinds={"scrapy", "playwright", "parquet"},
+    checks=_CHECKS,
+    warnings=IN_TIME,
+    pool="chromium",
+    retries=RETRIES,
+)
 def kream_catalog(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -97,28 +109,32 @@ def kream_catalog(
     config: CatalogCrawl,
 ) -> Outcome:
     """The shop's thumbnails by its own category: labels of the classifier, and what people search in."""
-    stats = _crawl(context, data, sites, children, "kream-catalog", ["--refresh"] if config.refresh else [])
+    return _crawl_catalog(context, data, sites, children, config)
+
+
+def _crawl_catalog(context: Any, data: DataFolder, sites: Sites, children: Any, config: CatalogCrawl) -> Outcome:
+    options = ["--refresh"] if config.refresh else []
+    stats = _crawl(context, data, sites, children, "kream-catalog", options + _time_limit(context, config))
     table = data.publish("catalog", "kream")
+    _check_any(table)
     columns = table.table(["category", "error"])
     errors = Counter(error for error in columns["error"].to_pylist() if error)
     rows = Rows(len(columns), len(columns) - errors.total(), 0, errors.total())
     categories = Counter(columns["category"].to_pylist())
     pictures = sheet_metadata(table, caption="category")
     facts = {"categories": reasons_table(categories), "errors": reasons_table(errors), "thumbnails": pictures}
-    return Outcome(table, rows, facts, _checks(rows, stats, Counter()))
+    return Outcome(table, rows, facts, _checks(rows, stats, Counter()) | _in_time(stats))
 
 
 def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, config: PostCrawl, site: str) -> Outcome:
     options = [f"--blocks={config.blocks}"]  # in one word: a value that begins with a dash is refused by its name too
     options += ["--max-posts", str(config.max_posts)] if config.max_posts else []
-    options += ["--max-seconds", str(60 * _minutes_left(context, config))] if config.max_minutes else []
     options += ["--retry-failed"] if config.retry_failed else []
+    options += _time_limit(context, config)
     begun = datetime.now(UTC)
     stats = _crawl(context, data, sites, children, site, options)
     table, ledger = data.publish("posts", site), data.crawled("ledger", site)
-    if not ledger.shards:
-        text = "max_minutes were over before the first block was complete; the next run goes on there"
-        raise dg.Failure(text, allow_retries=False)
+    _check_any(ledger)
     states, reasons, new = _outcomes(ledger, begun)
     posts = states.total()
     rows = Rows(posts, states["done"], posts - states["done"] - states["failed"], states["failed"])
@@ -131,7 +147,18 @@ def _crawl_posts(context: Any, data: DataFolder, sites: Sites, children: Any, co
     return Outcome(table, rows, facts, _checks(rows, stats, new) | _in_time(stats))
 
 
-def _minutes_left(context: Any, config: PostCrawl) -> float:
+def _check_any(complete: ShardedTable) -> None:
+    """Fail where a crawl has nothing to hand on."""
+    if not complete.shards:
+        text = "max_minutes were over before the first block or category was complete; the next run goes on there"
+        raise dg.Failure(text, allow_retries=False)
+
+
+def _time_limit(context: Any, config: Timed) -> list[str]:
+    return ["--max-seconds", str(60 * _minutes_left(context, config))] if config.max_minutes else []
+
+
+def _minutes_left(context: Any, config: Timed) -> float:
     """`max_minutes`, of which the tries before this one have had their part."""
     if not context.retry_number:
         return config.max_minutes

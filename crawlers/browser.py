@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections.abc import AsyncIterator
@@ -55,6 +56,7 @@ def settings(config: CrawlConfig) -> dict[str, Any]:
     ]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")  # Chromium refuses to start as root with its sandbox
+    logging.getLogger("asyncio").addFilter(_somebody_waits)
     return {
         "DOWNLOAD_HANDLERS": {"http": handler, "https": handler},
         "PLAYWRIGHT_BROWSER_TYPE": "chromium",
@@ -70,6 +72,14 @@ def settings(config: CrawlConfig) -> dict[str, Any]:
         "RETRY_EXCEPTIONS": [*RETRY_EXCEPTIONS, PlaywrightError],
         "PLAYWRIGHT_ABORT_REQUEST": "crawlers.policy.abort",
     }
+
+
+def _somebody_waits(record: logging.LogRecord) -> bool:
+    """False of what asyncio says of an answer that nobody waits for any more, since its page was closed.
+
+    scrapy-playwright asks for the headers of every response: a crawl that is stopped would end with a traceback.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], PlaywrightError))
 
 
 class LateBrowser(PlaywrightBrowserProvider):  # type: ignore[misc] # ships no types

@@ -14,9 +14,9 @@ _TIMES: Final = {"kream_posts": "30 17 * * *", "onthelook_posts": "0 18 * * *", 
 
 
 def night_config(asset: str) -> dict[str, Any]:
-    """Run configuration of a nightly crawl: posts have a budget and retry what is due, the catalog is listed anew."""
-    posts = {"retry_failed": True, "max_minutes": NIGHT_MINUTES}
-    return {"ops": {asset: {"config": {"refresh": True} if asset == "kream_catalog" else posts}}}
+    """Run configuration of a nightly crawl: it has a budget, lists the catalog anew, and retries posts that are due."""
+    what = {"refresh": True} if asset == "kream_catalog" else {"retry_failed": True}
+    return {"ops": {asset: {"config": {**what, "max_minutes": NIGHT_MINUTES}}}}
 
 
 NIGHTLY = [

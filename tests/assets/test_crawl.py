@@ -11,7 +11,7 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
-from assets.crawl import PostCrawl, _crawl, _crawl_posts, _minutes_left, _outcomes
+from assets.crawl import CatalogCrawl, PostCrawl, _crawl, _crawl_catalog, _crawl_posts, _minutes_left, _outcomes
 from assets.resources import DataFolder, RealSites
 from assets.stage import Outcome
 from crawlers.__main__ import _config, _parser
@@ -23,6 +23,7 @@ from pipelines.definitions import build
 from pipelines.environments import Settings
 from tests.curation.builders import NOW
 from tests.curation.data_folder import write_table
+from tests.models import toys
 
 FIRST_TRY = SimpleNamespace(retry_number=0)
 
@@ -80,9 +81,29 @@ def test_crawl__out_of_time_hands_on_what_is_complete_and_warns(tmp_path: Path) 
 def test_crawl__out_of_time_before_anything_is_complete_fails_and_is_not_retried(tmp_path: Path) -> None:
     children = _FailingChild(tmp_path / "crawl" / "stats-kream.json", {"finish_reason": "max_seconds"})
     sites = RealSites(name="the real sites")
-    with pytest.raises(dg.Failure, match="before the first block was complete") as failed:
+    with pytest.raises(dg.Failure, match="before the first block or category was complete") as failed:
         _crawl_posts(FIRST_TRY, DataFolder(root=str(tmp_path)), sites, children, PostCrawl(max_minutes=240), "kream")
     assert not failed.value.allow_retries
+
+
+def test_catalog__out_of_time_hands_on_what_was_complete_and_warns(tmp_path: Path) -> None:
+    said = {"finish_reason": "max_seconds", "drift": [], "found": {}}
+    commands: list[list[str]] = []
+
+    class Child(_FailingChild):
+        def run(self, **told: Any) -> None:
+            commands.append(told["command"])
+            super().run(**told)
+
+    children = Child(tmp_path / "crawl" / "stats-kream-catalog.json", said)
+    sites, config = RealSites(name="the real sites"), CatalogCrawl(refresh=True, max_minutes=240)
+    with pytest.raises(dg.Failure, match="before the first block or category was complete"):
+        _crawl_catalog(FIRST_TRY, DataFolder(root=str(tmp_path)), sites, children, config)
+    toys.catalog_table(tmp_path / "crawl" / "catalog", per_class=2)
+    outcome = _crawl_catalog(FIRST_TRY, DataFolder(root=str(tmp_path)), sites, children, config)
+    assert outcome.rows.kept == 16
+    assert [name for name, check in outcome.checks.items() if not check.passed] == ["in_time"]
+    assert commands[1][-3:] == ["--refresh", "--max-seconds", "14400.0"]
 
 
 def test_crawl__tries_of_one_run_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What the browser may reach, and that it is renewed."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -88,3 +89,21 @@ def test_tabs__pages_and_browser_are_renewed() -> None:
 
     asyncio.run(crawl())
     assert log == ["page", "page", "page", "page", "browser"]
+
+
+def test_settings__an_answer_that_nobody_waits_for_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    browser.settings(make_config(kind="onthelook", out="/none"))
+
+    async def listeners() -> None:
+        async def listen(error: Exception) -> None:
+            raise error
+
+        for error in (PlaywrightError("page has been closed"), ValueError("of our own")):
+            task = asyncio.ensure_future(listen(error))
+            await asyncio.wait({task})
+            del task  # asyncio says that nobody took its exception
+
+    asyncio.run(listeners())
+    gc.collect()
+    assert "of our own" in caplog.text
+    assert "has been closed" not in caplog.text

@@ -1,4 +1,4 @@
-"""What an operator does around a crawl: take-downs, drift, fixtures; and pages that need a browser after all."""
+"""What an operator does around a crawl: take-downs, drift, fixtures, limits; pages that need a browser after all."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from sandbox.sites.server import ServeOptions, serving
 from sandbox.sites.site import page
 from tests.crawlers.commands import command, crawl, hits, ledger, run
 from tests.crawlers.fixtures import FOLDER
-from tests.sandbox.tiny import tiny_world
+from tests.sandbox.tiny import TinyProduct, tiny_world
 
 NO_BROWSER = ("--browser", "/none")
 
@@ -149,3 +149,16 @@ def test_onthelook__newest_post_is_found_where_every_address_has_a_page(
     with serving(tiny_world(9)) as server:
         crawl("onthelook", server.urls["onthelook"], tmp_path, *options)
     assert ledger(tmp_path, "onthelook") == dict.fromkeys(range(1, 10), "done")
+
+
+@pytest.mark.browser
+def test_kream_catalog__out_of_time_ends_by_itself_and_goes_on(tmp_path: Path) -> None:
+    world = tiny_world(1)
+    world.products |= {n: TinyProduct(n, "bag", 9, f"Bag {n}") for n in range(100, 140)}
+    with serving(world, ServeOptions(delay=0.5)) as server:
+        crawl("kream-catalog", server.urls["kream"], tmp_path, "--max-seconds", "3", code=1)
+    assert json.loads((tmp_path / "stats-kream-catalog.json").read_text())["finish_reason"] == "max_seconds"
+    assert "bag" not in {path.stem for path in tmp_path.glob("catalog/kream/*.parquet")}
+    with serving(world) as server:
+        crawl("kream-catalog", server.urls["kream"], tmp_path)
+    assert len(ShardedTable(tmp_path / "catalog").table(["product_id"])) == len(world.products)
