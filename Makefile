@@ -49,7 +49,7 @@ serve: setup ## the search page on http://127.0.0.1:8700, on what the demo left
 	$(BIN)/python -m search serve --data $(FASHION_DATA) $(if $(FASHION_MILVUS),--milvus $(FASHION_MILVUS))
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 check: setup ## lint, format, types, import contracts
 	$(BIN)/ruff check .

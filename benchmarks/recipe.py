@@ -110,14 +110,16 @@ def _compare(
         errors[name] = 1 - _recall(common, own, pairs, catalog)
         print(f"{folder.name:<8}{name:<28} R@1 {1 - errors[name]:.3f}", flush=True)
 
+    profile = "tiny-photos" if options.pairs == "shop" else "tiny"
     for name in options.recipes:
-        _train(folder / name, pairs, {**RECIPES[name], "steps": options.steps, "seed": seed})
+        values = {"processes": 1, **RECIPES[name], "steps": options.steps, "seed": seed}
+        train("encoder", preset("encoder", profile, **values), pairs, folder / name)
         note(name, Encoder.load(folder / name), {})
         others = {f"ours, at {scales}": scales for scales in options.scales if name == "ours"}
         for other, scales in {**RESCALED.get(name, {}), **others}.items():
             note(other, _at(folder / name, scales), {})
     if "ours" in options.recipes:
-        note("per category", Encoder.load(folder / "ours"), _specialists(folder / "ours", pairs))
+        note("per category", Encoder.load(folder / "ours"), _specialists(folder / "ours", pairs, profile))
     return errors
 
 
@@ -132,15 +134,11 @@ def _at(folder: Path, scales: Sequence[float]) -> Encoder:
     return Encoder(ImageEncoder.load(folder), processor, "", pick_device("auto"))
 
 
-def _train(out: Path, pairs: Path, changes: Mapping[str, Any]) -> None:
-    train("encoder", preset("encoder", "tiny", **{"processes": 1, **changes}), pairs, out)
-
-
-def _specialists(parent: Path, pairs: Path) -> dict[str, Encoder]:
+def _specialists(parent: Path, pairs: Path, profile: str) -> dict[str, Encoder]:
     """An encoder for each category; one without pairs in a split has none, and is searched by the common one."""
     own = {}
     for category in CATEGORIES:
-        values = preset("category-encoder", "tiny", pretrained=str(parent), categories=[category])
+        values = preset("category-encoder", profile, pretrained=str(parent), categories=[category])
         out = parent.with_name(f"{parent.name}-{category}")
         try:
             train("encoder", {**values, "architecture": {}}, pairs, out)
