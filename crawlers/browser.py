@@ -15,7 +15,7 @@ from scrapy_playwright.page import PageMethod
 from scrapy_playwright.provider import PlaywrightBrowserProvider
 
 from crawlers.config import CrawlConfig
-from crawlers.policy import host_rules
+from crawlers.policy import abort, host_rules
 from curation.images import MAX_BYTES
 
 _READY_SECONDS: Final = 15.0
@@ -80,6 +80,15 @@ def _somebody_waits(record: logging.LogRecord) -> bool:
     scrapy-playwright asks for the headers of every response: a crawl that is stopped would end with a traceback.
     """
     return not (record.exc_info and isinstance(record.exc_info[1], PlaywrightError))
+
+
+async def _between_posts(route: Any, request: Any) -> None:
+    """Hold to the policy where scrapy-playwright does not: it takes its route off a page before it puts on the next.
+
+    What a page still loads then would leave as it is. A page's own route goes before this one of its context.
+    """
+    with contextlib.suppress(PlaywrightError):  # the page is closed by now
+        await (route.abort() if await abort(request) else route.continue_())
 
 
 class LateBrowser(PlaywrightBrowserProvider):  # type: ignore[misc] # ships no types
@@ -156,6 +165,7 @@ class Tab:
         if page is self._page:
             return
         self._page, self._left = page, self._uses
+        await page.context.route("**", _between_posts)
         page.on("response", self._on_response)
         page.on("request", self._on_request)
         page.on("requestfinished", self._on_answered)

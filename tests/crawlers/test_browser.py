@@ -59,6 +59,31 @@ def test_launch_browser__name_that_leads_inside_leads_nowhere(server: Server) ->
     assert hits(server, "kream") == {}
 
 
+async def asked_without_a_route(url: str, *paths: str) -> None:
+    """Show a page as scrapy-playwright leaves it between two posts, and let it ask for pictures."""
+    options = browser.settings(make_config(kind="kream", out="/none"))["PLAYWRIGHT_LAUNCH_OPTIONS"]
+    provider = browser.LateBrowser(SimpleNamespace(browser_type_name="chromium", launch_options=options))
+    chromium = await provider.launch_browser()
+    page = await chromium.new_page()
+    begin = browser.Tab("tab").post(".ready")["playwright_page_init_callback"]
+    await begin(page, None)
+    await page.goto(url)
+    asks = "path => new Promise(done => Object.assign(new Image(), {onload: done, onerror: done, src: path}))"
+    for path in paths:
+        await page.evaluate(asks, path)
+    await chromium.close()
+    await provider.close()
+
+
+@pytest.mark.browser
+def test_tab__obeys_the_policy_between_two_posts(server: Server) -> None:
+    activate(Policy(frozenset({"shop.test"}), allow_private=True))
+    port = server.urls["kream"].rpartition(":")[2]
+    pictures = ("/images/a.jpg", "/images/a.jpg?type=m", "/images/b.jpg?w=200")
+    asyncio.run(asked_without_a_route(f"http://shop.test:{port}/robots.txt", *pictures))
+    assert hits(server, "kream") == {"robots": 1, "original": 1}
+
+
 class Closing:
     """A context or a browser that notes when it is closed."""
 
@@ -77,7 +102,8 @@ def test_tabs__pages_and_browser_are_renewed() -> None:
     async def post(tabs: browser.Tabs) -> None:
         async with tabs.one() as tab:
             request = tab.post(".ready")
-            page = SimpleNamespace(context=Closing(log, "page", browser=chromium), on=lambda *_: None)
+            context = Closing(log, "page", browser=chromium, route=lambda *_: asyncio.sleep(0))
+            page = SimpleNamespace(context=context, on=lambda *_: None)
             await request["playwright_page_init_callback"](request.get("playwright_page", page), None)
             await asyncio.sleep(0)
             await tab.end(failed=False)
