@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ _LEAST_NEW = 50
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """An outage of minutes is waited for; what a crawl has read is not asked for again."""
+_crawl_stage = partial(
+    stage, "crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, warnings=IN_TIME, retries=RETRIES
+)
 
 
 class Timed(dg.Config):
@@ -58,7 +62,7 @@ class CatalogCrawl(Timed):
     refresh: bool = Field(False, description="list again what was listed before")
 
 
-@stage("crawl", kinds={"scrapy", "playwright", "parquet"}, checks=_CHECKS, warnings=IN_TIME, retries=RETRIES)
+@_crawl_stage()
 def kream_posts(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -74,14 +78,7 @@ def kream_posts(
     return _crawl_posts(context, data, sites, children, config, "kream")
 
 
-@stage(
-    "crawl",
-    kinds={"scrapy", "playwright", "parquet"},
-    checks=_CHECKS,
-    warnings=IN_TIME,
-    pool="chromium",
-    retries=RETRIES,
-)
+@_crawl_stage(pool="chromium")
 def onthelook_posts(
     context: dg.AssetExecutionContext,
     data: DataFolder,
@@ -93,14 +90,7 @@ def onthelook_posts(
     return _crawl_posts(context, data, sites, children, config, "onthelook")
 
 
-@stage(
-    "crawl",
-    kinds={"scrapy", "playwright", "parquet"},
-    checks=_CHECKS,
-    warnings=IN_TIME,
-    pool="chromium",
-    retries=RETRIES,
-)
+@_crawl_stage(pool="chromium")
 def kream_catalog(
     context: dg.AssetExecutionContext,
     data: DataFolder,
