@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response, UploadFile
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.formparsers import MultiPartParser
 
 from search.answers import (
@@ -76,7 +76,9 @@ def create_app(
         yield
         worker.close()
 
-    app = FastAPI(title="Fashion search", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Fashion search", version="1", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
+    )
     app.add_middleware(Guard, metrics=metrics, root_path=root_path)
     install_handlers(app)
     _add_queries(app, worker, metrics, root_path)
@@ -189,6 +191,10 @@ def _add_page(app: FastAPI, hidden: Collection[str] = ()) -> None:
     @app.get("/review", include_in_schema=False)
     async def review_page() -> Response:
         return await page("review.html")
+
+    @app.get("/review/", include_in_schema=False)
+    def without_slash() -> Response:
+        return RedirectResponse("../review")  # relative: the proxy's scheme and prefix stay
 
     @app.get("/static/{name}", include_in_schema=False)
     async def page(name: str) -> Response:

@@ -93,6 +93,8 @@ def test_create_app__below_a_prefix(service: SearchService, tmp_path: Path, pref
         assert client.get(f"{prefix}/api/examples").json() == {"examples": ["/find/api/examples/0"]}
         assert client.get(f"{prefix}/static/app.js").status_code == 200
         assert client.get("/openapi.json").json()["servers"] == [{"url": "/find"}]
+        slash = client.get(f"{prefix}/review/", follow_redirects=False)
+        assert (slash.status_code, slash.headers["location"]) == (307, "../review")
         page = client.get(f"{prefix}/").text
         assert 'src="static/app.js"' in page
         assert '="/' not in page  # nothing that would leave the prefix
