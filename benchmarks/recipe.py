@@ -33,6 +33,7 @@ _NO_AUGMENTATION: Final = {"recolour": 0.0, "splice": 0.0, "zoom": 0.0, "rotatio
 _PRIOR: Final = {
     # Cross entropy over anchor·positive / 0.07 one way; rows as they come; whole thumbnails; turned, jittered, erased.
     "both_directions": False,
+    "thumbnails_apart": False,
     "mask_same_product": False,
     "learn_temperature": False,
     "optimiser": "adamw",
@@ -51,6 +52,7 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "ours, small batch": {"batch": 32},  # the memory of 32 pairs without gradient caching
     "ours, cached": {"micro_batch": 32},  # the same memory with it: the whole batch
     "ours, one direction": {"both_directions": False},
+    "ours, thumbnails not apart": {"thumbnails_apart": False},
     "ours, no mask": {"mask_same_product": False},
     "ours, plain batches": _PLAIN_BATCHES,
     "ours, with mined negatives": {"hard_negatives": 0.3},

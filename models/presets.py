@@ -165,6 +165,7 @@ _VERIFIER_TINY: Final = {
     "batch": 64,
     "processes": 1,  # both halves learn at once
     "distractors": 0,  # they would be the very products that are looked for
+    "thumbnails_apart": False,  # what its answers weigh was fitted without
 }
 _ENCODER_FULL: Final = {
     "pretrained": "microsoft/swin-base-patch4-window7-224",
@@ -180,7 +181,7 @@ _ENCODER_FULL: Final = {
     "processes": 0,
 }
 _CATEGORY_ENCODER_FULL: Final = {**_ENCODER_FULL, "steps": 4_500, "learning_rate": 2e-5}
-_VERIFIER_FULL: Final = {**_ENCODER_FULL, "steps": 3_000, "distractors": 0}
+_VERIFIER_FULL: Final = {**_ENCODER_FULL, "steps": 3_000, "distractors": 0, "thumbnails_apart": False}
 _PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "detector-tiny": _DETECTOR_TINY,
     "detector-tiny-photos": _DETECTOR_TINY_PHOTOS,

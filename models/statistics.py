@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from models.errors import MetricError
 
@@ -63,10 +64,21 @@ def bootstrap_means(
     return means
 
 
-def interval(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """95 % percentile interval of each measure, from what `bootstrap_means` returns; (m,) and (m,)."""
-    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+def interval(means: NDArray[np.float64], clusters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """95 % interval of each measure, from what `bootstrap_means` returns of so many clusters; (m,) and (m,).
+
+    The expanded percentile interval (Hesterberg 2015): of few clusters the plain one is too narrow. Of normal values it
+    holds the truth in 0.90 of all cases with five clusters and 0.96 with eight, the plain one in 0.81 and 0.87; with
+    three it holds in 0.77.
+    """
+    tail = _tail(0.025, clusters)
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return low, high
+
+
+def _tail(share: float, clusters: int) -> float:
+    """The share of resampled means to cut off, as wide as Student's t makes an interval of so many clusters."""
+    return float(ndtr(np.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, share)))
 
 
 def compare(
@@ -86,18 +98,19 @@ def compare(
     """
     if len(candidate) != len(reference):
         raise MetricError(f"{len(candidate)} values of the candidate, {len(reference)} of the reference")
-    if len(np.unique(clusters)) < FEWEST_CLUSTERS:
+    count = len(np.unique(clusters))
+    if count < FEWEST_CLUSTERS:
         raise MetricError(f"{len(candidate)} queries of a single cluster cannot be compared")
     differences = candidate - reference
     mean, spread = float(differences.mean()), float(differences.std())
-    means = bootstrap_means(differences[:, None], clusters, rounds=rounds, seed=seed)[:, 0]
-    low, lower, high = np.percentile(means, [2.5, 5, 97.5])
+    means = bootstrap_means(differences[:, None], clusters, rounds=rounds, seed=seed)
+    (low,), (high,) = interval(means, count)
     as_large = int((np.abs(means - mean) >= abs(mean) - 1e-12).sum())
     return Difference(
         mean=mean,
         low=float(low),
         high=float(high),
-        lower=float(lower),
+        lower=float(np.quantile(means, _tail(0.05, count))),
         p=(1 + as_large) / (1 + len(means)),
         effect=mean / spread if spread else 0.0,
         better=int((differences > 0).sum()),

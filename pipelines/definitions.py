@@ -104,7 +104,7 @@ def _resources(settings: Settings) -> dict[str, object]:
 def _profile(settings: Settings) -> Profile:
     if settings.profile == "full":
         return "full"
-    return "tiny-photos" if settings.annotated or settings.coco else "tiny"
+    return "tiny-photos" if settings.photos or settings.annotated or settings.coco else "tiny"
 
 
 def _terms(settings: Settings) -> Terms:

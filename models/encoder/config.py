@@ -15,6 +15,9 @@ class EncoderConfig(PictureConfig):
         "contrastive", description="with the whole batch, with one negative each, or of product ids (ArcFace)"
     )
     both_directions: bool = Field(True, description="let thumbnails look for their crops too")
+    thumbnails_apart: bool = Field(
+        True, description="a thumbnail that looks for its crop is pushed from the other thumbnails too"
+    )
     mask_same_product: bool = Field(True, description="a row of the same product is no negative")
     margin: float = Field(0.2, ge=0, lt=1, description="of triplets: cosine distance; of classification: radians")
     matryoshka: list[int] = Field(

@@ -155,7 +155,7 @@ def _summary(
     values = np.stack([measures[name][mask] for name in names], axis=1)
     low, high = np.zeros(len(names)), np.ones(len(names))
     if count >= FEWEST_CLUSTERS:
-        low, high = interval(bootstrap_means(values, own, rounds=rounds, seed=seed))
+        low, high = interval(bootstrap_means(values, own, rounds=rounds, seed=seed), count)
     bounds = zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)
     shown = {
         name: dict(zip(("mean", "low", "high"), row, strict=True)) for name, row in zip(names, bounds, strict=True)

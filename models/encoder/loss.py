@@ -19,6 +19,7 @@ def info_nce(
     temperature: Tensor | float,
     *,
     both_directions: bool = True,
+    positives_apart: bool = True,
     mask: bool = True,
 ) -> Tensor:
     """InfoNCE with a mask (van den Oord et al. 2018; both directions as in CLIP).
@@ -26,25 +27,32 @@ def info_nce(
     Row i of `anchors` belongs to row i of `positives`. A row j ≠ i with the label of i shows the same product: it is
     left out of the denominator, since pushing it away would be wrong.
 
+    What is searched are positives: with `positives_apart`, one that looks for its anchor is pushed from the other
+    positives too (of the further terms of GTE, Li et al. 2023, the one that helps here).
+
     Args:
         anchors: unit vectors, (n, d).
         positives: unit vectors, (n, d).
         labels: product of each row, integers, (n,).
         temperature: divides the similarities, > 0.
         both_directions: let positives look for their anchors too.
+        positives_apart: positives are negatives of positives; of no effect in one direction.
         mask: leave out rows of the same product.
 
     Returns:
         Mean over rows and directions, a scalar.
     """
-    logits = anchors @ positives.T / temperature
-    if mask:
-        same = labels[:, None] == labels[None, :]
-        own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        logits = logits.masked_fill(same & ~own, -math.inf)
+    own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    same = labels[:, None] == labels[None, :] if mask else own
+    logits = (anchors @ positives.T / temperature).masked_fill(same & ~own, -math.inf)
     target = torch.arange(len(labels), device=labels.device)
     forth = F.cross_entropy(logits, target)
-    return (forth + F.cross_entropy(logits.T, target)) / 2 if both_directions else forth
+    if not both_directions:
+        return forth
+    back = logits.T
+    if positives_apart:
+        back = torch.cat([back, (positives @ positives.T / temperature).masked_fill(same, -math.inf)], dim=1)
+    return (forth + F.cross_entropy(back, target)) / 2
 
 
 def triplet(anchors: Tensor, positives: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -105,6 +113,7 @@ class PairLoss(nn.Module):
             labels,
             self.temperature,
             both_directions=config.both_directions,
+            positives_apart=config.thumbnails_apart,
             mask=config.mask_same_product,
         )
 

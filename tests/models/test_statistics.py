@@ -8,7 +8,7 @@ from models.statistics import bootstrap_means, compare, interval
 
 
 def width(values, clusters):
-    low, high = interval(bootstrap_means(values[:, None], clusters))
+    low, high = interval(bootstrap_means(values[:, None], clusters), len(np.unique(clusters)))
     return float(high[0] - low[0])
 
 
@@ -30,14 +30,26 @@ def test_bootstrap_means__measures_are_drawn_together():
     np.testing.assert_allclose(means.sum(1), 1)
 
 
+def covered(clusters, draw, truth, trials):
+    """How often the interval of so many clusters holds the truth."""
+    hits = 0
+    for trial in range(trials):
+        (low,), (high,) = interval(
+            bootstrap_means(draw(clusters), np.arange(clusters), rounds=300, seed=trial), clusters
+        )
+        hits += low <= truth <= high
+    return hits
+
+
 def test_interval__covers_the_true_mean_about_as_often_as_promised():
     draw = np.random.default_rng(0)
-    hits = 0
-    for trial in range(60):
-        values = (draw.random((200, 1)) < 0.7).astype(float)
-        (low,), (high,) = interval(bootstrap_means(values, np.arange(200), rounds=300, seed=trial))
-        hits += low <= 0.7 <= high
-    assert 51 <= hits <= 60
+    assert 51 <= covered(200, lambda n: (draw.random((n, 1)) < 0.7).astype(float), 0.7, 60) <= 60
+
+
+def test_interval__of_few_clusters_is_wider():
+    """Plain percentiles of the same draws hold the truth 248 times."""
+    draw = np.random.default_rng(0)
+    assert covered(5, lambda n: draw.normal(size=(n, 1)), 0, 300) >= 265
 
 
 @pytest.mark.parametrize(("values", "names"), [(np.zeros((0, 1)), np.array([])), (np.zeros((2, 1)), np.array([1]))])

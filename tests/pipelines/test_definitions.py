@@ -54,15 +54,16 @@ def test_graph__full_profile_differs_only_by_the_truth() -> None:
     assert not full - sandbox
 
 
-def test_recipes__annotated_photos_are_framed_otherwise_than_drawn_people(tmp_path: Path) -> None:
-    def recipe(**settings: Any) -> dict[str, Any]:
+def test_recipes__photos_are_framed_otherwise_than_drawn_people(tmp_path: Path) -> None:
+    def recipe(kind: str = "detector", **settings: Any) -> dict[str, Any]:
         resources = build(Settings(**settings)).resources
         assert resources
-        return resources["recipes"].config("detector")
+        return resources["recipes"].config(kind)
 
     assert recipe()["crop_probability"] == 0
-    assert recipe(street=tmp_path)["crop_probability"] > 0
-    assert recipe(coco=tmp_path)["crop_probability"] > 0
+    for photos in ("street", "coco", "photos"):
+        assert recipe(**{photos: tmp_path})["crop_probability"] > 0
+        assert recipe("encoder", **{photos: tmp_path})["zoom"] > recipe("encoder")["zoom"]
     assert recipe(profile="full", street=tmp_path)["pretrained"]
 
 

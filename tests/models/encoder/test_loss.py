@@ -18,26 +18,30 @@ def at(*degrees):
     return torch.tensor([[math.cos(math.radians(d)), math.sin(math.radians(d))] for d in degrees])
 
 
-def plain(anchors, positives, labels, temperature):
+def plain(anchors, positives, labels, temperature, *, apart):
     """The same loss as loops over rows, straight from its definition."""
     total = 0.0
     for first, second in ((anchors, positives), (positives, anchors)):
         for i in range(len(labels)):
-            rivals = [j for j in range(len(labels)) if j == i or labels[j] != labels[i]]
-            scores = [float(first[i] @ second[j]) / temperature for j in rivals]
-            own = float(first[i] @ second[i]) / temperature
-            total += math.log(sum(math.exp(s) for s in scores)) - own
+            others = [j for j in range(len(labels)) if labels[j] != labels[i]]
+            scores = [float(first[i] @ second[j]) / temperature for j in [i, *others]]
+            if apart and first is positives:
+                scores += [float(positives[i] @ positives[j]) / temperature for j in others]
+            total += math.log(sum(math.exp(s) for s in scores)) - scores[0]
     return total / (2 * len(labels))
 
 
 def test_info_nce__two_orthogonal_pairs():
-    value = info_nce(at(0, 90), at(0, 90), torch.tensor([0, 1]), 1.0)
-    assert value.item() == pytest.approx(math.log(1 + math.exp(-1)))
+    vectors, labels = at(0, 90), torch.tensor([0, 1])
+    forth, back = math.log(1 + math.exp(-1)), math.log(1 + 2 * math.exp(-1))
+    assert info_nce(vectors, vectors, labels, 1.0).item() == pytest.approx((forth + back) / 2)
+    assert info_nce(vectors, vectors, labels, 1.0, positives_apart=False).item() == pytest.approx(forth)
 
 
 def test_info_nce__same_product_is_no_negative():
     assert info_nce(at(0, 0), at(0, 0), torch.tensor([7, 7]), 0.1).item() == 0.0
-    assert info_nce(at(0, 0), at(0, 0), torch.tensor([7, 8]), 0.1).item() == pytest.approx(math.log(2))
+    halves = (math.log(2) + math.log(3)) / 2
+    assert info_nce(at(0, 0), at(0, 0), torch.tensor([7, 8]), 0.1).item() == pytest.approx(halves)
 
 
 def test_info_nce__same_product_is_not_pushed_away():
@@ -48,21 +52,51 @@ def test_info_nce__same_product_is_not_pushed_away():
         assert (both.abs().sum() > grad.abs().sum()).item() is pushed
 
 
+def test_info_nce__thumbnails_that_look_alike_are_pushed_apart():
+    """Two anchors tell nothing of two thumbnails that are equally far from both, and from each other hardly at all."""
+    anchors, labels = F.normalize(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]), dim=1), torch.tensor([0, 1])
+    positives = F.normalize(torch.tensor([[1.0, 0, 5.0], [0, 1.0, 5.0]]), dim=1)
+
+    def pull(**options):
+        own = positives.clone().requires_grad_()
+        info_nce(anchors, own, labels, 0.1, **options).backward()
+        return float((own.grad[0] @ (positives[1] - positives[0])).detach())  # > 0: a step takes the first away
+
+    assert pull() > 2 * pull(positives_apart=False) > 0
+    torch.testing.assert_close(pull(both_directions=False), pull(both_directions=False, positives_apart=False))
+
+
+def test_info_nce__thumbnails_of_one_product_are_not_pushed_apart():
+    vectors = at(0, 1)
+    same, other = (
+        info_nce(vectors, vectors, torch.tensor(labels), 0.1)
+        - info_nce(vectors, vectors, torch.tensor(labels), 0.1, positives_apart=False)
+        for labels in ([3, 3], [3, 4])
+    )
+    assert same == 0 < other
+
+
+@pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0])
-def test_info_nce__equals_the_plain_loops(temperature):
+def test_info_nce__equals_the_plain_loops(temperature, apart):
     draw = torch.Generator().manual_seed(3)
     anchors, positives = (F.normalize(torch.randn(12, 2, generator=draw), dim=1) for _ in range(2))
     labels = torch.tensor([0, 0, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7])
-    expected = plain(anchors, positives, labels.tolist(), temperature)
-    assert info_nce(anchors, positives, labels, temperature).item() == pytest.approx(expected, rel=1e-4)
+    expected = plain(anchors, positives, labels.tolist(), temperature, apart=apart)
+    value = info_nce(anchors, positives, labels, temperature, positives_apart=apart)
+    assert value.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_info_nce__both_directions_count():
     labels = torch.tensor([0, 1, 2])
     anchors, positives = at(0, 10, 90), at(0, 90, 95)
-    assert info_nce(anchors, positives, labels, 0.2) == pytest.approx(info_nce(positives, anchors, labels, 0.2).item())
+    there, back = (
+        info_nce(*sides, labels, 0.2, positives_apart=False).item()
+        for sides in ((anchors, positives), (positives, anchors))
+    )
+    assert there == pytest.approx(back)
     one_way = F.cross_entropy(anchors @ positives.T / 0.2, torch.arange(3))
-    assert info_nce(anchors, positives, labels, 0.2).item() != pytest.approx(one_way.item(), abs=1e-3)
+    assert there != pytest.approx(one_way.item(), abs=1e-3)
 
 
 def test_info_nce__order_of_rows_does_not_matter():
