@@ -150,7 +150,7 @@ _PHOTOS: Final = {
     # Of photos some show all of a product and some its cuff, beside thumbnails of the whole, while drawn boxes hold
     # whole garments. After 400 steps R@1 of unseen real pairs was 0.66 instead of 0.63.
     "zoom": 0.7,
-    "thumbnails_apart": False,  # two points on drawn worlds; on 200 real pairs two trainings found none
+    "thumbnails_apart": False,  # one or two points on drawn worlds; on 200 real pairs two trainings found none
 }
 _CATEGORY_ENCODER_TINY: Final = {
     **_ENCODER_TINY,
