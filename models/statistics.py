@@ -67,9 +67,8 @@ def bootstrap_means(
 def interval(means: NDArray[np.float64], clusters: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """95 % interval of each measure, from what `bootstrap_means` returns of so many clusters; (m,) and (m,).
 
-    The expanded percentile interval (Hesterberg 2015): of few clusters the plain one is too narrow. Of normal values it
-    holds the truth in 0.90 of all cases with five clusters and 0.96 with eight, the plain one in 0.81 and 0.87; with
-    three it holds in 0.77.
+    The expanded percentile interval (Hesterberg 2015): of few clusters the plain one is too narrow. Of five normal
+    values it holds the truth 272 times in 300, the plain one 248 times; of fewer clusters both hold less often.
     """
     tail = _tail(0.025, clusters)
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)

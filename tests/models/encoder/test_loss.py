@@ -54,7 +54,7 @@ def test_info_nce__same_product_is_not_pushed_away():
 
 def test_info_nce__thumbnails_that_look_alike_are_pushed_apart():
     """Two anchors tell nothing of two thumbnails that are equally far from both, and from each other hardly at all."""
-    anchors, labels = F.normalize(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]), dim=1), torch.tensor([0, 1])
+    anchors, labels = torch.eye(3)[:2], torch.tensor([0, 1])
     positives = F.normalize(torch.tensor([[1.0, 0, 5.0], [0, 1.0, 5.0]]), dim=1)
 
     def pull(**options):
