@@ -113,7 +113,8 @@ def category_classifier(
     candidate = train(context, data, recipes, children, "classifier", catalog, learned, name=name, **more)
     metrics = manifest_of(candidate)["metrics"]
     shops = {site: asdict(source) for site, source in terms.sources.items()}
-    write_card(candidate, shops | read_sources(detection_dataset))
+    besides = [detection_dataset, *([Path(also)] if also else [])]
+    write_card(candidate, shops | {name: of for folder in besides for name, of in read_sources(folder).items()})
     facts = {
         "confusion": confusion_table(metrics["confusion"]),
         "reliability_before": reliability_metadata(metrics["reliability_before"], "before calibration"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from assets.resources import DataFolder, SandboxSites
 from assets.stage import Check, Outcome, Rows, stage
 from curation.proof import TRUTH
 from curation.tables import ShardedTable, write_json
-from models.card import add_result
+from models.card import add_result, metrics_of
 
 _SCORE_CHECKS = {"measured": "Every metric was computed and lies between 0 and 1."}
 _REPORT_CHECKS = {"written": "There are stages to report on."}
@@ -87,12 +88,18 @@ def encoder_score(
     write_json(data.path / "report" / "encoder_score" / "measured.json", measured)
     photos = measured["photos"]
     arms = {name: photos[name]["overall"] for name in ("true_boxes", "detected_boxes", "end_to_end") if photos}
+    costs = {"end to end - true boxes": photos.get("gap", {})}
     facts = {
         "from_photos": measures_table(arms),
-        "what_detection_costs": differences_table({"end to end - true boxes": photos.get("gap", {})}),
+        "what_detection_costs": differences_table(costs),
         "differences": differences_table(measured["crops"]["comparisons"]),
     }
+    _note(encoder, "photos of the test posts", metrics_of({**arms, **costs}))
     return _scored(data, "encoder", scores, encoder, **facts)
+
+
+def _note(model: Path, split: str, metrics: Mapping[str, Any]) -> None:
+    add_result(model, {"dataset": "drawn world with known truth", "split": split, "metrics": dict(metrics)})
 
 
 def _scored(data: DataFolder, name: str, scores: dict[str, float], model: Path | None = None, **facts: Any) -> Outcome:
@@ -100,7 +107,7 @@ def _scored(data: DataFolder, name: str, scores: dict[str, float], model: Path |
     out = data.path / "report" / f"{name}_score"
     write_json(out / "manifest.json", scores)
     if model is not None:
-        add_result(model, {"dataset": "drawn world with known truth", "split": "all", "metrics": scores})
+        _note(model, "all", scores)
     check = Check(all(0 <= value <= 1 for value in scores.values()), f"{len(scores)} metrics")
     facts = {**scores, "shares": bars_metadata(scores, "against the truth"), **facts}
     return Outcome(out, Rows(len(scores), len(scores)), facts, {"measured": check})

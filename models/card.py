@@ -5,6 +5,7 @@ does not know: the terms of the data's sources, and results that were measured a
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -64,12 +65,31 @@ def add_result(folder: Path, result: Result) -> None:
     _render(folder)
 
 
+def metrics_of(summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Metrics of a `Result` out of summaries by name: `r@1` of the one without a name, `r@1 NAME` of the others.
+
+    Args:
+        summaries: measure → `mean`, `low`, `high` and more; other values are left out.
+    """
+    return {
+        f"{measure} {name}".strip(): {bound: of[bound] for bound in ("mean", "low", "high")}
+        for name, measures in summaries.items()
+        for measure, of in measures.items()
+        if isinstance(of, Mapping)
+    }
+
+
 def read_sources(data: Path) -> dict[str, dict[str, Any]]:
-    """Sources of a detection or pair dataset with their terms; nothing for data that does not say."""
+    """Sources of a detection or pair dataset with their terms; data that does not say is a source without terms."""
     for name in ("dataset.json", "manifest.json"):
         if (data / name).is_file():
-            return dict(json.loads((data / name).read_text()).get("sources", {}))
-    return {}
+            sources = json.loads((data / name).read_text()).get("sources", {})
+            return dict(sources) if sources else _unknown(data)
+    return _unknown(data)
+
+
+def _unknown(data: Path) -> dict[str, dict[str, Any]]:
+    return {data.name: {"licence": "not on record", "commercial": False}}
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -92,7 +112,7 @@ def _head(manifest: Manifest, results: list[Result], sources: Mapping[str, Any])
     from huggingface_hub import EvalResult, ModelCardData
 
     task, _ = _TASKS[manifest.kind]
-    free = bool(sources) and all("MIT" in terms["licence"] for terms in sources.values())
+    free = bool(sources) and all(_is_mit(terms) for terms in sources.values())
     base = str(manifest.config.get("pretrained", ""))
     evaluations = [
         EvalResult(
@@ -117,6 +137,11 @@ def _head(manifest: Manifest, results: list[Result], sources: Mapping[str, Any])
         eval_results=evaluations or None,
     )
     return data.to_yaml().strip()
+
+
+def _is_mit(terms: Mapping[str, Any]) -> bool:
+    """Whether a source's terms are the MIT licence, by its name alone or in brackets at the end."""
+    return bool(terms["commercial"]) and re.fullmatch(r"MIT|.*\(MIT\)", terms["licence"]) is not None
 
 
 def _body(manifest: Manifest, results: list[Result], sources: Mapping[str, Any]) -> str:

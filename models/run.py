@@ -46,9 +46,10 @@ def train(kind: str, values: dict[str, Any], data: Path, out: Path) -> Manifest 
 
 
 def _sources(data: Path, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Those of the data, and of the annotated photos from which a classifier learned besides."""
-    photos = Path(os.path.normpath(data / values["boxes"])) if values.get("boxes") else None
-    return read_sources(data) | (read_sources(photos) if photos else {})
+    """Those of the data, and of what is learned from besides."""
+    besides = [Path(os.path.normpath(data / values["boxes"]))] if values.get("boxes") else []
+    besides += [Path(values[name]) for name in ("also", "thumbnails") if values.get(name)]
+    return {name: terms for folder in (data, *besides) for name, terms in read_sources(folder).items()}
 
 
 def _trainer(kind: str, values: dict[str, Any]) -> tuple[Kind, Any, Any]:

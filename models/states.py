@@ -75,7 +75,8 @@ class States:
         with self.guard(f"save the state of step {state.step}"):
             try:
                 _write(temporary, state.tensors)
-                note = {**self._training, "digest": file_fingerprint(temporary), "facts": state.facts}
+                told = {"digest": file_fingerprint(temporary), "processes": self._ranks.count, "facts": state.facts}
+                note = {**self._training, **told}
                 temporary.replace(path)
                 write_json(path.with_suffix(".json"), note)
             finally:
@@ -120,6 +121,9 @@ class States:
             log.warning("state %s is %s and not used", path, f"of other {' and '.join(other)}" if other else "damaged")
             return None
         log.info("going on from the state of step %d in %s", int(path.stem), self._folder)
+        if (before := note.get("processes", self._ranks.count)) != self._ranks.count:
+            text = "%d processes trained until step %d, now %d: the result is another than an undisturbed training's"
+            log.warning(text, before, int(path.stem), self._ranks.count)
         return State(int(path.stem), torch.load(tensors, map_location="cpu", weights_only=True), note["facts"])
 
     def _prune(self) -> None:

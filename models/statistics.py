@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from models.errors import MetricError
 
@@ -80,6 +80,11 @@ def _tail(share: float, clusters: int) -> float:
     return float(ndtr(np.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, share)))
 
 
+def _widened(share: float, clusters: int) -> float:
+    """The share that Student's t has beyond what a share of resampled means is beyond: the reverse of `_tail`."""
+    return float(stdtr(clusters - 1, ndtri(share) * np.sqrt((clusters - 1) / clusters)))
+
+
 def compare(
     candidate: NDArray[np.float64],
     reference: NDArray[np.float64],
@@ -90,7 +95,9 @@ def compare(
 ) -> Difference:
     """Paired test of one measure of two models on the same queries (Efron & Tibshirani 1993, chapter 16).
 
-    The p-value is the share of resampled differences, moved to mean 0, that are as large as the one observed.
+    The p-value is the share of resampled differences, moved to mean 0, that are as large as the one observed, widened
+    for few clusters as the interval is. Where no query is worse there is nothing to resample a loss from: then the
+    lower bound allows for as many lost clusters as may well have been missed (0 of n: Clopper & Pearson 1934).
 
     Raises:
         MetricError: the lengths differ, or the queries are of one cluster only: nothing can be said of others.
@@ -104,13 +111,16 @@ def compare(
     mean, spread = float(differences.mean()), float(differences.std())
     means = bootstrap_means(differences[:, None], clusters, rounds=rounds, seed=seed)
     (low,), (high,) = interval(means, count)
+    lower = float(np.quantile(means, _tail(0.05, count)))
+    if not (differences < 0).any():
+        lower = min(lower, mean - (1 - 0.05 ** (1 / count)))
     as_large = int((np.abs(means - mean) >= abs(mean) - 1e-12).sum())
     return Difference(
         mean=mean,
         low=float(low),
         high=float(high),
-        lower=float(np.quantile(means, _tail(0.05, count))),
-        p=(1 + as_large) / (1 + len(means)),
+        lower=lower,
+        p=2 * _widened((1 + as_large) / (1 + len(means)) / 2, count),
         effect=mean / spread if spread else 0.0,
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),

@@ -56,7 +56,7 @@ class Settings(BaseModel):
     crawl_delay: float = Field(
         1.0, gt=0, le=600, description="seconds between requests to one host of the real sites, at least"
     )
-    modanet: Path | None = Field(None, description="ModaNet: an annotations JSON and `images/`")
+    modanet: Path | None = Field(None, description="ModaNet as published, or an annotations JSON; photos in `images/`")
     fashionpedia: Path | None = Field(
         None, description="Fashionpedia as published, or an annotations JSON and `images/`"
     )

@@ -109,8 +109,9 @@ def held_out_metrics(classifier: Classifier, held_out: Thumbnails, precision: fl
     What is measured of each product is told by a calibration that was fitted on others: a fifth of them at a time.
 
     Returns:
-        `classification_metrics`, with `temperature`, `threshold`, its `expected_precision`, how many `suspects`, the
-        calibration error before (`ece_before`) and after (`ece`, `ece_equal_mass`), and the `reliability` tables.
+        `classification_metrics`, with `temperature`, `threshold`, its `expected_precision` and the `least_precision`
+        if no label is wrong, how many `suspects`, the calibration error before (`ece_before`) and after (`ece`,
+        `ece_equal_mass`), and the `reliability` tables.
     """
     logits = held_out_logits(classifier, held_out)
     fitted = calibrate(logits, held_out.labels, precision, LABELS.index(ETC))
@@ -125,6 +126,7 @@ def held_out_metrics(classifier: Classifier, held_out: Thumbnails, precision: fl
         "temperature": fitted.temperature,
         "threshold": fitted.threshold,
         "expected_precision": fitted.precision,
+        "least_precision": fitted.least,
         "suspects": int(fitted.suspects.sum()),
         **after,
         **{f"{name}_before": value for name, value in before.items()},

@@ -13,7 +13,9 @@ from typing import Any, Final
 from models.errors import DataError
 
 _PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp")
-_FASHIONPEDIA_PARTS: Final = {"train": "train", "val": "test"}  # whose annotations → folder of their pictures
+# Annotation files as published → folder of their pictures.
+_MODANET: Final = {"modanet2018_instances_train*.json": "images", "modanet2018_instances_val*.json": "images"}
+_FASHIONPEDIA: Final = {"instances_attributes_train*.json": "train", "instances_attributes_val*.json": "test"}
 _K_FASHION_RECT: Final = ("X좌표", "Y좌표", "가로", "세로")  # left, top, width, height, px
 
 
@@ -58,22 +60,30 @@ def read_coco(folder: Path, annotations: str = "", images: str = "images") -> It
         yield Annotated(Path(str(image_id)), fault="annotation_without_image")
 
 
-def read_fashionpedia(folder: Path) -> Iterator[Annotated]:
-    """Fashionpedia as published: `instances_attributes_train2020.json` with `train/`, `…_val2020.json` with `test/`.
-
-    The annotation files may lie in a folder of their own. A folder without them is read as any COCO set.
+def read_modanet(folder: Path) -> Iterator[Annotated]:
+    """ModaNet as published, `annotations/modanet2018_instances_train.json` and `…_val.json`; its photos in `images/`.
 
     Raises:
         DataError: as `read_coco` does.
     """
-    parts = [
-        (path, images)
-        for split, images in _FASHIONPEDIA_PARTS.items()
-        for path in sorted(folder.rglob(f"instances_attributes_{split}*.json"))
-    ]
-    for path, images in parts:
+    yield from _read_published(folder, _MODANET)
+
+
+def read_fashionpedia(folder: Path) -> Iterator[Annotated]:
+    """Fashionpedia as published: `instances_attributes_train2020.json` with `train/`, `…_val2020.json` with `test/`.
+
+    Raises:
+        DataError: as `read_coco` does.
+    """
+    yield from _read_published(folder, _FASHIONPEDIA)
+
+
+def _read_published(folder: Path, parts: Mapping[str, str]) -> Iterator[Annotated]:
+    """COCO files by their names, wherever below the folder; one without any of them is read as any COCO set."""
+    found = [(path, images) for pattern, images in parts.items() for path in sorted(folder.rglob(pattern))]
+    for path, images in found:
         yield from read_coco(folder, str(path.relative_to(folder)), images)
-    if not parts:
+    if not found:
         yield from read_coco(folder)
 
 

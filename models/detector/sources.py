@@ -13,7 +13,14 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.detector.categories import CLASSES, DEEPFASHION2, FASHIONPEDIA, K_FASHION, MODANET, SAME
-from models.detector.readers import Annotated, read_coco, read_deepfashion2, read_fashionpedia, read_k_fashion
+from models.detector.readers import (
+    Annotated,
+    read_coco,
+    read_deepfashion2,
+    read_fashionpedia,
+    read_k_fashion,
+    read_modanet,
+)
 from models.errors import DataError
 
 SOURCE_FILE: Final = "source.json"
@@ -39,7 +46,7 @@ class Source:
 
 
 MAKERS: Final[Mapping[str, Maker]] = {
-    "modanet": Maker(read_coco, MODANET, "CC BY-NC 4.0", commercial=False),
+    "modanet": Maker(read_modanet, MODANET, "CC BY-NC 4.0", commercial=False),
     "fashionpedia": Maker(read_fashionpedia, FASHIONPEDIA, "CC BY 4.0", commercial=True),
     "deepfashion2": Maker(read_deepfashion2, DEEPFASHION2, "non-commercial research only", commercial=False),
     # Its terms name conditions (registration, use within Korea) that nobody here can tick off for the user.

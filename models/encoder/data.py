@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor  # noqa: TID253
 from torch.utils.data import Dataset, default_collate  # noqa: TID253
 
+from curation.groups import Groups
 from curation.images import decode
 from curation.pair_rows import product_of
 from curation.tables import file_fingerprint, fingerprint
@@ -31,7 +32,7 @@ class PairKeys:
     """What is known of each pair of a split without its pictures."""
 
     files: list[Path]
-    labels: NDArray[np.int64]  # product (its near-duplicate cluster), numbered
+    labels: NDArray[np.int64]  # product, numbered: what shares a near-duplicate cluster or a shop's id is one
     products: list[str]  # names of those numbers
     categories: NDArray[np.str_]
     rows: Rows  # positions in the files, after the choice of categories
@@ -51,9 +52,9 @@ def read_keys(data: Path, split: str, categories: Sequence[str] = ()) -> PairKey
     rows = np.flatnonzero(np.isin(every, list(categories))) if categories else np.arange(len(every))
     if not len(rows):
         raise DataError(f"{data}: split {split} has no pair of {', '.join(categories) or 'any category'}")
-    names = [_product(row) for row in table.take(pa.array(rows)).to_pylist()]
-    products, labels = np.unique(np.array(names), return_inverse=True)
-    posts = [f"{row['site']}/{row['post_id']}" for row in table.take(pa.array(rows)).to_pylist()]
+    chosen = table.take(pa.array(rows)).to_pylist()
+    products, labels = np.unique(np.array(_products(chosen)), return_inverse=True)
+    posts = [f"{row['site']}/{row['post_id']}" for row in chosen]
     return PairKeys(files, labels.astype(np.int64), products.tolist(), every[rows], rows, np.array(posts))
 
 
@@ -172,6 +173,16 @@ def _pictures(file: pq.ParquetFile, group: int, chosen: Rows) -> Iterator[tuple[
 def _among(rows: Rows, first: int, count: int) -> Rows:
     """Those of the rows that are among `count` from `first` on, counted from there."""
     return rows[(rows >= first) & (rows < first + count)] - first
+
+
+def _products(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Name of each row's product. A thumbnail that was taken anew is of another cluster, and of the same product."""
+    names, groups = [_product(row) for row in rows], Groups[str]()
+    for row, name in zip(rows, names, strict=True):
+        if row["product_id"] is not None:
+            groups.union(name, f"{row['site']}/{row['product_id']}")
+    first: dict[str, str] = {}
+    return [first.setdefault(groups.find(name), name) for name in names]
 
 
 def _product(row: dict[str, Any]) -> str:

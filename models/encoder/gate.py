@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from curation.tables import ShardedTable
 from models.card import Result
 from models.checkpoint import open_checkpoint
 from models.encoder.infer import Encoder
-from models.encoder.report import BASELINES, evaluate_encoders, uniform
+from models.encoder.report import BASELINES, card_metrics, evaluate_encoders, uniform
 from models.errors import MetricError
 from models.promotion import Verdict, beats, not_worse
 
@@ -46,7 +45,9 @@ def weigh_encoder(
     encoders = {"candidate": uniform(Encoder.load(candidate).embed), **others}
     report = evaluate_encoders(encoders, pairs, catalog, clusters=clusters, examples=0)
     values = {name: measures[measure] for name, measures in report.measures.items()}
-    result = _result(candidate, report.numbers["encoders"]["candidate"]["filtered"])
+    _, manifest = open_checkpoint(candidate, "encoder")
+    metrics = card_metrics(report.numbers, "candidate")
+    result = {"dataset": manifest.data_fingerprint, "split": "test", "metrics": metrics}
     if in_use is None:
         means = {name: float(of.mean()) for name, of in values.items()}
         return beats(measure, means.pop("candidate"), means), result
@@ -55,11 +56,3 @@ def weigh_encoder(
     except MetricError as error:  # a handful of test crops cannot tell two encoders apart
         verdict = Verdict(False, str(error))
     return verdict, result
-
-
-def _result(checkpoint: Path, summary: Mapping[str, Any]) -> Result:
-    """What a card says of a summary: every measure of all queries, and R@1 of each category."""
-    _, manifest = open_checkpoint(checkpoint, "encoder")
-    measures = {name: value for name, value in summary["overall"].items() if isinstance(value, Mapping)}
-    by_category = {f"r@1 of {name}": of["r@1"] for name, of in summary["by_category"].items()}
-    return {"dataset": manifest.data_fingerprint, "split": "test", "metrics": {**measures, **by_category}}

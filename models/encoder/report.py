@@ -15,6 +15,7 @@ from curation.errors import ImageError
 from curation.images import decode
 from curation.tables import ShardedTable
 from curation.taxonomy import CATEGORIES
+from models.card import metrics_of
 from models.encoder.baselines import histogram, perceptual_hash
 from models.encoder.evaluate import Embedded, compare_measures, per_query, summarise, with_misses
 from models.errors import MetricError
@@ -222,6 +223,21 @@ def _worst(
         )
         for row, (right, *found) in nearest.items()
     ]
+
+
+def card_metrics(numbers: Mapping[str, Any], encoder: str) -> dict[str, Any]:
+    """What a model card says of an encoder in a report: every measure with its interval, and what sets it apart.
+
+    Args:
+        numbers: of a `Report`.
+        encoder: its name there.
+    """
+    filtered, unfiltered = (numbers["encoders"][encoder][name] for name in ("filtered", "unfiltered"))
+    parts = {"": filtered["overall"], "in all categories": unfiltered["overall"]}
+    parts |= {f"of {name}": part for name, part in filtered["by_category"].items()}
+    sign = f"{encoder} - "
+    parts |= {f"minus {name.removeprefix(sign)}": of for name, of in numbers["comparisons"].items() if sign in name}
+    return metrics_of(parts)
 
 
 def _label(

@@ -57,9 +57,19 @@ def test_write_card__nothing_known_of_the_data(checkpoint):
     assert "not on record" in card.text
 
 
+@pytest.mark.parametrize(
+    ("licence", "commercial", "free"),
+    [("MIT", True, "mit"), ("drawn by this project (MIT)", True, "mit"), ("MIT", False, "other"),
+     ("COMMERCIAL USE NOT PERMITTED", True, "other"), ("not MIT, all rights reserved", True, "other")],
+)  # fmt: skip
+def test_write_card__free_only_where_all_data_is(checkpoint, licence, commercial, free):
+    write_card(checkpoint, {**DRAWN, "other": {"licence": licence, "commercial": commercial}})
+    assert ModelCard.load(checkpoint / "README.md").data.license == free
+
+
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.json"])
 def test_read_sources(tmp_path, name):
-    assert read_sources(tmp_path) == {}
+    assert read_sources(tmp_path) == {tmp_path.name: {"licence": "not on record", "commercial": False}}
     (tmp_path / name).write_text(json.dumps({"sources": DRAWN}))
     assert read_sources(tmp_path) == DRAWN
 

@@ -1,5 +1,6 @@
 """States of a training: what is gone on from, and what happens when one cannot be written or read."""
 
+import json
 import logging
 import resource
 from contextlib import contextmanager
@@ -50,6 +51,16 @@ def saved(folder, *steps):
     for step in steps:
         first.save(state(step))
     return first
+
+
+def test_states__another_number_of_processes_is_told(tmp_path, caplog):
+    saved(tmp_path / "state", 3)
+    States(tmp_path / "state", config(), "data")
+    assert "processes" not in caplog.text
+    note = tmp_path / "state" / "00000003.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "processes": 8}))
+    assert States(tmp_path / "state", config(), "data").step == 3
+    assert "8 processes trained until step 3, now 1" in caplog.text
 
 
 def test_states__the_newest_is_found_and_two_are_kept(tmp_path):

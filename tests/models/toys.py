@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from curation.images import encode_jpeg
 from curation.schemas import CATALOG, PAIRS, POSTS
@@ -148,7 +148,10 @@ def missing_image() -> dict[str, object]:
 
 
 def pair_dataset(root: Path, products: int, posts: int = 3) -> Path:
-    """A pair dataset: `products` per class, each worn in `posts` posts; every fifth product is validation."""
+    """A pair dataset: `products` per class, each worn in `posts` posts; every fifth product is validation.
+
+    Crops are negatives of their colours: what has not learned that from the pairs finds nothing.
+    """
     for split in ("train", "validation", "test"):
         rows = []
         for number, category in enumerate(CATEGORIES):
@@ -160,7 +163,7 @@ def pair_dataset(root: Path, products: int, posts: int = 3) -> Path:
 
 
 def pair_row(category: str, product: int, post: int, split: str) -> dict[str, object]:
-    anchor = encode_jpeg(worn(category, product, product * 100 + post))
+    anchor = encode_jpeg(ImageOps.invert(worn(category, product, product * 100 + post)))
     positive = encode_jpeg(thumbnail(category, product))
     empty = {field.name: None for field in PAIRS if field.nullable}
     return {

@@ -50,6 +50,16 @@ def test_calibrate__a_weak_network_is_not_believed_where_it_errs():
     assert fitted.suspects.mean() < 0.05
 
 
+def test_calibrate__sure_mistakes_are_taken_for_wrong_labels_and_bounded():
+    """All labels are right, the network is sure and wrong of one row in twenty: only the bound tells."""
+    logits = np.eye(4)[np.arange(2000) % 3] * 9.0
+    labels = np.where(np.arange(2000) % 20 == 0, (np.arange(2000) + 1) % 3, np.arange(2000) % 3)
+    fitted = calibrate(logits, labels, 0.99, reject=3)
+    assert fitted.suspects.sum() == 100
+    assert fitted.precision > 0.99
+    assert fitted.least == pytest.approx(0.95)
+
+
 def test_fit_temperature__a_few_rows_move_it_little():
     """All right: without a prior the likeliest temperature would be 0. All wrong: infinite."""
     logits = np.eye(4)[np.arange(20) % 4] * 3.0

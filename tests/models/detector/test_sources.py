@@ -1,9 +1,12 @@
 """Each reader on files as its maker lays them out, and the registry of sources."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
+from curation.taxonomy import CATEGORIES
 from models.detector.categories import CLASSES
 from models.detector.dataset import build_detection_dataset
 from models.detector.sources import MAKERS, configured, source
@@ -136,6 +139,27 @@ def test_read_coco__crowds_and_broken_rows(tmp_path):
         "2": "annotation_malformed",
         "3": "annotation_without_image",
     }
+
+
+def test_read_modanet__as_published(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    for number, part in enumerate(("train", "val")):
+        data = {
+            "categories": [{"id": 1, "name": "bag"}],
+            "images": [{"id": number, "file_name": f"{number}.jpg"}],
+            "annotations": [{"image_id": number, "category_id": 1, "bbox": [0, 0, 5, 5]}],
+        }
+        (tmp_path / "annotations" / f"modanet2018_instances_{part}.json").write_text(json.dumps(data))
+    (tmp_path / "annotations" / "modanet2018_instances_test.json").write_text('{"images": []}')  # has no annotations
+    assert read("modanet", tmp_path) == {f"images/{number}.jpg": [("bag", [0, 0, 5, 5])] for number in (0, 1)}
+
+
+@pytest.mark.skipif("FASHION_REAL_DATA" not in os.environ, reason="needs the street photos in FASHION_REAL_DATA")
+def test_read_street__the_real_photos(tmp_path):
+    street = source("street", Path(os.environ["FASHION_REAL_DATA"]) / "street")
+    dataset = build_detection_dataset([street], tmp_path / "dataset", validation_share=0.2)
+    assert dataset["images"]["train"] + dataset["images"]["validation"] == 778  # of 804, some twice
+    assert all(set(boxes) == set(CATEGORIES) for boxes in dataset["boxes"].values())
 
 
 @pytest.mark.parametrize("name", ["modanet", "fashionpedia", "deepfashion2", "k-fashion", "street"])

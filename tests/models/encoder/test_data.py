@@ -27,6 +27,14 @@ def test_read_keys__products_by_cluster(tmp_path):
     assert keys.labels.tolist() == [0, 0, 0]
 
 
+def test_read_keys__a_thumbnail_taken_anew_is_no_other_product(tmp_path):
+    rows = [toys.pair_row("top", product, post, "train") for product, post in ((1, 0), (1, 1), (2, 0), (3, 0))]
+    rows[1] = {**rows[1], "product_cluster_id": "cluster-anew"}
+    rows[3] = {**rows[3], "product_cluster_id": "cluster-anew"}  # and another shop's entry shows the new one
+    keys = read_keys(write(tmp_path, rows), "train")
+    assert (keys.labels.tolist(), keys.products) == ([0, 0, 1, 0], ["cluster-1", "cluster-2"])
+
+
 def test_read_keys__product_id_where_there_is_no_cluster(tmp_path):
     rows = [{**toys.pair_row("top", 1, post, "train"), "product_cluster_id": None} for post in (0, 1)]
     rows[1] = {**rows[1], "site": "onthelook"}

@@ -52,9 +52,12 @@ def trained(pairs, tmp_path_factory):
     return out, train("encoder", preset("encoder", "tiny", **{**SMALL, "steps": 150}), pairs, out)
 
 
-def test_train_encoder__beats_chance(trained):
+def test_train_encoder__learns(trained, pairs, tmp_path):
     _, manifest = trained
-    assert manifest.metrics["r@1"] > 0.6  # chance: 0.5 among the two validation products of a category
+    values = preset("encoder", "tiny", **{**SMALL, "steps": 1, "learning_rate": 1e-9})
+    untrained = train("encoder", values, pairs, tmp_path / "untrained")
+    assert untrained.metrics["r@1"] < 0.15  # about one in ten products of a category
+    assert manifest.metrics["r@1"] > 0.4
     assert manifest.metrics["step"] == 150
     assert len(manifest.data_fingerprint) == 20
 
@@ -158,16 +161,16 @@ def test_train_encoder__backbone_from_a_checkpoint_directory(trained, pairs, tmp
         {"micro_batch": 10, "matryoshka": [16, 64], "ema": 0.9},
         {"hard_negatives": 0.5, "mine_every": 20},
         {"hard_negatives": 0.5, "mine_every": 20, "in_memory": False},
-        {"loss": "classification", "margin": 0.1, "precision": "bfloat16"},
+        {"loss": "classification", "margin": 0.1, "precision": "bfloat16", "steps": 300},  # centres learn slowly
         {"loss": "triplet"},
     ],
     ids=lambda changes: "-".join(changes),
 )
 def test_train_encoder__every_option_learns(pairs, tmp_path, changes):
-    values = preset("encoder", "tiny", **{**SMALL, "steps": 60, "cache_dir": str(tmp_path / "cache"), **changes})
+    values = preset("encoder", "tiny", **{**SMALL, "steps": 100, "cache_dir": str(tmp_path / "cache"), **changes})
     metrics = train("encoder", values, pairs, tmp_path / "encoder").metrics
     scores = [metrics["r@1"], *(metrics[f"r@1_of_{length}"] for length in changes.get("matryoshka", []))]
-    assert min(scores) > 0.4, metrics  # chance: one in ten products of a category
+    assert min(scores) > 0.2, metrics  # less than 0.1 before training
 
 
 def test_train_encoder__one_category(pairs, tmp_path):
@@ -275,7 +278,7 @@ def test_weigh_encoder__worse_is_refused_and_equal_passes(trained, pairs, shop, 
     save_file(state, collapsed / "model.safetensors", {"format": "pt"})
 
     def weigh(candidate, in_use):
-        return weigh_encoder(candidate, in_use, pairs, shop, clusters={}, margin=0.05)
+        return weigh_encoder(candidate, in_use, pairs, shop, clusters={}, margin=0.2)  # of 14 products
 
     worse, _ = weigh(collapsed, out)
     assert not worse.passed
@@ -286,6 +289,7 @@ def test_weigh_encoder__worse_is_refused_and_equal_passes(trained, pairs, shop, 
     assert better.reason.endswith("significantly better")
     assert (result["dataset"], result["split"]) == (manifest.data_fingerprint, "test")
     assert result["metrics"]["r@1"]["mean"] == better.numbers["candidate"]
+    assert result["metrics"].keys() >= {"r@10 of hat", "mrr of top", "ndcg in all categories", "r@1 minus in_use"}
     first, _ = weigh(out, None)
     assert first.numbers.keys() >= {"histogram", "phash"}
 
