@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from assets.shift import NO_SHIFT, Mix, no_shift
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from crawlers.sites import POST_SITES
 from curation.card import CARD
-from curation.dataset import write_pair_dataset
+from curation.dataset import decided, write_pair_dataset
 from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, leak_keys, photo_ties
 from curation.engine import MapReport
 from curation.pairing import PairingRules
@@ -29,13 +30,24 @@ from curation.versions import Versions
 LONGEST_RUN_S = 3 * 24 * 3600.0
 """So long a version of the dataset stays: reviewers publish one each ten minutes, and a full training takes days."""
 
+_AS_BEFORE = "by default as in the version in use, or in the first one "
+
 
 class Splits(dg.Config):
-    """How much of what is new is held out (what a version placed before stays there), and whose pairs to leave out."""
+    """How much of what is new is held out (what a version placed before stays there), and whose pairs to leave out.
 
-    validation: float = Field(SplitShares().validation, ge=0, le=1, description="share of what is new to validate on")
-    test: float = Field(SplitShares().test, ge=0, le=1, description="share of what is new to test on")
-    exclude_sources: list[str] = Field([], description="sites whose pairs are left out")
+    What is not given stays as it is in the version in use: a run that a sensor starts gives nothing.
+    """
+
+    validation: float | None = Field(
+        None, ge=0, le=1, description=f"share of what is new to validate on; {_AS_BEFORE}{SplitShares().validation}"
+    )
+    test: float | None = Field(
+        None, ge=0, le=1, description=f"share of what is new to test on; {_AS_BEFORE}{SplitShares().test}"
+    )
+    exclude_sources: list[str] | None = Field(
+        None, description=f"sites whose pairs are left out, [] for none; {_AS_BEFORE}none"
+    )
     keep_versions: int = Field(
         10,
         ge=0,
@@ -44,8 +56,8 @@ class Splits(dg.Config):
 
     @field_validator("exclude_sources")
     @classmethod
-    def _known(cls, sites: list[str]) -> list[str]:
-        if unknown := set(sites) - POST_SITES.keys():
+    def _known(cls, sites: list[str] | None) -> list[str] | None:
+        if unknown := set(sites or ()) - POST_SITES.keys():
             raise ValueError(f"must be among {', '.join(sorted(POST_SITES))}, got {', '.join(sorted(unknown))}")
         return sites
 
@@ -254,9 +266,7 @@ def pair_dataset(
     """The anchor-positive pairs as versions of a dataset that `datasets.load_dataset` opens, with splits and a card."""
     link = data.path / "pair_dataset"
     sites = set(candidate_pairs.table(["site"])["site"].to_pylist())
-    left_out = excluded_sources(terms.sources, sites, terms.commercial_only) | set(config.exclude_sources)
-    shares = SplitShares(config.validation, config.test)
-    rules = DatasetRules(shares, read_selection(data.path, left_out), terms.sources)
+    rules = _rules(data.path, link, terms, config, sites)
     manifest = write_pair_dataset(candidate_pairs, link, rules, lambda: photo_ties(image_hashes, duplicate_clusters))
     versions = Versions(link)
     out = versions.folder / manifest["version"]
@@ -275,12 +285,23 @@ def pair_dataset(
         "since_the_version_before": reasons_table(manifest["difference"]),
         "splits": reasons_table(manifest["rows"]),
         "categories": reasons_table(manifest["rows_per_category"]),
+        "excluded_sources": ", ".join(manifest["excluded_sources"]) or "none",
         **({"left_out": reasons_table(manifest["left_out"])} if manifest["left_out"] else {}),
         "review": dg.MetadataValue.json(manifest["review"]),
         "card": _card(out),
     }
     kept = len(rows)
     return Outcome(out, Rows(candidate_pairs.rows, kept, candidate_pairs.rows - kept), facts, checks)
+
+
+def _rules(data: Path, link: Path, terms: Terms, config: Splits, sites: set[str]) -> DatasetRules:
+    """What the next version is made by: as configured, and where that is silent as before."""
+    shares, by_request = decided(link)
+    given = {name: share for name in ("validation", "test") if (share := getattr(config, name)) is not None}
+    if config.exclude_sources is not None:
+        by_request = frozenset(config.exclude_sources)
+    left_out = excluded_sources(terms.sources, sites, terms.commercial_only) | by_request
+    return DatasetRules(replace(shares, **given), read_selection(data, left_out), terms.sources, by_request)
 
 
 def _card(version: Path) -> dg.MarkdownMetadataValue:

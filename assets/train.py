@@ -1,5 +1,6 @@
 """Stage train: the encoder, one encoder per category, and how well they find products they never saw."""
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -109,10 +110,20 @@ def category_encoders(
     facts = {"r@1_on_validation": bars_metadata(r_at_1, "R@1 on validation by category")}
     out = data.path / "models" / "category_encoders"
     out.mkdir(parents=True, exist_ok=True)  # a few real photos may hold too few pairs of every category
+    for name in set(CATEGORIES) - set(enough):
+        _remove(out / name)
     passed = bool(enough) or not recipes.must_beat_baselines
     check = Check(passed, f"trained: {', '.join(enough) or 'none'}; pairs: {counts}")
     rows = Rows(sum(counts.values()), sum(counts[name] for name in enough))
     return Outcome(out, rows, facts, {"all_trained": check})
+
+
+def _remove(checkpoint: Path) -> None:
+    """Remove a checkpoint; the notes beside it go first, so that none says of half a checkpoint that it is current."""
+    for note in checkpoint.parent.glob(f"{checkpoint.name}.*.json"):
+        note.unlink()
+    if checkpoint.is_dir():
+        shutil.rmtree(checkpoint)
 
 
 @stage(

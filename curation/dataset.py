@@ -22,7 +22,7 @@ from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, Facts, Places, Pla
 from curation.pair_rows import as_pairs, hub_schema, read_facts
 from curation.schemas import PAIRS
 from curation.sources import UNKNOWN, Source
-from curation.splits import Keys
+from curation.splits import Keys, SplitShares
 from curation.tables import ShardedTable, fingerprint, write_json, write_shard
 from curation.taxonomy import SPLITS
 from curation.versions import Versions, share
@@ -64,7 +64,12 @@ def write_pair_dataset(
     plan = make_plan(candidates, rules, _ever_placed(versions, old), ties())
     shared = _shared(plan, old)
     rest = plan.missing(old[name] for name in shared)
-    told = {"review": dict(plan.review), "sources": _terms(plan, rules.sources)}
+    told = {
+        "review": dict(plan.review),
+        "sources": _terms(plan, rules.sources),
+        "shares_of_small_groups": asdict(rules.shares),
+        "excluded_by_request": sorted(rules.by_request),
+    }
     if not len(rest) and len(shared) == len(old) and told.items() <= parent.items():
         return parent
     with versions.stage() as (version, folder):
@@ -77,7 +82,6 @@ def write_pair_dataset(
             "made_from": made_from,
             "parents": {"version": parent.get("version"), "candidates": candidates.fingerprint},
             "difference": difference(plan.rows, old.values()),
-            "shares_of_small_groups": asdict(rules.shares),
             "excluded_sources": sorted(rules.selection.sources),
             "left_out": dict(plan.left_out),
             **told,
@@ -91,6 +95,17 @@ def write_pair_dataset(
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a version."""
     return dict(json.loads((folder / MANIFEST).read_text()))
+
+
+def decided(link: Path) -> tuple[SplitShares, frozenset[str]]:
+    """What holds until somebody decides otherwise: the shares of the version in use, and sites left out by request."""
+    current = Versions(link).current
+    if current is None:
+        return SplitShares(), frozenset()
+    manifest = read_manifest(current)
+    # An older release did not tell these sites from those that their terms exclude: nobody let them in.
+    by_request = manifest.get("excluded_by_request", manifest["excluded_sources"])
+    return SplitShares(**manifest["shares_of_small_groups"]), frozenset(by_request)
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -38,11 +38,13 @@ class DatasetRules:
     shares: SplitShares = field(default_factory=SplitShares)
     selection: Selection = field(default_factory=Selection)
     sources: Mapping[str, Source] = field(default_factory=dict)  # site → terms
+    by_request: frozenset[str] = frozenset()  # those of the selection's sites that are left out whatever their terms
 
     @property
     def fingerprint(self) -> str:
         """Changes when another version could come out."""
-        return fingerprint([self.shares, self.selection.fingerprint, sorted(self.sources.items())])
+        rules = [self.shares, self.selection.fingerprint, sorted(self.sources.items()), sorted(self.by_request)]
+        return fingerprint(rules)
 
 
 @dataclass(frozen=True)

@@ -209,8 +209,10 @@ def _stamp(file: Found) -> str | None:
 
 
 def _remove_orphans(output: Place, source: ShardedTable) -> None:
-    wanted = {shard.name for shard in source.shards}
-    for file in parquet_files(output, source.prefix):
+    made = parquet_files(output, source.prefix)
+    # Listed anew, and last: what a run beside this one has made meanwhile has its source.
+    wanted = {file.name for file in parquet_files(source.root, source.prefix)}
+    for file in made:
         if file.name not in wanted:
             file.path.unlink()
     remove_abandoned(output, source.prefix)

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from curation.dataset import read_manifest, write_pair_dataset
+from curation.dataset import decided, read_manifest, write_pair_dataset
 from curation.dataset_plan import DatasetRules, photo_ties
 from curation.errors import CurationError
 from curation.places import send, tables_of
 from curation.selection import read_selection
 from curation.sources import Source
-from curation.splits import SplitShares
 from curation.tables import ShardedTable
 from curation.versions import Versions
 
@@ -30,10 +29,12 @@ def republish(data: Path) -> dict[str, Any]:
     tables = tables_of(data)
     hashes, clusters = (ShardedTable(tables / "dedup" / name) for name in ("image_hashes", "duplicate_clusters"))
     candidates = ShardedTable(tables / "pairs" / "candidate_pairs")
+    shares, by_request = decided(link)
     rules = DatasetRules(
-        SplitShares(**manifest["shares_of_small_groups"]),
+        shares,
         read_selection(data, _excluded(manifest, candidates)),
         {site: Source(**terms) for site, terms in manifest["sources"].items()},
+        by_request,
     )
     manifest = write_pair_dataset(candidates, link, rules, lambda: photo_ties(hashes, clusters))
     if not isinstance(tables, Path):  # for trainings on other machines, as the graph does

@@ -76,6 +76,8 @@ def learn_rivals(verifier: Path, halves: Sequence[Path]) -> None:
 def _rows_of(tables: Sequence[ShardedTable], half: int, split: str, share: float) -> Iterator[Row]:
     others = [{shard.name: shard for shard in table.shards} for table in tables[1:]]
     for shard in tables[0].shards:
+        if not all(shard.name in table for table in others):  # a crawl has added it since
+            continue
         derived = [table[shard.name] for table in others]
         chosen = _posts_of(derived[-1], half, split, share)
         for pictures, crops, matches in posts_in_step(shard, *derived, only=chosen):

@@ -1,4 +1,4 @@
-"""The verifier's rivals are part of what a pair was judged by: after a take-down there are fewer."""
+"""What a pair is judged by changes with a take-down; what was decided of the dataset does not change by itself."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from assets.io_manager import ReferenceIOManager, adopt, reference_of
-from assets.pairs import candidate_pairs
-from assets.resources import DataFolder, Engine, Recipes
+from assets.pairs import candidate_pairs, pair_dataset
+from assets.resources import DataFolder, Engine, Recipes, Terms
+from curation.dataset import read_manifest
 from curation.engine import MapReport
+from curation.republish import republish
 from curation.schemas import RIVALS
 from curation.tables import ShardedTable, rows_to_batch, write_json, write_shard
+from tests.curation.builders import candidate_row, candidates
+from tests.curation.data_folder import make_data
 
 TABLES = ("onthelook_posts", "kream_posts", "post_crops", "pair_matches")
 
@@ -68,3 +72,59 @@ def test_candidate_pairs__are_judged_anew_when_a_rival_was_taken_down(
     after = _asked(data, monkeypatch)
     assert after != before
     assert [version.split("/")[:2] for version in (before, after)] == [["a", "b"]] * 2
+
+
+BOTH, ONE = {"kream": 9, "onthelook": 4}, {"kream": 9}
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A dataset of one site, and candidates of another that came later."""
+    root = make_data(tmp_path, range(1, 12))
+    more = [candidate_row(number, site="onthelook") for number in range(21, 25)]
+    candidates(root / "pairs" / "candidate_pairs", {"000001": more})
+    for name in ("pairs/candidate_pairs", "dedup/image_hashes", "dedup/duplicate_clusters"):
+        adopted = {"table": str(root / name), "prefix": ""}
+        write_json(reference_of(root, dg.AssetKey(name.partition("/")[2])), adopted)
+    return root
+
+
+def _publish(root: Path, *, commercial_only: bool = False, **config: Any) -> dict[str, Any]:
+    """The manifest in use after a run with this configuration of `pair_dataset`; a sensor gives none."""
+    data = DataFolder(root=str(root))
+    licences = {"kream": "MIT", "onthelook": "unknown"}
+    terms = Terms(licences=licences, cleared=["kream"], commercial_only=commercial_only)
+    resources = {"data": data, "terms": terms, "io_manager": ReferenceIOManager(data=data)}
+    upstream = [dg.AssetSpec(name) for name in ("candidate_pairs", "image_hashes", "duplicate_clusters")]
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize(
+            [pair_dataset, *upstream],
+            resources=resources,
+            instance=instance,
+            run_config={"ops": {"pair_dataset": {"config": config}}} if config else None,
+            raise_on_error=False,  # so few pairs may leave a split empty
+        )
+    return read_manifest(root / "pair_dataset")
+
+
+def test_pair_dataset__a_site_that_somebody_left_out_stays_out(published: Path) -> None:
+    assert _publish(published)["rows_per_source"] == BOTH
+    assert _publish(published, exclude_sources=["onthelook"], test=0.3)["rows_per_source"] == ONE
+    assert _publish(published, validation=0.2)["rows_per_source"] == ONE
+    republish(published)
+    last = _publish(published)
+    assert last["rows_per_source"] == ONE
+    assert last["shares_of_small_groups"] == {"validation": 0.2, "test": 0.3}
+    assert _publish(published, exclude_sources=[])["rows_per_source"] == BOTH
+
+
+def test_pair_dataset__a_site_that_nobody_left_out_comes_in(published: Path) -> None:
+    assert republish(published)["rows_per_source"] == ONE  # of a site that is new, only the graph knows the terms
+    assert _publish(published, commercial_only=True)["rows_per_source"] == ONE
+    assert _publish(published)["rows_per_source"] == BOTH
+
+
+def test_pair_dataset__what_is_left_out_already_can_be_left_out_for_good(published: Path) -> None:
+    _publish(published, commercial_only=True)
+    _publish(published, commercial_only=True, exclude_sources=["onthelook"])
+    assert _publish(published)["rows_per_source"] == ONE

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from curation.dataset import read_manifest, write_pair_dataset
+from curation.dataset import decided, read_manifest, write_pair_dataset
 from curation.dataset_plan import DatasetRules, leak_keys, photo_ties
 from curation.errors import CurationError
 from curation.images import encode_jpeg
@@ -19,8 +19,8 @@ from curation.review import Decision, Rulings, Verdict
 from curation.schemas import CLUSTERS, HASHES, LAYOUT_BYTES
 from curation.selection import Selection, read_selection
 from curation.sources import Source, excluded_sources
-from curation.splits import crossing_keys
-from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
+from curation.splits import SplitShares, crossing_keys
+from curation.tables import Shard, ShardedTable, rows_to_batch, write_json, write_shard
 from curation.versions import Versions
 from tests.curation.builders import candidate_row, candidates, damage, scene
 
@@ -217,6 +217,17 @@ def test_write_pair_dataset__sources_can_be_left_out(tmp_path: Path) -> None:
     assert "8 source excluded" in card
     everything = _publish(tmp_path, 30, DatasetRules(sources=terms), more=more)
     assert everything["rows_per_source"] == {"kream": 24, "other": 8}
+
+
+def test_decided__an_older_release_noted_only_all_that_was_left_out(tmp_path: Path) -> None:
+    link = tmp_path / "pair_dataset"
+    assert decided(link) == (SplitShares(), frozenset())
+    by_terms = read_selection(tmp_path, frozenset({"other"}))
+    manifest = _publish(tmp_path, 10, DatasetRules(SplitShares(0.2, 0.3), by_terms))
+    assert decided(link) == (SplitShares(0.2, 0.3), frozenset())
+    del manifest["excluded_by_request"]
+    write_json(link / "manifest.json", manifest)
+    assert decided(link) == (SplitShares(0.2, 0.3), frozenset({"other"}))
 
 
 def test_card__shows_pictures(tmp_path: Path) -> None:

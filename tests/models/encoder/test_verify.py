@@ -194,6 +194,14 @@ def test_write_halves__disjoint_and_whole(tmp_path: Path) -> None:
     assert all(half_of("kream", post) == half for half in range(HALVES) for post in posts[half])
 
 
+def test_write_halves__shard_that_was_crawled_since_waits(tmp_path: Path) -> None:
+    tables = _tables(tmp_path)
+    before = [ShardedTable(half).rows for half in write_halves(tables, tmp_path / "before", most=1000)]
+    write_shard(tmp_path / "posts", "kream/000001", POSTS, [POSTS.empty_table()], fingerprint="new")
+    tables = [ShardedTable(table.root) for table in tables]
+    assert [ShardedTable(half).rows for half in write_halves(tables, tmp_path / "halves", most=1000)] == before
+
+
 def test_write_halves__no_more_than_asked(tmp_path: Path) -> None:
     tables = _tables(tmp_path)
     halves = write_halves(tables, tmp_path / "halves", most=5)
