@@ -6,6 +6,8 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator
+from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,7 +17,8 @@ from scrapy_playwright.page import PageMethod
 from scrapy_playwright.provider import PlaywrightBrowserProvider
 
 from crawlers.config import CrawlConfig
-from crawlers.policy import abort, host_rules
+from crawlers.errors import PageError
+from crawlers.policy import BLOCKED, abort, host_rules, redirect_refusal
 from curation.images import MAX_BYTES
 
 _READY_SECONDS: Final = 15.0
@@ -23,6 +26,9 @@ _USES_PER_PAGE: Final = 50  # pages gather memory
 _USES_PER_BROWSER: Final = 1000  # so do browsers, and a site's addresses may change
 _DATA: Final = frozenset({"xhr", "fetch", "script"})
 """Requests by which a page gets more cards."""
+_REFUSALS: Final = frozenset({403, 429})  # and 500 and above; other answers may well be the end of a listing
+_NOT_SENT: Final = frozenset({"net::ERR_ABORTED", "net::ERR_FAILED", f"net::{BLOCKED}"})
+"""How requests end that the page itself or the policy cut off."""
 _APPEARS: Final = """([selector, most]) => new Promise(done => {
   const watch = new MutationObserver(() => document.querySelector(selector) && done(true));
   watch.observe(document, { attributes: true, childList: true, subtree: true });
@@ -69,7 +75,7 @@ def settings(config: CrawlConfig) -> dict[str, Any]:
             "handle_sigterm": False,
         },
         "PLAYWRIGHT_DEFAULT_NAVIGATION_TIMEOUT": config.timeout * 1000,
-        "RETRY_EXCEPTIONS": [*RETRY_EXCEPTIONS, PlaywrightError],
+        "RETRY_EXCEPTIONS": [*RETRY_EXCEPTIONS, PlaywrightError, PageError],
         "PLAYWRIGHT_ABORT_REQUEST": "crawlers.policy.abort",
     }
 
@@ -120,6 +126,10 @@ class Tab:
         """Original pictures that the latest post loaded by itself: address → bytes."""
         self._page: Any = None
         self._asking: set[Any] = set()
+        self._unanswered: list[str] = []
+        """What the page asked for after its last cards and did not get."""
+        self._refusals: list[str] = []
+        """Why targets of redirects were not asked for."""
         self._reading: set[asyncio.Task[None]] = set()
 
     def post(self, ready: str) -> dict[str, Any]:
@@ -127,7 +137,10 @@ class Tab:
         return self._request(PageMethod(self._wait_for, ready))
 
     def listing(self, cards: str, wait: float) -> dict[str, Any]:
-        """Request meta: render and scroll until, for `wait` seconds, no card came and the page asked for nothing."""
+        """Request meta: render and scroll until, for `wait` seconds, no card came and the page asked for nothing.
+
+        Fails with `PageError` when what the page asked for after its last cards was refused or got no answer.
+        """
         return self._request(PageMethod(self._scroll, cards, wait))
 
     async def end(self, *, failed: bool) -> None:
@@ -147,7 +160,6 @@ class Tab:
 
     def _request(self, method: PageMethod) -> dict[str, Any]:
         self.pictures = {}
-        self._asking.clear()
         meta = {
             "playwright": True,
             "autothrottle_dont_adjust_delay": True,  # rendering takes our time, not the site's; its pictures tell that
@@ -158,18 +170,35 @@ class Tab:
             "playwright_page_init_callback": self._begin,
             "playwright_page_methods": [method],
             "playwright_page_goto_kwargs": {"wait_until": "domcontentloaded"},
+            "refusals": self._refusals,
         }
         return meta if self._page is None else meta | {"playwright_page": self._page}
 
     async def _begin(self, page: Any, _: Any) -> None:
+        self._asking.clear()
+        self._unanswered.clear()
+        self._refusals.clear()
         if page is self._page:
             return
-        self._page, self._left = page, self._uses
         await page.context.route("**", _between_posts)
+        # Playwright's routes never see the target of a redirect.
+        session = await page.context.new_cdp_session(page)
+        session.on("Fetch.requestPaused", partial(self._on_paused, session))
+        await session.send("Fetch.enable")
         page.on("response", self._on_response)
         page.on("request", self._on_request)
         page.on("requestfinished", self._on_answered)
-        page.on("requestfailed", self._on_answered)
+        page.on("requestfailed", self._on_failed)
+        self._page, self._left = page, self._uses
+
+    async def _on_paused(self, session: Any, event: dict[str, Any]) -> None:
+        reason = await redirect_refusal(event["request"]["url"]) if "redirectedRequestId" in event else None
+        with contextlib.suppress(PlaywrightError):  # the page is closed by now, or elsewhere
+            if reason is None:
+                await session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
+                return
+            self._refusals.append(reason)
+            await session.send("Fetch.failRequest", {"requestId": event["requestId"], "errorReason": "BlockedByClient"})
 
     def _on_request(self, request: Any) -> None:
         if request.resource_type in _DATA:
@@ -178,8 +207,16 @@ class Tab:
     def _on_answered(self, request: Any) -> None:
         self._asking.discard(request)
 
+    def _on_failed(self, request: Any) -> None:
+        self._asking.discard(request)
+        if request.resource_type in _DATA and request.failure not in _NOT_SENT:
+            self._unanswered.append(f"{request.url}: {request.failure}")
+
     def _on_response(self, response: Any) -> None:
-        if response.request.resource_type == "image" and response.status == 200 and not urlsplit(response.url).query:
+        kind = response.request.resource_type
+        if kind in _DATA and (response.status in _REFUSALS or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR):
+            self._unanswered.append(f"{response.url}: HTTP {response.status}")
+        if kind == "image" and response.status == 200 and not urlsplit(response.url).query:
             task = asyncio.ensure_future(self._read(response))
             self._reading.add(task)
             task.add_done_callback(self._reading.discard)
@@ -204,14 +241,18 @@ class Tab:
             await asyncio.wait(self._reading, timeout=_READY_SECONDS)
 
     async def _scroll(self, page: Any, cards: str, wait: float) -> None:
-        most, grew_at, quiet = -1, time.monotonic(), 0.0
+        most, grew_at, quiet, refused = -1, time.monotonic(), 0.0, 0
         # A page that asks for something for ever, as a long poll does, does not hold up the crawl for ever.
         while most < _MAX_CARDS and (quiet < wait or (self._asking and quiet < _READY_SECONDS)):
             count = await asyncio.wait_for(page.evaluate(_NUDGE, cards), _READY_SECONDS)
             if count > most:
                 most, grew_at = count, time.monotonic()
+                del self._unanswered[:refused]  # before these cards came, so the page has asked again
+            refused = len(self._unanswered)
             await asyncio.sleep(_PAUSE)
             quiet = time.monotonic() - grew_at
+        if self._unanswered:
+            raise PageError(f"the listing is cut at {self._unanswered[-1]}")
 
 
 class Tabs:

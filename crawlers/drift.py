@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crawlers.pages.base import PostPage, ShopItem
-from curation.tables import append_lines
+from curation.tables import append_lines, read_lines
 
 _ITEM: Final = tuple(field.name for field in fields(ShopItem))
 _RUNS: Final = 60  # latest crawls that a crawl is compared with
@@ -75,7 +75,7 @@ def record(folder: Path, yields: Mapping[str, int], pages: int) -> list[str]:
     A crawl that read no page adds nothing and says what the latest one said: the fault is still there.
     """
     path = folder / "yields.jsonl"
-    history = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    history = read_lines(path)
     if not pages:
         return list(history[-1]["drifted"]) if history else []
     drifted = [str(drift) for drift in compare(yields, pages, history)]

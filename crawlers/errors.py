@@ -15,7 +15,7 @@ class ConfigError(CrawlError):
 
 
 class PageError(CrawlError):
-    """Raised by a page object for a page that is not what its address promises: markup changed, or a wall before it."""
+    """Raised for a page that is not what its address promises: markup changed, a wall before it, or a part refused."""
 
 
 class PageGoneError(PageError):

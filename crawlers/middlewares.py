@@ -12,8 +12,8 @@ from scrapy.downloadermiddlewares.retry import RetryMiddleware  # noqa: TID253
 from scrapy.exceptions import IgnoreRequest  # noqa: TID253
 from scrapy.http import Response  # noqa: TID253
 
-from crawlers.errors import HostPausedError
-from crawlers.policy import Policy
+from crawlers.errors import HostPausedError, PageError
+from crawlers.policy import BLOCKED, Policy
 from crawlers.spiders.base import WorkSpider
 
 BUSY: Final = frozenset({429, 503})
@@ -81,10 +81,16 @@ class BackOffMiddleware(RetryMiddleware):
         exception: Exception,
         spider: Spider | None = None,  # noqa: ARG002 - Scrapy's signature
     ) -> Request | Response | None:
-        """Retry a broken connection."""
+        """Retry a broken connection, or a rendered page that was refused a part.
+
+        Raises `IgnoreRequest` with the reason for a rendered page that led to an address which may not be asked for.
+        """
+        if BLOCKED in str(exception):
+            raise IgnoreRequest(request.meta["refusals"][-1])
         result = super().process_exception(request, exception)
         if isinstance(result, Request):
-            self._pause(request, 0.0)  # a broken transfer says nothing about the other requests
+            # A broken transfer says nothing about the other requests, a refusal does.
+            self._pause(request, None if isinstance(exception, PageError) else 0.0)
         return result
 
     def _pause(self, request: Request, asked: float | None) -> None:

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 _UNWANTED: Final = frozenset({"font", "media", "stylesheet", "websocket", "manifest", "ping", "eventsource"})
 """What a browser loads and a crawl does not need."""
+BLOCKED: Final = "ERR_BLOCKED_BY_CLIENT"
+"""What Chromium calls a request that was cut off by `redirect_refusal`."""
 
 
 class Policy:
@@ -94,6 +96,11 @@ async def abort(request: Any) -> bool:
     if request.resource_type == "image" and urlsplit(request.url).query:
         return True
     return await _active.refusal(request.url) is not None
+
+
+async def redirect_refusal(url: str) -> str | None:
+    """Browser hook: why the target of a redirect may not be asked for, or None when it may."""
+    return "no policy" if _active is None else await _active.refusal(url)
 
 
 async def host_rules() -> str:

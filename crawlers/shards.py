@@ -19,7 +19,7 @@ from crawlers.rows import PHOTO, PRODUCT, LedgerEntry, Picture, Row
 from crawlers.staging import Staging
 from curation.reasons import PostState
 from curation.schemas import CATALOG, LEDGER, POSTS
-from curation.tables import Shard, read_shard, rows_to_batch, write_shard
+from curation.tables import Shard, ShardedTable, read_shard, rows_to_batch, write_shard
 
 _ROWS_PER_BATCH: Final = 64  # rows hold pictures: a batch of about 10 MB
 _UNSTABLE: Final = frozenset({"bytes", "crawled_at", "post_url", "product_url", "image_url"})
@@ -94,12 +94,12 @@ def _unchanged_posts(out: Path, name: str, staging: Staging, fresh: Collection[i
     return None
 
 
-def read_shop_categories(out: Path, name: str) -> frozenset[int]:
-    """Shop categories of which a finished catalog shard holds products; none when there is no shard."""
+def count_listed(out: Path, name: str) -> Counter[int]:
+    """Shop category → products that a finished catalog shard holds of it; none when there is no shard."""
     path = out / "catalog" / f"{name}.parquet"
     if not path.exists():
-        return frozenset()
-    return frozenset(read_shard(out / "catalog", path).table(["shop_category_id"])["shop_category_id"].to_pylist())
+        return Counter()
+    return Counter(read_shard(out / "catalog", path).table(["shop_category_id"])["shop_category_id"].to_pylist())
 
 
 def stage_pictures(out: Path, name: str, staging: Staging, on_rows: OnRows = _nothing) -> None:
@@ -112,23 +112,62 @@ def stage_pictures(out: Path, name: str, staging: Staging, on_rows: OnRows = _no
         staging.keep(_earlier_picture(earlier))
 
 
-def export_catalog(out: Path, name: str, staging: Staging, on_rows: OnRows = _nothing) -> Shard:
+def export_catalog(
+    out: Path, name: str, staging: Staging, on_rows: OnRows = _nothing, made: Collection[str] = ()
+) -> Shard:
     """Write the catalog shard of one category. A product whose picture failed in passing keeps the one that it had.
 
-    Arguments are those of `export_posts`.
+    A product is in one shard of its site. One that another category lists too goes to this one, since it is newer; of
+    two that were listed in one crawl, to the first by name.
+
+    Args:
+        out: see `export_posts`.
+        name: see `export_posts`.
+        staging: see `export_posts`.
+        on_rows: see `export_posts`.
+        made: shards that this crawl has written already.
     """
     site, category = name.split("/")
+    shards = ShardedTable(out / "catalog", site).shards
+    others = [(shard, _product_ids(shard)) for shard in shards if shard.name != name]
+    taken = {number for shard, ids in others if shard.name in made and shard.name < name for number in ids}
     lost = {str(row.values["product_id"]): row for row, picture in _failed_in_passing(staging)}
-    for earlier in _earlier(out / "catalog", name, CATALOG, product_id=lost):
-        staging.add(replace(lost[earlier["product_id"]], image_url=earlier["image_url"]), _earlier_picture(earlier))
+    for source in (*(shard.name for shard, ids in others if ids & lost.keys()), name):
+        for earlier in _earlier(out / "catalog", source, CATALOG, product_id=lost):
+            staging.add(replace(lost[earlier["product_id"]], image_url=earlier["image_url"]), _earlier_picture(earlier))
 
     def rows(with_bytes: bool) -> Iterator[dict[str, Any]]:
         for row, picture in staging.rows(with_bytes=with_bytes):
-            yield {"site": site, **row.values, "category": category, **_image_values(picture)}
+            if row.values["product_id"] not in taken:
+                yield {"site": site, **row.values, "category": category, **_image_values(picture)}
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from _batches(rows(True), CATALOG, tallied, on_rows)
+        # Last, so that a stop among the rows leaves all shards as they were, and no kill leaves a product in two.
+        for shard, ids in others:
+            if gone := ids & own:
+                _drop_products(out, shard, gone)
 
     tallied: Counter[str] = Counter()
-    batches = _batches(rows(True), CATALOG, tallied, on_rows)
-    return write_shard(out / "catalog", name, CATALOG, batches, fingerprint=_digest([], rows(False)), counts=tallied)
+    own = {str(row["product_id"]) for row in rows(False)}
+    return write_shard(out / "catalog", name, CATALOG, batches(), fingerprint=_digest([], rows(False)), counts=tallied)
+
+
+def _product_ids(shard: Shard) -> frozenset[str]:
+    return frozenset(shard.table(["product_id"])["product_id"].to_pylist())
+
+
+def _drop_products(out: Path, shard: Shard, ids: Collection[str]) -> None:
+    """Write a catalog shard anew without some products."""
+
+    def rows(columns: list[str]) -> Iterator[dict[str, Any]]:
+        for batch in shard.batches(columns, _ROWS_PER_BATCH):
+            yield from (row for row in batch.to_pylist() if row["product_id"] not in ids)
+
+    tallied: Counter[str] = Counter()
+    digest = _digest([], rows([column for column in CATALOG.names if column != "bytes"]))
+    batches = _batches(rows(CATALOG.names), CATALOG, tallied, _nothing)
+    write_shard(out / "catalog", shard.name, CATALOG, batches, fingerprint=digest, counts=tallied)
 
 
 def _with_earlier_pictures(out: Path, name: str, staging: Staging) -> dict[int, LedgerEntry]:

@@ -86,11 +86,14 @@ def audit(folder: Path, data: Path, *, remove: bool, name: str = "") -> dict[str
         now on: these overlaps with `remove`, and always those of an earlier report of that name.
 
     Raises:
-        CurationError: the folder holds no readable picture, there is no dataset, or a shard of it cannot be read.
+        CurationError: there is no such folder, or no readable picture in it, or no dataset; or a shard of that cannot
+            be read.
     """
     dataset = data / "pair_dataset"
     if not dataset.is_dir():
         raise CurationError(f"{dataset}: there is no dataset to audit")
+    if not folder.is_dir():
+        raise CurationError(f"{folder}: there is no such folder")
     faults: Counter[str] = Counter()
     theirs = _benchmark(folder, faults)
     if not theirs.files:
@@ -138,7 +141,7 @@ def _hash_anchors(batch: pa.RecordBatch, counts: Counter[str]) -> Iterator[dict[
 
 def _benchmark(folder: Path, faults: Counter[str]) -> _Pictures:
     rows, files = [], []
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
         data = path.read_bytes()
         try:
             found = describe(decode(data))

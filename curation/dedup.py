@@ -34,7 +34,8 @@ MOST_ALIKE: Final = 1000
 _JOINED: Final = ["sha256", "role", "mode", "evidence"]
 _BLOCK: Final = 1 << 16  # new pictures whose colour layouts are in memory at once, with those of what is like them
 _VERSION: Final = "2"
-_UNFINISHED: Final = "unfinished"
+UNFINISHED: Final = "unfinished"
+"""Fingerprint of the matches while verdicts are written: whoever finds it joins all pictures again."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class DuplicateIndex:
             matches.append(matches_table(pictures, found))
             joined += int((usable & ~before).sum())
         counts = _total([verdict.counts for verdict in verdicts])
-        self._write_matches(matches, _UNFINISHED, counts)
+        self._write_matches(matches, UNFINISHED, counts)
         written = self._write_verdicts(verdicts, stamps, made)
         self._write_matches(matches, complete, counts)
         return Update(self.clusters, written, len(sources) - written, joined, counts)
@@ -162,7 +163,7 @@ class DuplicateIndex:
     def _known(self, made: Mapping[str, Shard], stored: Shard | None) -> tuple[pa.Table, pa.Table]:
         """Pictures that were joined under these rules, and their matches; none after an update that was cut short."""
         same = [shard for shard in made.values() if shard.fingerprint.startswith(f"{self._version}.")]
-        if stored is None or stored.fingerprint == _UNFINISHED or not same:
+        if stored is None or stored.fingerprint == UNFINISHED or not same:
             return CLUSTERS.empty_table(), MATCHES.empty_table()
         # One table: whatever looks pictures up in many of them makes an index of all pictures for each.
         return pa.concat_tables([shard.table(_JOINED) for shard in same]), stored.table()

@@ -28,11 +28,13 @@ class Pushed:
 
 @contextmanager
 def reached(api: "HfApi") -> Iterator[None]:
-    """Raise `CurationError` where the hub does not answer; a refusal is an `OSError` already."""
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of httpx, or of its successor
+    """Raise `CurationError` for a bad name and where the hub does not answer; a refusal is an `OSError` already."""
+    from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]  # httpx's, or httpx2's
 
     try:
         yield
+    except HFValidationError as error:
+        raise CurationError(f"repo: {error}") from error
     except HTTPError as error:
         if isinstance(error, OSError):
             raise

@@ -63,8 +63,13 @@ def write_tasks(data: Path, out: Path, doubtful: int, random: int) -> dict[str, 
         Counts of both; a pair that is doubtful and drawn counts once, as doubtful.
 
     Raises:
-        CurationError: there is no pair left to review.
+        CurationError: a count is below 0, or both are 0, or there is no pair left to review.
     """
+    for name, count in (("doubtful", doubtful), ("random", random)):
+        if count < 0:
+            raise CurationError(f"{name}: must be at least 0, got {count}")
+    if not doubtful + random:
+        raise CurationError("doubtful, random: one of them must be at least 1, got 0 and 0")
     version = data / "pair_dataset"
     rulings = Rulings(read_verdicts(data / "review" / "verdicts"))
     rows = make_doubts(data, version).to_pylist()

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import pyarrow.parquet as pq
 from fsspec.utils import tokenize
@@ -51,18 +51,45 @@ def place(at: str | os.PathLike[str]) -> Place:
 
 def tables_of(data: Path) -> Place:
     """Where the tables of a data folder lie: in the folder itself, unless a note in it names another place."""
-    note = data / _NOTE
-    return place(json.loads(note.read_text())["tables"]) if note.exists() else data
+    at, _ = _noted(data)
+    return place(at) if at else data
+
+
+def places_of(data: Path) -> list[Place]:
+    """Everywhere that tables of a data folder may lie: in itself, where they lie now, and where they lay before."""
+    at, former = _noted(data)
+    return list(dict.fromkeys([data, *(place(known) for known in (at, *former) if known)]))
 
 
 def keep_tables_at(data: Path, at: str) -> None:
-    """Leave that note for all who know the data folder only. An empty place is the folder itself."""
+    """Leave that note for all who know the data folder only. An empty place is the folder itself.
+
+    Where they lay before is noted too: nobody empties it, and a take-down has to reach it.
+    """
+    now, former = _noted(data)
+    former = [known for known in dict.fromkeys([*former, now]) if known not in ("", at)]
     note = data / _NOTE
-    if at:
+    if at or former:
         with publishing(note) as temporary:
-            temporary.write_text(json.dumps({"tables": at}))
+            temporary.write_text(json.dumps({"tables": at, "former": former}))
     else:
         note.unlink(missing_ok=True)
+
+
+def _noted(data: Path) -> tuple[str, list[str]]:
+    note = data / _NOTE
+    known: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {"tables": ""}
+    return known["tables"], known.get("former", [])  # earlier releases forgot them
+
+
+def reached_files(root: Place) -> list[Found]:
+    """`parquet_files` below a place that was in use. Raises `OSError` where it cannot be reached, or is gone."""
+    if isinstance(root, Path) and not root.is_dir():
+        raise FileNotFoundError(f"{root} cannot be reached: there is no such folder")
+    try:
+        return parquet_files(root)
+    except Exception as error:  # file systems raise errors of their own
+        raise OSError(f"{root} cannot be reached: {error}") from error
 
 
 def parquet_files(root: Place, prefix: str = "") -> list[Found]:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from curation.errors import ImageError
 from curation.hashing import describe
 from curation.images import decode
-from curation.places import Found, found_at, open_parquet, parquet_files, tables_of
+from curation.places import Found, found_at, open_parquet, places_of, reached_files
 from curation.places import Place as TablePlace
 from curation.purge import LEDGER
 from curation.takedown import RECORD, Removal
@@ -48,8 +48,8 @@ class Place:
 
 
 def search_everywhere(data: Path, removal: Removal) -> list[Place]:
-    """Search every file below `data`, links not followed twice, and its tables elsewhere; one place per folder and way
-    of searching."""
+    """Search every file below `data`, links not followed twice, and its tables elsewhere, also where they lay before;
+    one place per folder and way of searching. A place that cannot be reached proves nothing and counts as found."""
     files: dict[tuple[str, str], int] = defaultdict(int)
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted(path for path in data.rglob("*") if path.is_file()):
@@ -57,8 +57,14 @@ def search_everywhere(data: Path, removal: Removal) -> list[Place]:
         how, matches = _search(path, folder, removal)
         files[str(folder), how] += 1
         found[str(folder), how] += _told(path, matches)
-    if (tables := tables_of(data)) != data:
-        for file in parquet_files(tables):
+    for tables in places_of(data)[1:]:
+        try:
+            there = reached_files(tables)
+        except OSError as error:
+            files[str(tables), _TABLES] += 0
+            found[str(tables), _TABLES].append(str(error))
+            continue
+        for file in there:
             key = str(file.path.parent), _TABLES
             files[key] += 1
             found[key] += _told(file.path, _in_parquet(file, removal))

@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from curation.card import write_card
 from curation.dataset import MANIFEST, describe, read_manifest
+from curation.dedup import UNFINISHED
 from curation.errors import CurationError, SchemaError
 from curation.pair_rows import read_facts, row_digests
-from curation.places import Found, Place, files_at, parquet_files, remove_abandoned, send, tables_of
+from curation.places import Found, Place, files_at, places_of, reached_files, remove_abandoned, send
 from curation.reasons import PostState
 from curation.review import forget_pictures
 from curation.tables import Shard, ShardedTable, described, fingerprint, write_json, write_shard
@@ -54,14 +55,19 @@ def purge_tables(data: Path, removal: Removal) -> list[Purged]:
     """Rewrite every shard of a data folder that holds something of it; the ledger keeps the ids, as excluded.
 
     Dataset versions and indexes are not tables: see `purge_versions` and `search.index.removal`. A file that cannot be
-    read stays as it is, with a warning, and keeps nothing else from being purged; the proof names it. What writers that
-    were killed left behind goes, whatever it holds.
+    read, or a place that cannot be reached, stays as it is, with a warning, and keeps nothing else from being purged;
+    the proof names it. What writers that were killed left behind goes, whatever it holds.
     """
     versions = Versions(data / "pair_dataset").folder.name
     done: dict[str, int] = {}
-    for root in dict.fromkeys([data, tables_of(data)]):
+    for root in places_of(data):
         remove_abandoned(root)
-        for file in parquet_files(root):
+        try:
+            files = reached_files(root)
+        except OSError as error:
+            log.warning("not purged: %s", error)
+            continue
+        for file in files:
             folder = PurePosixPath(file.name).parent
             if folder.is_relative_to(versions):
                 continue
@@ -132,17 +138,21 @@ def _purge_copies(versions: Versions) -> None:
 
     A version whose manifest is there already is not sent: nothing went from it.
     """
-    tables = tables_of(versions.link.parent)
-    if isinstance(tables, Path):  # only a URL gets copies
-        return
-    root = tables / versions.folder.name
-    copies = files_at(root)
-    for name in sorted({file.partition("/")[0] for file in copies}):
-        if (versions.folder / name).is_dir():
-            send(versions.folder / name, root / name)
-        else:
-            for file in files_at(root / name).values():
-                file.path.unlink()
+    for tables in places_of(versions.link.parent):
+        if isinstance(tables, Path):  # only a URL gets copies
+            continue
+        root = tables / versions.folder.name
+        try:
+            copies = files_at(root)
+        except Exception as error:  # file systems raise errors of their own
+            log.warning("not purged: %s cannot be reached: %s", root, error)
+            continue
+        for name in sorted({file.partition("/")[0] for file in copies}):
+            if (versions.folder / name).is_dir():
+                send(versions.folder / name, root / name)
+            else:
+                for file in files_at(root / name).values():
+                    file.path.unlink()
 
 
 def _purge_version(versions: Versions, folder: Path, removal: Removal, cleaned: dict[str, Path | None]) -> int | None:
@@ -211,7 +221,7 @@ def _rewrite(root: Place, shard: Shard, name: str, rows: Iterator[pa.Table], rem
     gone = sorted(removal.posts | removal.products | removal.pictures)
     schema = shard.schema
     schema = schema.with_metadata({key: text for key, text in (schema.metadata or {}).items() if key != b"fashion"})
-    key = fingerprint([shard.fingerprint, "take-down", gone])
+    key = UNFINISHED if shard.fingerprint == UNFINISHED else fingerprint([shard.fingerprint, "take-down", gone])
     return write_shard(root, name, schema, rows, fingerprint=key, counts=shard.counts)
 
 

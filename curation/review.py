@@ -5,11 +5,11 @@ another shard layout and a retrained detector whose box moved a little. Every wr
 JSON line per verdict, on disk before `append` returns. No line is ever changed: who changes their mind adds another.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
 import math
+import os
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from curation.errors import CurationError
-from curation.tables import append_lines
+from curation.places import publishing
+from curation.tables import append_lines, locked
 from curation.taxonomy import CATEGORIES
 
 log = logging.getLogger(__name__)
@@ -99,18 +100,21 @@ def read_verdicts(folder: Path) -> list[Verdict]:
 
 
 def forget_pictures(folder: Path, pictures: Collection[str]) -> dict[Path, int]:
-    """Delete every verdict on some pictures, by sha256, for a take-down; returns how many by file."""
+    """Delete every verdict on some pictures, by sha256, for a take-down; returns how many by file.
+
+    A file is replaced, so that a kill leaves either all of its verdicts or those that stay.
+    """
     forgotten = {}
     for path in sorted(folder.glob("*.jsonl")):
-        with path.open("r+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # a writer that is open waits
-            lines = file.readlines()
-            left = [line for line in lines if not any(picture in line for picture in pictures)]
+        with locked(path):  # a writer that is open waits
+            lines = path.read_bytes().splitlines(keepends=True)
+            left = [line for line in lines if not any(picture.encode() in line for picture in pictures)]
             if len(left) < len(lines):
                 forgotten[path] = len(lines) - len(left)
-                file.seek(0)
-                file.writelines(left)
-                file.truncate()
+                with publishing(path) as temporary, temporary.open("wb") as file:
+                    file.writelines(left)
+                    file.flush()
+                    os.fsync(file.fileno())
     return forgotten
 
 

@@ -8,13 +8,15 @@ itself and no manifest beside it can go stale.
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,6 +25,8 @@ import pyarrow.parquet as pq
 
 from curation.errors import SchemaError
 from curation.places import Found, Place, found_at, open_parquet, parquet_files, publishing
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _FOOTER_KEY: Final = b"fashion"
@@ -271,13 +275,44 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def read_lines(path: Path) -> list[Any]:
+    """The JSON values that `append_lines` wrote, one a line; none when there is no such file.
+
+    A line that is no JSON is left out with a warning: its writer died before `append_lines` returned.
+    """
+    found = []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines would also split at U+2028 within a text
+        if line:
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError:
+                log.warning("%s:%d was never finished; it is left out", path, number)
+    return found
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[FileIO]:
+    """Context manager: a file to read and to append to, made where there is none, once no other writer has it."""
+    while True:
+        # Without a buffer: one that could not be written would be written once more when the file is closed.
+        with path.open("a+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it was replaced meanwhile
+                yield file
+                return
+
+
 def append_lines(path: Path, lines: Iterable[str]) -> None:
-    """Append lines and wait until they are on disk; writers take turns. On a full disk, none of them is there."""
-    rest = memoryview("".join(f"{line}\n" for line in lines).encode())
-    # Without a buffer: one that could not be written would be written once more when the file is closed.
-    with path.open("ab", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Append lines and wait until they are on disk; writers take turns. On a full disk, none of them is there.
+
+    What a writer that was killed left of its last line becomes a line of its own.
+    """
+    text = "".join(f"{line}\n" for line in lines).encode()
+    with locked(path) as file:
         start = os.fstat(file.fileno()).st_size
+        file.seek(max(0, start - 1))
+        rest = memoryview(text if file.read(1) in (b"", b"\n") else b"\n" + text)
         try:
             while rest:
                 rest = rest[file.write(rest) :]

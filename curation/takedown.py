@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from curation.places import tables_of
 from curation.schemas import POSTS
-from curation.tables import ShardedTable, append_lines
+from curation.tables import ShardedTable, append_lines, read_lines
 
 Kind = Literal["post", "product", "image"]
 
@@ -129,31 +129,40 @@ def _photos(data: Path, removal: Removal) -> set[str]:
 
 
 def record(data: Path, removal: Removal, reason: str) -> None:
-    """Note a take-down before anything is removed: one that was interrupted can be repeated, and so can its proof."""
-    line = {"reason": reason, **{name: sorted(getattr(removal, name)) for name in _RECORDED}}
+    """Note a take-down before anything is removed: one that was interrupted can be repeated, and so can its proof.
+
+    The new names of clusters are noted too: the table that tells them is one of the first that are rewritten.
+    """
+    known = {name: sorted(getattr(removal, name)) for name in _RECORDED}
+    line = {"reason": reason, **known, "renamed": _renamed(data, removal)}
     append_lines(data / RECORD, [json.dumps(line, ensure_ascii=False)])
 
 
 def recorded(data: Path) -> Removal:
-    """Everything that was ever taken down from a data folder."""
-    path = data / RECORD
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = [json.loads(line) for line in text.split("\n") if line]  # splitlines would also split within a reason
+    """Everything that was ever taken down from a data folder, also by a take-down that was interrupted."""
+    lines = read_lines(data / RECORD)
+    renamed: dict[str, str] = {}
+    for line in lines:
+        later = line.get("renamed", {})  # earlier releases noted none
+        renamed = {old: later.get(new, new) for old, new in renamed.items()} | later
 
     def every(name: str) -> frozenset[Any]:
         return frozenset(value for line in lines for value in line[name])
 
-    return Removal(every("posts"), every("products"), every("pictures"), every("urls"), every("phashes"))
+    return Removal(every("posts"), every("products"), every("pictures"), every("urls"), every("phashes"), renamed)
 
 
-def outstanding(data: Path) -> Removal:
-    """`recorded`, and for each cluster whose representative goes the first picture of it that stays."""
-    removal = recorded(data)
+def _renamed(data: Path, removal: Removal) -> dict[str, str]:
+    """For each cluster whose representative goes, the first picture of it that stays; but the name that an earlier
+    take-down gave it, of which some tables may know already, as long as that one stays."""
+    before = recorded(data)
+    gone = removal.pictures | before.pictures
+    named = {old for old, new in before.renamed.items() if new not in gone}
     renamed: dict[str, str] = {}
-    for row in _rows(data, _CLUSTERS, ["sha256", "cluster_id"], "cluster_id", removal.pictures):
-        if row["sha256"] not in removal.pictures:
+    for row in _rows(data, _CLUSTERS, ["sha256", "cluster_id"], "cluster_id", gone - named):
+        if row["sha256"] not in gone:
             renamed.setdefault(row["cluster_id"], row["sha256"])
-    return replace(removal, renamed=renamed)
+    return renamed
 
 
 def _crawled(data: Path) -> Iterator[pa.Table]:
@@ -199,10 +208,9 @@ def _crops(data: Path, removal: Removal) -> set[str]:
     """Digests of the crops that were cut out of what goes, and out of nothing that stays."""
     gone: set[str] = set()
     stays: set[str | None] = {None}
-    for batch in ShardedTable(tables_of(data) / "pairs" / "candidate_pairs").batches(
-        ["site", "post_id", "product_id", "anchor_sha256", "positive_sha256", "crop_sha256"]
-    ):
-        mask = removal.mask(batch)
+    photo = ["site", "post_id", "anchor_sha256"]  # of a product that goes, other people's photos stay
+    for batch in ShardedTable(tables_of(data) / "pairs" / "candidate_pairs").batches([*photo, "crop_sha256"]):
+        mask = removal.mask(batch.select(photo))
         gone |= set(batch.filter(mask)["crop_sha256"].to_pylist())
         stays |= set(batch.filter(pc.invert(mask))["crop_sha256"].to_pylist())
     return gone - stays

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.tables import append_lines
+from curation.tables import append_lines, read_lines
 from curation.versions import VersionError, Versions, share
 from models.checkpoint import MANIFEST
 from models.statistics import Difference, compare
@@ -101,9 +101,7 @@ class ModelVersions(Versions):
 
     def ledger(self) -> list[dict[str, Any]]:
         """All decisions, oldest first."""
-        path = self.folder / LEDGER
-        lines = path.read_text().split("\n") if path.is_file() else []  # a reason may hold any other line break
-        return [json.loads(line) for line in lines if line]
+        return read_lines(self.folder / LEDGER)
 
     def _keep(self, checkpoint: Path) -> str:
         with self.stage(activate=False) as (name, folder):

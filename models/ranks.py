@@ -4,8 +4,10 @@
 batch, since the negatives of a row are all the others: vectors are gathered, and gradients averaged.
 """
 
+import logging
 import multiprocessing
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -18,8 +20,9 @@ import torch  # noqa: TID253
 import torch.distributed as dist  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 
-from models.errors import TrainingError
+from models.errors import ModelsError, TrainingError
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 _LOOPBACK: Final = "lo"
 _PATIENCE: Final = timedelta(days=1)
@@ -133,8 +136,12 @@ def _lead(store: str, processes: int, follow: Callable[..., object], arguments: 
 def _follow(store: str, rank: int, count: int, follow: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     os.environ["LOCAL_RANK"] = str(rank)
-    with _member(store, rank, count) as ranks:
-        follow(*arguments, ranks)
+    try:
+        with _member(store, rank, count) as ranks:
+            follow(*arguments, ranks)
+    except ModelsError as error:
+        log.error("process %d of %d: %s", rank + 1, count, error)  # noqa: TRY400 - for a person: no traceback
+        sys.exit(1)
 
 
 def _end_with_the_first() -> None:

@@ -17,8 +17,8 @@ from curation.dedup import DuplicateIndex
 from curation.places import tables_of
 from curation.proof import search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
-from curation.tables import ShardedTable, write_json
-from curation.takedown import Kind, Removal, also_seen, find, outstanding, record, recorded
+from curation.tables import write_json
+from curation.takedown import Kind, Removal, also_seen, find, record, recorded
 from curation.versions import Versions
 from pipelines.decisions import FINISHED
 
@@ -41,6 +41,7 @@ def take_down(
         crawlers.errors.ConfigError: a value is no id, address or sha256.
         crawlers.errors.BlockLockedError: a crawl is running; stop it first.
         search.errors.IndexBuildError: what is left makes no index.
+        search.errors.IndexMissingError: the index is damaged, or Milvus cannot be reached.
     """
     named = [_as_stored(kind, value) for value in values]
     crawl = data / "crawl"
@@ -52,19 +53,20 @@ def take_down(
     for other in _sites(crawl) if kind == "image" else ():  # left alone wherever it was seen
         exclude(crawl, other, kind, removal.urls, reason)
     record(data, removal, reason)
-    removal = outstanding(data)  # also of earlier take-downs that were interrupted
+    removal = recorded(data)  # also of earlier take-downs that were interrupted
     staged = sum(_forget_staged(crawl, other, removal) for other in _sites(crawl))
     purged = purge_tables(data, removal)
     purged += purge_versions(Versions(data / "pair_dataset"), removal)
     purged += purge_notes(data, removal)
     DuplicateIndex(tables_of(data) / "dedup").update()  # of pictures that were first seen there, and are elsewhere too
+    drawn = _purge_drawn(data, removal)
     done = {
         kind: named,
         "never_crawled": unknown,
         "removed_rows": {place.place: place.rows for place in purged},
         "staged_rows": staged,
         "index_versions": _purge_index(data, removal, milvus),
-        "drawn_pictures": _purge_drawn(data, removal),
+        "drawn_pictures": drawn,
         "near_duplicates_in": alike,
         "models_trained_before": _models(data),
     }
@@ -116,8 +118,7 @@ def _purge_index(data: Path, removal: Removal, milvus: str) -> dict[str, int]:
     from search.index.stores import open_store
 
     products = {key.replace("/", "-", 1) for key in removal.products}
-    embeddings = ShardedTable(tables_of(data) / "search" / "catalog_embeddings")
-    return open_store(data / "index", milvus).remove(embeddings, products, removal.pictures)
+    return open_store(data / "index", milvus).remove(products, removal.pictures)
 
 
 def _purge_drawn(data: Path, removal: Removal) -> int:

@@ -16,11 +16,13 @@ from curation.taxonomy import CATEGORIES
 from models.errors import ModelsError
 from search.errors import BadRequestError, IndexMissingError, SearchError
 from search.index.stores import open_store
+from search.photo import open_photo
 from search.protocols import IndexStore
 from search.query import Answer, SearchService
 from search.report import query_picture
 
 _VARIABLE: Final = "SEARCH_REVIEW_TOKEN"  # the one environment variable that the service reads
+_LAST_PORT: Final = 65535
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,6 +95,7 @@ def _store(data: Path, milvus: str) -> IndexStore:
 
 def _query(options: argparse.Namespace) -> int:
     photo = options.photo.read_bytes()
+    _check_query(photo, options.top, options.picture)
     service = _open(options.data, options.milvus)
     answer = service.search(photo, category=options.category, top=options.top)
     print(json.dumps(asdict(answer), ensure_ascii=False, indent=2) if options.json else _text(answer))
@@ -100,6 +103,15 @@ def _query(options: argparse.Namespace) -> int:
         sheet = query_picture(service.index, decode(photo), answer.garments, options.top)
         options.picture.write_bytes(encode_jpeg(sheet))
     return 0
+
+
+def _check_query(photo: bytes, top: int, picture: Path | None) -> None:
+    """Raise `SearchError` for what cannot be answered, before models are loaded, which takes seconds."""
+    if top < 1:
+        raise BadRequestError(f"top: must be at least 1, got {top}")
+    if picture and (picture.is_dir() or not picture.parent.is_dir()):
+        raise BadRequestError(f"picture: must be a file in a folder that is there, got {picture}")
+    open_photo(photo)
 
 
 def _text(answer: Answer) -> str:
@@ -136,7 +148,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check_port(host: str, port: int) -> None:
-    """Raises `BadRequestError` when something else listens there."""
+    """Raises `BadRequestError` for a number that is no port, or when something else listens there."""
+    if not 1 <= port <= _LAST_PORT:
+        raise BadRequestError(f"port: must be from 1 to {_LAST_PORT}, got {port}")
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: an ended one may linger
@@ -167,7 +181,15 @@ def _rollback(options: argparse.Namespace) -> int:
 
 
 def _delete(options: argparse.Namespace) -> int:
-    made = _store(options.data, options.milvus).delete(options.ids)
+    store = _store(options.data, options.milvus)
+    index = store.open()
+    asked = dict.fromkeys(options.ids)
+    unknown = [product for product in asked if product not in index]
+    if unknown:
+        print(f"search: not in the index: {', '.join(unknown)}", file=sys.stderr)
+    if len(unknown) == len(asked):
+        return 2
+    made = store.delete(options.ids)
     print(f"{made.version}: {made.rows} products")
     return 0
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import reprlib
+from collections.abc import Coroutine, Mapping
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
@@ -47,6 +48,7 @@ _UNTOLD: Final = {
     IndexMissingError: "the index cannot be reached; it has been logged",
 }
 """In place of messages that name folders, hosts and collections."""
+_NO_FILE: Final = "Expected UploadFile"  # FastAPI's words of a text in place of a file, which name Python's types
 _BODILESS: Final = ("GET", "HEAD", "OPTIONS")  # a body that comes with one of them is never read
 
 log = logging.getLogger(__name__)
@@ -190,8 +192,15 @@ async def _on_search_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    broken = [f"{'.'.join(str(part) for part in item['loc'][1:])}: {item['msg']}" for item in error.errors()]
-    return error_response(BadRequestError("; ".join(broken)))
+    return error_response(BadRequestError("; ".join(map(_broken, error.errors()))))
+
+
+def _broken(item: Mapping[str, Any]) -> str:
+    """Field and rule, and the value where it is one that can be shown."""
+    field = ".".join(str(part) for part in item["loc"][1:])
+    rule = "must be a file" if _NO_FILE in item["msg"] else item["msg"]
+    got = f", got {reprlib.repr(item['input'])}" if isinstance(item["input"], int | float | str) else ""
+    return f"{field}: {rule}{got}"
 
 
 async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:

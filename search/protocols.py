@@ -122,5 +122,8 @@ class IndexStore(Protocol):
     def delete(self, ids: Sequence[str]) -> IndexManifest:
         """Leave products out; unknown ids are passed over. Raises `IndexBuildError`, `IndexMissingError`."""
 
-    def remove(self, embeddings: ShardedTable, products: Collection[str], pictures: Collection[str]) -> dict[str, int]:
-        """Take products out for good, of every version; says which versions held how many. Raises `IndexBuildError`."""
+    def remove(self, products: Collection[str], pictures: Collection[str]) -> dict[str, int]:
+        """Take products out for good, of every version; says which versions held how many.
+
+        Raises `IndexBuildError`, `IndexMissingError`.
+        """

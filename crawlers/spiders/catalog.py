@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +20,7 @@ from crawlers.fetch import OK, Broken, Fetcher
 from crawlers.pages.base import CatalogSite, ShopItem
 from crawlers.progress import Progress
 from crawlers.rows import PRODUCT, Picture, Row, item_values
-from crawlers.shards import export_catalog, read_shop_categories, stage_pictures
+from crawlers.shards import count_listed, export_catalog, stage_pictures
 from crawlers.spiders.base import WorkSpider
 from crawlers.staging import Staging
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _MAX_PAGES: Final = 300  # of one listing, as many as the shop shows
+_FEW: Final = 20  # products: fewer come with the page itself, and halve by themselves
+_LEAST_LEFT: Final = 0.5
+"""Share of its products that a listing of more must still show: one that is cut ends with its first cards."""
 _MAX_FAILED: Final = 20  # pictures in a row: their host is down or does not want us now
 _MOST_LOST: Final = 0.2
 """Share of a category's pictures that may fail in passing: among many thousand a few always do, more is an outage, and
@@ -41,8 +45,8 @@ class _Category:
     name: str
     staging: Staging
     fetcher: Fetcher
-    full: frozenset[int]
-    """Shop categories that had products when they were last listed."""
+    before: Counter[int]
+    """Shop category → products that it had when it was last listed."""
     failed_before: frozenset[str]
     """Addresses of pictures that failed in passing in a run before this one."""
     seen: set[str] = field(default_factory=set)
@@ -50,6 +54,11 @@ class _Category:
     lost: int = 0
     """Pictures that failed in passing."""
     failed: bool = False
+
+    @property
+    def hint(self) -> str:
+        """What helps where a listing is refused for what it lacks."""
+        return f"if the shop has taken them away, delete catalog/{self.name}.parquet"
 
 
 class CatalogSpider(WorkSpider):
@@ -64,6 +73,7 @@ class CatalogSpider(WorkSpider):
         self._pages = pages
         self._exclusions = exclusions
         self._failed = 0  # pictures in a row
+        self._exporting = asyncio.Lock()
         self._tabs: Tabs | None = None
         if config.rendering != "never":
             from crawlers import browser  # Playwright is not needed for plain HTTP
@@ -92,38 +102,55 @@ class CatalogSpider(WorkSpider):
                     return
                 numbers = [number for number, of in self._pages.categories.items() if of == label]
                 with contextlib.closing(Fetcher(self.crawler, staging.picture, self.progress)) as fetcher:
-                    full = read_shop_categories(self.config.out, name)
-                    category = _Category(name, staging, fetcher, full, staging.failed_in_passing())
+                    before = count_listed(self.config.out, name)
+                    category = _Category(name, staging, fetcher, before, staging.failed_in_passing())
                     await self.each(numbers, partial(self._listing, category), limit=self.config.pages)
                 _check_lost(category)
-                if category.failed or not await self.in_thread(export_catalog, name, staging):
+                if category.failed or not await self._export(name, staging):
                     self.progress.blocks[name] = "failed" if category.failed else "partial"
                     return
-                self.progress.blocks[name] = "made"
                 staging.remove()
             finally:
                 staging.close()
 
+    async def _export(self, name: str, staging: Staging) -> bool:
+        """Write the shard; False when the crawl is stopped before that. One at a time: it changes the others too."""
+        async with self._exporting:
+            made = [block for block, state in self.progress.blocks.items() if state == "made"]
+            if not await self.in_thread(partial(export_catalog, made=made), name, staging):
+                return False
+            self.progress.blocks[name] = "made"
+            return True
+
     async def _listing(self, category: _Category, number: int) -> None:
-        """One shop category: pages until one shows nothing new."""
+        """One shop category. One that cannot be listed whole fails its category."""
+        try:
+            await self._walk(category, number)
+        except PageError as error:
+            log.warning("listing failed: %s", error)
+            self.progress.count_page("failed", type(error).__name__)
+            category.failed = True
+
+    async def _walk(self, category: _Category, number: int) -> None:
+        """The pages of a shop category until one shows nothing new. Raises `PageError`."""
+        listed: set[str] = set()
         for page in range(1, _MAX_PAGES + 1):
             if self.stopped is not None:
                 return
-            try:
-                items = await self._items(category, number, page)
-            except PageError as error:
-                log.warning("listing failed: %s", error)
-                self.progress.count_page("failed", type(error).__name__)
-                category.failed = True
-                return
+            items = await self._items(category, number, page)
             self.progress.count_page("done", None)
-            fresh = {str(item.product_id): item for item in items if item.product_id not in category.seen}
+            fresh = {str(item.product_id): item for item in items if item.product_id not in listed}
             if not fresh:
-                return
-            category.seen.update(fresh)
+                break
+            listed.update(fresh)
             self.progress.count_fields(listing_fields(fresh.values()))
-            allowed = [item for item in fresh.values() if not self._is_excluded(item)]
-            await asyncio.gather(*(self._item(category, number, item) for item in allowed))
+            new = [item for key, item in fresh.items() if key not in category.seen and not self._is_excluded(item)]
+            category.seen.update(fresh)
+            await asyncio.gather(*(self._item(category, number, item) for item in new))
+        before = category.before[number]
+        if before >= _FEW and len(listed) < _LEAST_LEFT * before:
+            url = self._pages.listing_url(number, 1)
+            raise PageError(f"{url}: {len(listed)} products, where there were {before} before; {category.hint}")
 
     def _is_excluded(self, item: ShopItem) -> bool:
         return self._exclusions.product(item.product_id) or self._exclusions.image(item.image_url)
@@ -139,17 +166,16 @@ class CatalogSpider(WorkSpider):
             async with self._tabs.one() as tab:
                 items = await self._read(category, url, tab)
         known = [item for item in items if item.product_id]
-        if not known and page == 1 and number in category.full:
+        if not known and page == 1 and category.before[number]:
             self.progress.count_fields(())
-            hint = f"if the shop has emptied it, delete catalog/{category.name}.parquet"
-            raise PageError(f"{url}: no product, where there were some before; {hint}")
+            raise PageError(f"{url}: no product, where there were some before; {category.hint}")
         return known
 
     async def _read(self, category: _Category, url: str, tab: "Tab | None") -> Sequence[ShopItem]:
         meta = {} if tab is None else tab.listing(self._pages.card_selector, self.config.scroll_wait)
         answer = await category.fetcher.page(url, meta)
         if tab is not None:
-            await tab.end(failed=isinstance(answer, Broken))
+            await tab.end(failed=not isinstance(answer, Response))
         if isinstance(answer, Broken) and answer.kind == RobotsError.__name__:
             self.stop(answer.message)  # it holds for every listing
         if not isinstance(answer, TextResponse) or answer.status != OK:

@@ -5,11 +5,11 @@ import logging
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from scrapy.http import TextResponse  # noqa: TID253 - imported only when a crawl runs
+from scrapy.http import Response, TextResponse  # noqa: TID253 - imported only when a crawl runs
 
 from crawlers.config import CrawlConfig
 from crawlers.errors import PageError
-from crawlers.fetch import OK, Broken, Fetcher
+from crawlers.fetch import OK, Fetcher
 from crawlers.pages.base import PostPage, PostSite
 from crawlers.progress import Progress
 from crawlers.spiders.base import WorkSpider
@@ -50,7 +50,7 @@ class FixtureSpider(WorkSpider):
 
             tab = browser.Tab("fixture")
             answer = await fetcher.page(self._url, tab.post(self._pages.ready_selector))
-            await tab.end(failed=isinstance(answer, Broken))
+            await tab.end(failed=not isinstance(answer, Response))
         if not isinstance(answer, TextResponse) or answer.status != OK:
             raise PageError(f"{self._url}: {getattr(answer, 'status', None) or getattr(answer, 'message', answer)}")
         return answer.text

@@ -205,7 +205,7 @@ class PostSpider(WorkSpider):
             return await self.fetcher.page(url), {}
         async with self._tabs.one() as tab:
             answer = await self.fetcher.page(url, tab.post(self._pages.ready_selector))
-            await tab.end(failed=isinstance(answer, Broken))
+            await tab.end(failed=not isinstance(answer, Response))
             return answer, tab.pictures
 
     async def _collect(self, post_id: int, read: "_Read") -> PostResult:

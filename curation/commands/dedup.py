@@ -79,4 +79,7 @@ def _rows(clusters: ShardedTable, column: str, value: str) -> dict[tuple[str, st
 
 
 def _remove(options: argparse.Namespace) -> Iterator[Answer]:
-    yield {"rows_removed": _filled(options).remove(options.sha256)}
+    removed = _filled(options).remove(options.sha256)
+    if not removed:
+        raise CurationError(f"{', '.join(options.sha256)}: no such picture")
+    yield {"rows_removed": removed}

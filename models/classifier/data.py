@@ -68,7 +68,7 @@ def read_thumbnails(
     shop, and alone has held-out products. Rows with a broken picture are left out: the catalog's own table says why.
 
     Raises:
-        DataError: there is none, or a label has no thumbnail, or an unknown label occurs.
+        DataError: there is none, or a label has no thumbnail, or an unknown label occurs, or a source is neither.
     """
     data, keys = _read(sources, size, folder, lambda _: True)
     counts = Counter(data.labels.tolist())
@@ -233,6 +233,8 @@ def labelled_pictures(
 
 def _catalog_rows(root: Path) -> Iterator[tuple[str, str, bytes | None, str]]:
     for shard in ShardedTable(root).shards:
+        if missing := set(_COLUMNS) - set(shard.schema.names):
+            raise DataError(f"{root} is no catalog table: {shard.name} has no column {', '.join(sorted(missing))}")
         for batch in shard.batches(_COLUMNS):
             for row in batch.to_pylist():
                 yield row["product_id"], row["category"], row["bytes"], row["sha256"]

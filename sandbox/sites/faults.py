@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _PLACES: Final = {
     "redirect-inside": b"http://169.254.169.254/latest/meta-data/",  # where clouds keep their credentials
     "redirect-loopback": b"http://127.0.0.2:9/",
+    "redirect-forbidden": b"/bridge/",  # by robots.txt
     "redirect-loop": b"",  # to itself
 }
 _WALL: Final = b"<!doctype html><body><form id=consent>Cookies? <button>Accept</button></form></body>"

@@ -111,6 +111,18 @@ def delete_products(root: Path, ids: Sequence[str]) -> IndexManifest:
         return _update(root, index, "delete", gone, gone, [])
 
 
+def write_without(root: Path, rows: npt.NDArray[np.int64]) -> IndexManifest:
+    """Write the version in use anew without rows of these numbers, and without what is dead. Take the lock.
+
+    Raises:
+        IndexMissingError: it is damaged.
+        IndexBuildError: nothing would be left, or recall falls under what is promised.
+    """
+    index = Index.open(root)
+    draft = index.manifest.followed("delete", ["for good", rows.tolist()])  # never the name of one that only buries
+    return _write_whole(root, draft.model_copy(update={"made_by": "merge"}), index.read(rows))
+
+
 def _update(
     root: Path, index: Index, what: Literal["upsert", "delete"], cause: object, gone: Sequence[str], parts: list[Rows]
 ) -> IndexManifest:

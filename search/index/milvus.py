@@ -6,20 +6,22 @@ version never changes while it is searched, and an update that was killed is inv
 """
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc  # type: ignore[import-untyped]
 import numpy as np
+import pyarrow as pa
 from pymilvus import MilvusClient, MilvusException
 
 from search.errors import IndexMissingError, NotFoundError
 from search.index.asking import Asking, Vectors
 from search.index.manifest import IndexManifest
-from search.index.products import EVERYTHING, PRODUCTS, Filters, Hit, Product, to_products
+from search.index.products import EVERYTHING, PRODUCTS, Filters, Hit, Product, Rows, to_products
 
 _MOST: Final = 16_384  # hits that Milvus gives at most
+_BATCH: Final = 500  # rows read at once: with thumbnails well below the 64 MB that an answer may have
 SECONDS: Final = 10.0  # that a question may take: without a limit, one to a machine that hangs takes over a minute
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})  # all that Milvus' strings need
 
@@ -93,6 +95,23 @@ class MilvusIndex(Asking):
             )
         return [sorted(hits, key=lambda hit: -hit["distance"]) for hits in found]
 
+    def read(self, products: Collection[str], pictures: Collection[str]) -> Iterator[Rows]:
+        """Stream every product but those of these ids or thumbnails (sha256)."""
+        with reaching():
+            batches = self._client.query_iterator(
+                self._collection,
+                batch_size=_BATCH,
+                filter=alive(self.manifest.state),
+                output_fields=[*PRODUCTS.names, "thumbnail", "vector"],
+            )
+        while True:
+            with reaching():
+                found = batches.next()
+            if not found:
+                return
+            if left := [row for row in found if row["id"] not in products and row["sha256"] not in pictures]:
+                yield _packed(left)
+
     def rows(self, ids: Sequence[str], fields: Sequence[str]) -> list[dict[str, Any]]:
         """Fields of those of the products that it holds."""
         if not ids:
@@ -126,6 +145,13 @@ def any_of(field: str, values: Sequence[str]) -> str:
     """Rule for rows in which a field has one of these values."""
     quoted = (f'"{value.translate(_ESCAPES)}"' for value in values)
     return f"{field} in [{', '.join(quoted)}]"
+
+
+def _packed(rows: list[dict[str, Any]]) -> Rows:
+    products = [{name: row[name] for name in PRODUCTS.names} for row in rows]
+    thumbnails = pa.array([base64.b64decode(row["thumbnail"]) for row in rows], pa.large_binary())
+    vectors = np.array([row["vector"] for row in rows], np.float32)
+    return Rows(pa.RecordBatch.from_pylist(products, PRODUCTS), thumbnails, vectors)
 
 
 def _rules(filters: Filters) -> list[str]:

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pymilvus import DataType, MilvusClient
 
-from curation.tables import ShardedTable
 from search.errors import IndexBuildError
 from search.index.config import IndexConfig
 from search.index.manifest import IndexManifest
 from search.index.milvus import MilvusIndex, alive, any_of, reaching
-from search.index.products import PRODUCTS, Rows, checked_rows
+from search.index.products import PRODUCTS, Rows
 
 _FOREVER: Final = 2**62
 _BATCH: Final = 500  # rows sent at once: with thumbnails well below the 64 MB that a request may have
@@ -147,15 +146,15 @@ class MilvusCollection:
 
 
 def measured(
-    client: MilvusClient, manifest: IndexManifest, embeddings: ShardedTable, queries: dict[str, Vectors]
+    client: MilvusClient, manifest: IndexManifest, rows: Iterable[Rows], queries: dict[str, Vectors]
 ) -> IndexManifest:
     """The manifest with recall@10 of every category, and with as many probes as the promise takes.
 
-    The exact side reads the table once more and holds a batch of it: the catalog may be larger than memory.
+    The exact side reads all rows once more and holds a batch of them: the catalog may be larger than memory.
     """
     owners = np.repeat(list(queries), [len(part) for part in queries.values()])
     asked = np.concatenate(list(queries.values()))
-    bars = _bars(checked_rows(embeddings, manifest.encoder_version), asked)
+    bars = _bars(rows, asked)
     lists = round(2.5 * math.sqrt(max(manifest.counts.values())))
     probes = 16
     while True:

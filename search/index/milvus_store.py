@@ -6,7 +6,7 @@ documents beside it.
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self
@@ -20,7 +20,7 @@ from search.index.config import IndexConfig
 from search.index.manifest import FORMAT, IndexManifest
 from search.index.milvus import SECONDS, MilvusIndex, any_of, reaching
 from search.index.milvus_collection import MilvusCollection, measured
-from search.index.products import Rows, check_without, checked_rows, new_rows
+from search.index.products import Rows, checked_rows, new_rows
 from search.index.quality import shortfalls
 
 _POINTER: Final = "pointer"
@@ -100,16 +100,7 @@ class MilvusStore:
             segments=[collection.name],
             created_at=datetime.now(UTC),
         )
-        with reaching():
-            try:
-                dim, queries = collection.create(checked_rows(embeddings, encoder_version), self._config)
-                counted = self._counted(draft.model_copy(update={"dim": dim}))
-                manifest = measured(self._client, counted, embeddings, queries)
-                self._check(manifest)
-            except IndexBuildError:
-                collection.drop()
-                raise
-            return self._publish(manifest)
+        return self._fill(draft, lambda: checked_rows(embeddings, encoder_version))
 
     def upsert(self, embeddings: ShardedTable) -> IndexManifest:
         """Add or replace products. Raises `IndexBuildError`, `IndexMissingError`."""
@@ -133,27 +124,40 @@ class MilvusStore:
             raise IndexBuildError("ids: they are all that the index holds; build another one instead")
         return self._update(index, "delete", gone, gone, [])
 
-    def remove(self, embeddings: ShardedTable, products: Collection[str], pictures: Collection[str]) -> dict[str, int]:
-        """Take products out for good. Raises `IndexBuildError`."""
+    def remove(self, products: Collection[str], pictures: Collection[str]) -> dict[str, int]:
+        """Take products out for good: what is left in the version in use becomes a collection of its own.
+
+        Raises `IndexBuildError`, `IndexMissingError`.
+        """
         made = self.versions()
         with reaching():
             names = {manifest.segments[0] for manifest in made}
             held = {name: MilvusCollection(self._client, name).holds(products, pictures) for name in names}
         holding = {old.version: count for old in made if (count := held[old.segments[0]])}
-        used = self.current()
-        for old in made:
-            if old.version == used and used in holding:
-                check_without(embeddings, products, pictures)
-                self.build(embeddings, old.encoder_version, old.preprocessing)
+        if self.current() in holding:
+            index = self.open()
+            draft = index.manifest.followed("delete", ["for good", sorted(products), sorted(pictures)])
+            made_by = {"made_by": "merge", "segments": [f"{self._name}_{draft.version}"], "state": 0}
+            self._fill(draft.model_copy(update=made_by), lambda: index.read(products, pictures))
         pointer = self._pointer()
         if pointer["previous"] in holding:
             self._put(_POINTER, {"current": pointer["current"], "previous": None})
             self._sweep()
-        for kept in self.versions():
-            if kept.version in holding:  # it was built without them; they came into its collection later
-                with reaching():
-                    MilvusCollection(self._client, kept.segments[0]).undo(kept.state)
         return holding
+
+    def _fill(self, draft: IndexManifest, rows: Callable[[], Iterable[Rows]]) -> IndexManifest:
+        """Make the collection of a draft from rows, which are read twice, and publish it if it keeps the promise."""
+        collection = MilvusCollection(self._client, draft.segments[0])
+        with reaching():
+            try:
+                dim, queries = collection.create(rows(), draft.config)
+                counted = self._counted(draft.model_copy(update={"dim": dim}))
+                manifest = measured(self._client, counted, rows(), queries)
+                self._check(manifest)
+            except IndexBuildError:
+                collection.drop()
+                raise
+            return self._publish(manifest)
 
     def _update(
         self,
@@ -179,7 +183,7 @@ class MilvusStore:
         return manifest.model_copy(update={"counts": counts, "rows": sum(counts.values())})
 
     def _check(self, manifest: IndexManifest) -> None:
-        promised = self._config.promised_recall
+        promised = manifest.config.promised_recall
         if manifest.lowest_recall < promised:
             raise IndexBuildError(f"recall@10 must be at least {promised}, got {shortfalls(manifest, promised)}")
 

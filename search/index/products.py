@@ -1,6 +1,6 @@
 """A product as the index knows it, what a query may ask of it, and rows of a table on their way in, checked."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -136,14 +136,6 @@ def checked_rows(embeddings: ShardedTable, encoder_version: str, dim: int = 0) -
             columns = [pa.array(ids), *(batch.column(name) for name in _COPIED)]
             products = pa.RecordBatch.from_arrays(columns, schema=PRODUCTS)
             yield Rows(products, batch.column("thumbnail"), _matrix(batch, dim))
-
-
-def check_without(embeddings: ShardedTable, products: Collection[str], pictures: Collection[str]) -> None:
-    """Raise `IndexBuildError` when a table holds one of these product ids or thumbnails (sha256)."""
-    for batch in embeddings.batches(["site", "product_id", "sha256"]):
-        for id, sha256 in zip(_ids(batch, set()), batch.column("sha256").to_pylist(), strict=True):  # noqa: A001
-            if id in products or sha256 in pictures:
-                raise IndexBuildError(f"embeddings: must be without the products to remove, {id} is there")
 
 
 def new_rows(

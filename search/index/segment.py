@@ -104,10 +104,10 @@ def read_segment(folder: Path, config: IndexConfig) -> Segment:
     return Segment(products, thumbnails, partitions)
 
 
-def holds(folder: Path, products: Collection[str], pictures: Collection[str]) -> int:
-    """How many rows of a segment are of these product ids or thumbnails (sha256), dead rows too."""
+def holds(folder: Path, products: Collection[str], pictures: Collection[str]) -> npt.NDArray[np.bool_]:
+    """Which rows of a segment are of these product ids or thumbnails (sha256), dead rows too."""
     rows = pq.read_table(folder / TABLE, columns=["id", "sha256"]).to_pylist()
-    return sum(row["id"] in products or row["sha256"] in pictures for row in rows)
+    return np.array([row["id"] in products or row["sha256"] in pictures for row in rows], bool)
 
 
 def flush(folder: Path) -> None:

@@ -53,9 +53,9 @@ class FolderStore:
         """Leave products out."""
         return delete_products(self.root, ids)
 
-    def remove(self, embeddings: ShardedTable, products: Collection[str], pictures: Collection[str]) -> dict[str, int]:
+    def remove(self, products: Collection[str], pictures: Collection[str]) -> dict[str, int]:
         """Take products out for good."""
-        return remove_products(self.root, embeddings, products, pictures)
+        return remove_products(self.root, products, pictures)
 
 
 def open_store(root: Path, milvus: str = "") -> IndexStore:

@@ -71,6 +71,15 @@ def test_record__fault_does_not_become_the_norm_and_stays_until_mended(tmp_path:
     assert len([json.loads(line) for line in (tmp_path / "yields.jsonl").read_text().splitlines()]) == 5
 
 
+def test_record__line_that_was_never_finished(tmp_path: Path) -> None:
+    for _ in range(2):
+        record(tmp_path, {"images": 100, "price": 90}, 100)
+    path = tmp_path / "yields.jsonl"
+    path.write_text(path.read_text()[:-20])
+    for pages in (100, 0):
+        assert record(tmp_path, {"images": pages}, pages) == ["price on 0% of pages, before 90%"]
+
+
 def test_post_fields__of_products_any_counts() -> None:
     full = ShopItem("1", "Cap", "Novak", 9000, "https://a/1", "https://a/1.png")
     bare = ShopItem("2", None, None, None, None, None)

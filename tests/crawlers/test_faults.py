@@ -8,8 +8,8 @@ import pytest
 from curation.tables import ShardedTable
 from sandbox.sites.faults import KINDS
 from sandbox.sites.server import ServeOptions, serving
-from tests.crawlers.commands import crawl, ledger
-from tests.sandbox.tiny import tiny_world
+from tests.crawlers.commands import crawl, hits, ledger
+from tests.sandbox.tiny import TinyProduct, tiny_world
 
 PLAIN = ("--browser", "/none", "--retries", "1", "--timeout", "5", "--blocks", "0-1")
 PAGES = {
@@ -22,6 +22,7 @@ PAGES = {
     "endless": "failed",
     "redirect-inside": "failed:refused",
     "redirect-loopback": "failed:refused",
+    "redirect-forbidden": "excluded:robots",
     "redirect-loop": "failed:refused",
     "wall": "failed:page_shape",
     "shell": "failed:page_shape",
@@ -38,6 +39,7 @@ PICTURES = {
     "endless": "empty:photo_too_many_bytes",
     "redirect-inside": "failed:photo_not_captured",
     "redirect-loopback": "failed:photo_not_captured",
+    "redirect-forbidden": "failed:photo_not_captured",
     "redirect-loop": "failed:photo_not_captured",
 }
 """Fault of a post's only photo → the post's state."""
@@ -45,8 +47,9 @@ RENDERED = {
     "hang": "failed",
     "500": "failed:http_500",
     "drop": "failed",
-    "redirect-inside": "failed",
-    "redirect-loopback": "failed",
+    "redirect-inside": "failed:refused",
+    "redirect-loopback": "failed:refused",
+    "redirect-forbidden": "excluded:robots",
     "wall": "failed:page_shape",
     "markup": "failed:page_shape",
 }
@@ -108,10 +111,24 @@ def test_kream__a_site_that_refuses_is_not_hammered(tmp_path: Path, kind: str) -
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("fault", ["503", "drop"])
+def test_kream_catalog__listing_that_is_refused_its_further_cards_is_not_kept(tmp_path: Path, fault: str) -> None:
+    world = tiny_world(1)
+    world.products |= {n: TinyProduct(n, "bag", 9, f"Bag {n}") for n in range(100, 130)}
+    paths = {"/api/screens/search/products": fault}
+    with serving(world, ServeOptions(paths=paths, retry_after=0)) as server:
+        answer = crawl("kream-catalog", server.urls["kream"], tmp_path, "--retries", "0", code=1)
+    assert "the listing is cut at http" in answer["error"]
+    assert "could not read kream/bag; run again to resume" in answer["error"]
+    assert "bag" not in {path.stem for path in tmp_path.glob("catalog/kream/*.parquet")}
+
+
+@pytest.mark.browser
 def test_onthelook__faulty_pages(tmp_path: Path) -> None:
     faults = dict(enumerate(RENDERED, 2))
     paths = {f"/post/{post_id}": kind for post_id, kind in faults.items()}
     options = ("--retries", "0", "--timeout", "10", "--blocks", "0")
     with serving(tiny_world(9), ServeOptions(paths=paths, retry_after=0)) as server:
         crawl("onthelook", server.urls["onthelook"], tmp_path, *options)
+        assert "disallowed" not in hits(server, "onthelook")
     check(tmp_path, "onthelook", {post_id: RENDERED[kind] for post_id, kind in faults.items()})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from scrapy import Request  # noqa: TID253 - a test of a Scrapy middleware
+from scrapy.exceptions import IgnoreRequest  # noqa: TID253
 from scrapy.http import Response  # noqa: TID253
 from scrapy.utils.test import get_crawler  # noqa: TID253
 from starlette.requests import Request as Asked
@@ -15,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.responses import Response as Answer
 
 from crawlers.config import make_config
-from crawlers.errors import HostPausedError
+from crawlers.errors import HostPausedError, PageError
 from crawlers.middlewares import BackOffMiddleware
 from crawlers.progress import Progress
 from crawlers.spiders.base import WorkSpider
@@ -29,7 +30,9 @@ URL = "http://shop.test/1"
 
 @pytest.fixture
 def back_off(tmp_path: Path) -> BackOffMiddleware:
-    crawler: Any = get_crawler(WorkSpider, {"RETRY_TIMES": 1, "RETRY_HTTP_CODES": [503]})
+    crawler: Any = get_crawler(
+        WorkSpider, {"RETRY_TIMES": 1, "RETRY_HTTP_CODES": [503], "RETRY_EXCEPTIONS": [PageError]}
+    )
     crawler.spider = WorkSpider(make_config(kind="kream", out=tmp_path), Progress("kream", every=100))
     crawler.spider.crawler = crawler
     crawler.engine = SimpleNamespace(downloader=SimpleNamespace(slots={}))  # nothing waits for its turn
@@ -40,6 +43,16 @@ def answered(back_off: BackOffMiddleware, asked: int | None, status: int = 503, 
     headers = {} if asked is None else {"Retry-After": str(asked)}
     request = Request(URL, meta={"retry_times": tried})
     return back_off.process_response(request, Response(URL, status=status, headers=headers))
+
+
+def test_back_off__page_that_was_refused_a_part_pauses_its_host_and_one_that_led_elsewhere_is_not_retried(
+    back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(URL, meta={"refusals": ["forbidden by robots.txt"]})
+    with pytest.raises(IgnoreRequest, match="forbidden by robots"):
+        back_off.process_exception(request, RuntimeError("Page.goto: net::ERR_BLOCKED_BY_CLIENT"))
+    assert isinstance(back_off.process_exception(request, PageError("cut")), Request)
+    assert 0.4 < waited(back_off, monkeypatch) < 0.6
 
 
 def waited(back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch) -> float:

@@ -85,6 +85,27 @@ def test_29cm_catalog__listing_that_turns_empty_keeps_what_was_listed(tmp_path: 
     assert {row["product_id"]: row["category"] for row in rows} == {"6": "top", "4": "shoes", "5": "shoes"}
 
 
+def test_29cm_catalog__listing_that_loses_more_than_half_keeps_what_was_listed(tmp_path: Path) -> None:
+    shops = Shops(products={BOOTS: list(range(1, 21))})
+    with open_shops(shops) as url:
+        crawl("29cm-catalog", url, tmp_path, *PLAIN)
+        shops.products[BOOTS] = list(range(1, 10))
+        answer = crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh", code=1)
+        assert "9 products, where there were 20 before" in answer["error"]
+        assert len(catalog(tmp_path)) == 20
+        shops.products[BOOTS] += [10]
+        crawl("29cm-catalog", url, tmp_path, *PLAIN, "--refresh")
+        assert len(catalog(tmp_path)) == 10
+
+
+def test_29cm_catalog__product_that_two_categories_list_is_there_once(tmp_path: Path) -> None:
+    shops = Shops(products={BOOTS: [1, 2], "272103100": [2, 3]})
+    with open_shops(shops) as url:
+        assert crawl("29cm-catalog", url, tmp_path, *PLAIN)["kept"] == 3
+    rows = ShardedTable(tmp_path / "catalog").table(["product_id", "category"]).to_pylist()
+    assert sorted(tuple(row.values()) for row in rows) == [("1", "shoes"), ("2", "shoes"), ("3", "top")]
+
+
 PLAIN = ("--browser", "/none", "--retries", "0")
 BOOTS = "270100100"
 

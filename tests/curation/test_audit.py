@@ -18,6 +18,7 @@ from tests.curation.data_folder import make_data, photo
 
 def _benchmark(folder: Path) -> Path:
     (folder / "sub").mkdir(parents=True)
+    (folder / "folder.jpg").mkdir()
     (folder / "photo.jpg").write_bytes(photo(1))
     (folder / "sub" / "resized.JPG").write_bytes(encode_jpeg(scene(5002).resize((180, 225)), 60))
     scene(1003).save(folder / "thumbnail.png")
@@ -48,6 +49,12 @@ def test_audit__remove_publishes_a_version_without_them(tmp_path: Path, capsys: 
     posts = ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist()
     assert sorted(posts) == [6, 7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19]
     assert audit(tmp_path / "bench", data, remove=False)["overlaps"] == []
+
+
+def test_audit__folder_that_is_not_there(tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data", range(1, 4))
+    with pytest.raises(CurationError, match="nowhere: there is no such folder"):
+        audit(tmp_path / "nowhere", data, remove=False)
 
 
 @pytest.mark.parametrize("again", [("--remove",), ()])

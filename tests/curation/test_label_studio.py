@@ -122,6 +122,20 @@ def test_review__accepting_alone_is_told_by_a_new_version(tmp_path: Path, capsys
     assert (told["version"], told["review"]["random_sample"], told["review"]["precision_before"]) == ("0002", 5, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("doubtful", "random", "message"),
+    [
+        (-1, 5, "doubtful: must be at least 0, got -1"),
+        (5, -1, "random: must be at least 0, got -1"),
+        (0, 0, "one of them must be at least 1"),
+    ],
+)
+def test_write_tasks__counts_of_no_pairs(tmp_path: Path, doubtful: int, random: int, message: str) -> None:
+    data = make_data(tmp_path / "data", range(1, 4))
+    with pytest.raises(CurationError, match=message):
+        write_tasks(data, tmp_path / "out", doubtful, random)
+
+
 def test_write_tasks__nothing_left_is_said(tmp_path: Path) -> None:
     data = make_data(tmp_path / "data", range(1, 4))
     export = [_annotated(task, "accept") for task in _tasks(data, tmp_path / "out")]

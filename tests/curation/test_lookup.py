@@ -95,9 +95,12 @@ def test_main__find_explain_remove_update(tmp_path: Path, capsys: pytest.Capture
     assert (status, done["shards_made"], done["kept"], done["blank"]) == (0, 0, 4, 1)
 
 
-def test_main__explain_tells_of_a_picture_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["explain", "remove"])
+def test_main__picture_that_is_not_there_is_told(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _index(tmp_path)
-    assert main(["dedup", "explain", "abc", "--data", str(tmp_path)]) == 2
+    assert main(["dedup", command, "abc", "--data", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "curation: abc: no such picture\n"
 
 

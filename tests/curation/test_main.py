@@ -57,3 +57,12 @@ def test_push__says_that_the_hub_does_not_answer(tmp_path: Path, capsys: pytest.
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         assert main(["push", "me/pairs", "--endpoint", url, "--data", data]) == 2
     assert f"curation: {url} does not answer" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("hub")
+def test_push__bad_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = str(make_data(tmp_path, range(1, 12)))
+    assert main(["push", "bad name", "--data", data]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("curation: repo: ")
+    assert "'bad name'" in told

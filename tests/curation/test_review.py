@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -15,6 +16,7 @@ from curation.review import (
     VerdictError,
     VerdictLog,
     draw,
+    forget_pictures,
     read_verdicts,
     review_summary,
 )
@@ -77,6 +79,19 @@ def test_verdict_log__full_disk_leaves_no_half_line(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     log.append([_said("accept", "eve")])
     assert [verdict.reviewer for verdict in read_verdicts(tmp_path)] == ["ann", "eve"]
+
+
+def test_forget_pictures__killed_in_the_middle_loses_nothing(tmp_path: Path) -> None:
+    said = [Verdict(f"photo{n}", BOX, "thumbnail", Decision.REJECT, "ann" * n, at=str(n)) for n in range(1, 5)]
+    log = VerdictLog(tmp_path)
+    log.append(said)
+
+    with patch("curation.review.os.fsync", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        forget_pictures(tmp_path, {"photo2"})
+    assert read_verdicts(tmp_path) == said
+    assert list(forget_pictures(tmp_path, {"photo2"}).values()) == [1]
+    log.append([_said("accept", at="9")])
+    assert read_verdicts(tmp_path) == [said[0], *said[2:], _said("accept", at="9")]
 
 
 def test_verdict__category_must_be_one(tmp_path: Path) -> None:

@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from fcntl import flock
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
 
 from curation.engine import MapReport, map_shards
 from curation.errors import SchemaError, StepError
-from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
+from curation.tables import Shard, ShardedTable, append_lines, read_lines, rows_to_batch, write_shard
 
 NUMBERS = pa.schema([pa.field("n", pa.int64(), nullable=False)])
 
@@ -105,6 +106,19 @@ def test_map_shards__all_bad_raises(tmp_path: Path) -> None:
         _double(tmp_path, refuse=13)
 
 
+def test_map_shards__leaves_what_a_run_beside_it_made(tmp_path: Path) -> None:
+    _write(tmp_path / "in", "a", [1])
+
+    def beside(_: str) -> None:
+        if not (tmp_path / "in" / "b.parquet").exists():
+            _write(tmp_path / "in", "b", [2])
+            _double(tmp_path)
+
+    source = ShardedTable(tmp_path / "in")
+    map_shards(f"{__name__}:Double", [source], tmp_path / "out", progress=beside)
+    assert ShardedTable(tmp_path / "out").table().to_pydict() == {"n": [2, 4]}
+
+
 def test_map_shards__shard_that_an_input_has_not_yet_waits(tmp_path: Path) -> None:
     for name in ("a", "b"):
         _write(tmp_path / "in", name, [1])
@@ -131,3 +145,28 @@ def test_map_shards__output_of_a_vanished_input_goes(tmp_path: Path) -> None:
     _double(tmp_path)
     gone.path.unlink()
     assert _double(tmp_path).table.table().to_pydict() == {"n": [2]}
+
+
+def test_append_lines__after_a_line_that_was_never_finished(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    append_lines(path, ['{"n": 1}'])
+    path.write_bytes(path.read_bytes() + '{"n": "가'.encode()[:-1])  # cut within a letter
+    append_lines(path, ['{"n": 2}', '{"n": 3}'])
+    assert read_lines(path) == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert path.read_bytes().count(b"\n") == 4
+    assert read_lines(tmp_path / "none") == []
+
+
+def test_append_lines__to_a_file_that_is_replaced_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, turns = tmp_path / "log.jsonl", iter([True])
+    append_lines(path, ['{"n": 1}'])
+
+    def wait(*arguments: Any) -> None:
+        if next(turns, False):
+            (tmp_path / "new").write_text('{"n": 0}\n')
+            (tmp_path / "new").rename(path)
+        flock(*arguments)
+
+    monkeypatch.setattr("curation.tables.fcntl.flock", wait)
+    append_lines(path, ['{"n": 2}'])
+    assert read_lines(path) == [{"n": 0}, {"n": 2}]

@@ -18,9 +18,9 @@ from curation.proof import TRUTH, search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.republish import republish
 from curation.review import Decision, Verdict, VerdictLog, read_verdicts
-from curation.schemas import CANDIDATES, CLUSTERS, HASHES
+from curation.schemas import CANDIDATES, HASHES
 from curation.tables import ShardedTable, mirror, write_json
-from curation.takedown import Removal, also_seen, find, outstanding, record, recorded
+from curation.takedown import Removal, also_seen, find
 from curation.versions import Versions
 from tests.curation.builders import candidate_row, damage, picture, picture_row, sha
 from tests.curation.data_folder import make_data, photo, write_table
@@ -254,40 +254,6 @@ def test_also_seen__a_photo_that_another_post_shows_too(tmp_path: Path) -> None:
 def test_removal__a_picture_that_never_came_goes_by_its_address() -> None:
     table = pa.table({"image_url": ["http://h/1.jpg", "http://h/2.jpg"], "sha256": pa.array([None, None], pa.string())})
     assert Removal(urls=frozenset(["http://h/1.jpg"])).without(table)["image_url"].to_pylist() == ["http://h/2.jpg"]
-
-
-def test_removal__clusters_take_the_name_of_the_next_picture(tmp_path: Path) -> None:
-    data = make_data(tmp_path, [1, 2, 3])
-    root = data / "dedup" / "duplicate_clusters"
-    rows = ShardedTable(root).table().to_pylist()
-    first, second = sha(photo(1)), sha(photo(2))
-    joined = {"cluster_id": first, "is_representative": False, "evidence": "near_duplicate"}
-    rows = [row | joined if row["sha256"] == second else row for row in rows]
-    write_table(root, "000000", rows=rows, schema=CLUSTERS)
-    named, _ = find(data, "kream", "post", ["1"])
-    assert also_seen(data, named) == ["kream/2"]
-    record(data, named, "owner")
-    removal = outstanding(data)
-    assert removal.renamed == {first: second}
-    _purge(data, removal)
-    left = {row["sha256"]: row for row in ShardedTable(root).table().to_pylist()}
-    assert (left[second]["cluster_id"], left[second]["is_representative"]) == (second, True)
-
-
-def test_recorded__keeps_it_out_of_later_versions(data: Path) -> None:
-    removal, _ = find(data, "kream", "post", ["3"])
-    record(data, removal, "mail of 1 May")
-    assert recorded(data).pictures == removal.pictures
-    manifest = republish(data)  # the tables still hold it, as after a crawl that was faster
-    assert manifest["left_out"] == {"taken_down": 1}
-    assert 3 not in _posts(data / "pair_dataset")
-
-
-def test_recorded__reason_with_any_line_break_is_one_line(tmp_path: Path) -> None:
-    removal = Removal(frozenset(), frozenset(), frozenset({"ab12"}), frozenset(), frozenset())
-    for mark in ("\u2028", "\u2029", "\x85"):
-        record(tmp_path, removal, f"mail of 1 May{mark}from the owner")
-    assert recorded(tmp_path).pictures == {"ab12"}
 
 
 def test_search_everywhere__sees_what_no_table_owns(data: Path, tmp_path: Path) -> None:

@@ -64,3 +64,10 @@ def test_main__push_says_that_the_hub_does_not_answer(tmp_path, capsys):
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         assert main(["push", "detector", "me/model", "--endpoint", url, "--data", str(tmp_path)]) == 2
     assert f"models: {url} does not answer" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("hub")
+def test_main__push_to_a_bad_name(tmp_path, capsys):
+    save(tmp_path / "models" / "detector")
+    assert main(["push", "detector", "bad name", "--data", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("models: repo: ")

@@ -21,7 +21,7 @@ from models.detector.dataset import build_detection_dataset
 from models.detector.sources import coco
 from models.encoder.config import EncoderConfig
 from models.encoder.loss import PairLoss
-from models.errors import ConfigError
+from models.errors import ConfigError, DataError
 from models.presets import preset
 from models.progress import read_progress
 from models.ranks import ALONE, Ranks, _member, joined
@@ -88,6 +88,18 @@ def test_average_gradients__two_processes_have_the_gradient_of_one():
         assert ranks.agreed(lambda: "told") == "told"
     for shared, alone in zip(together, gradients(ALONE), strict=True):
         assert torch.allclose(shared, alone, atol=1e-6)
+
+
+def refuse(_):
+    raise DataError("data: no row")
+
+
+def test_joined__an_error_of_another_is_one_line(capfd):
+    with joined(2, refuse):
+        pass
+    told = capfd.readouterr().err
+    assert "process 2 of 2: data: no row" in told
+    assert "Traceback" not in told
 
 
 def wait(_):

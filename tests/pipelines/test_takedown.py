@@ -18,6 +18,7 @@ from pipelines import takedown
 from pipelines.__main__ import main
 from pipelines.decisions import state_of
 from pipelines.takedown import prove, take_down
+from search.errors import IndexMissingError
 from search.index import Index, build_index
 from tests.curation.builders import picture, sha
 from tests.curation.data_folder import make_data, photo
@@ -141,6 +142,20 @@ def test_takedown__finishes_one_that_was_interrupted(data: Path, capsys: pytest.
     status, told = _run(capsys, "--site", "kream", "--product", "3", "--reason", "the brand")
     assert (status, told["proof"]["still_there"]) == (0, {})
     assert told["takedowns"][0]["removed_rows"].keys() >= {"dedup/duplicate_clusters/kream"}
+
+
+def test_takedown__index_that_cannot_be_made_anew(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The embeddings are of a newer encoder, whose index was refused, or was left by `search rollback`."""
+    write_embeddings(data / "search" / "catalog_embeddings", product_rows(version="blocks-2"), "b")
+    status, told = _run(capsys, "--site", "kream", "--product", "3", "--reason", "the brand")
+    assert (status, told["proof"]["still_there"], len(told["takedowns"][0]["index_versions"])) == (0, {}, 1)
+    assert "kream-3" not in Index.open(data / "index")
+
+
+def test_takedown__drawn_pictures_go_though_the_index_cannot_be_reached(data: Path) -> None:
+    with pytest.raises(IndexMissingError):
+        take_down(data, "kream", "product", ["3"], "the brand", milvus="http://127.0.0.1:1")
+    assert list((data / "examples").iterdir()) == []
 
 
 def test_prove__lists_every_place(data: Path) -> None:

@@ -126,9 +126,9 @@ def test_upload__bad_photo(client: TestClient, path: str, photo: bytes, reason: 
         ({"box": "nan,0,50,50"}, "box: four finite numbers"),
         ({"box": "900,900,950,950"}, "inside the photo of 300×400 px"),
         ({"category": "hat"}, "category: must be one of bottom, shoes, top, got 'hat'"),
-        ({"top": 0}, "top: "),
-        ({"top": 61}, "top: "),
-        ({"top": "many"}, "top: "),
+        ({"top": 0}, "top: Input should be greater than or equal to 1, got '0'"),
+        ({"top": 61}, "top: Input should be less than or equal to 60, got '61'"),
+        ({"top": "many" * 99}, "top: Input should be a valid integer, unable to parse string as an integer, got 'many"),
     ],
 )
 def test_search__bad_field(client: TestClient, fields: dict[str, str | int], message: str) -> None:
@@ -142,6 +142,7 @@ def test_search__no_photo(client: TestClient) -> None:
     for response in (client.post("/api/search"), client.post("/api/search", data={"photo": "text"})):
         assert response.status_code == 422
         assert response.json()["error"]["message"].startswith("photo: ")
+    assert response.json()["error"]["message"] == "photo: must be a file, got 'text'"
 
 
 def test_upload__too_large(client: TestClient) -> None:

@@ -315,34 +315,36 @@ def test_remove__no_version_holds_them(store: IndexStore, table: Callable) -> No
     first = store.current()
     store.upsert(table([_changed(3, price=1)]))
     second = store.current()
-    left = table([row for row in product_rows() if row["product_id"] not in ("3", "5")])
-    held = store.remove(left, ["kream-3"], [product_rows()[5]["sha256"]])
+    held = store.remove(["kream-3"], [product_rows()[5]["sha256"]])
     assert held.keys() == {first, second}
     index = store.open()
     assert (index.manifest.rows, "kream-3" in index, "kream-5" in index) == (58, False, False)
+    assert set(index.manifest.recall_at_10.values()) == {1.0}
+    kept = [row for row in product_rows() if row["product_id"] not in ("3", "5")]
+    assert _ids(index.search(_query(), None, 99)) == _exact(kept, _query(), lambda _: True)
+    assert (index.thumbnail("kream-4"), index.product("kream-4").price) == (kept[3]["thumbnail"], kept[3]["price"])
     assert [made.version for made in store.versions()] == [index.version]
     with pytest.raises(IndexMissingError, match="no earlier version"):
         store.rollback()
-    assert store.remove(left, ["kream-3"], []) == {}
+    assert store.remove(["kream-3"], []) == {}
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_remove__what_was_added_to_a_catalog_without_it(
-    store: IndexStore, shop: ShardedTable, table: Callable, back: bool
-) -> None:
-    """The version to return to is at hand, and shares its Milvus collection with the one that holds the product."""
-    first = store.current()
+def test_remove__what_was_added_later(store: IndexStore, table: Callable, back: bool) -> None:
+    """The version before is without it, but shares its Milvus collection with the one that holds the product."""
     store.upsert(table([_changed(0, product_id="new"), _changed(3, price=1)]))
     if back:
         store.rollback()
-    assert store.remove(shop, ["kream-new"], [])
-    assert store.remove(shop, ["kream-new"], []) == {}
-    assert [made.version for made in store.versions()] == [first]
+    assert store.remove(["kream-new"], [])
+    assert store.remove(["kream-new"], []) == {}
     index = store.open()
-    assert (index.manifest.rows, "kream-new" in index, index.product("kream-3").price) == (60, False, 13_000)
+    assert [made.version for made in store.versions()] == [index.version]
+    assert (index.manifest.rows, "kream-new" in index) == (60, False)
+    assert index.product("kream-3").price == (13_000 if back else 1)
 
 
-def test_remove__refuses_a_catalog_that_still_holds_it(store: IndexStore, shop: ShardedTable) -> None:
-    with pytest.raises(IndexBuildError, match="kream-3 is there"):
-        store.remove(shop, ["kream-3"], [])
-    assert "kream-3" in store.open()
+def test_remove__all_that_there_is(store: IndexStore) -> None:
+    used = store.current()
+    with pytest.raises(IndexBuildError, match="no rows"):
+        store.remove([f"kream-{row['product_id']}" for row in product_rows()], [])
+    assert [made.version for made in store.versions()] == [used]

@@ -28,6 +28,11 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
+
+
 def test_query__json(loaded: None, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", str(photo), "--top", "2", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -60,6 +65,29 @@ def test_query__bad_photo_and_missing_file(loaded: None, photo: Path, capsys: py
     assert "search: [Errno 2] No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["broken.jpg"], "photo: not_an_image: "),
+        (["photo.jpg", "--top", "0"], "top: must be at least 1, got 0"),
+        (["photo.jpg", "--picture", "nowhere/answer.jpg"], "picture: must be a file in a folder that is there"),
+        (["photo.jpg", "--picture", "."], "picture: must be a file in a folder that is there"),
+    ],
+)
+def test_query__refused_before_models_are_loaded(
+    arguments: list[str],
+    message: str,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("search.__main__._open", lambda *_: pytest.fail("models were loaded"))
+    monkeypatch.chdir(photo.parent)
+    Path("broken.jpg").write_bytes(b"<html>")
+    assert main(["query", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"search: {message}")
+
+
 @pytest.mark.parametrize("command", [["query", "PHOTO"], ["serve"]])
 def test_main__no_index(command: list[str], photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(photo) if part == "PHOTO" else part for part in command]
@@ -72,7 +100,7 @@ def test_main__no_data_folder(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FASHION_DATA", str(tmp_path / "nowhere"))
-    assert main([*command, *(["--port", "0"] if command == ["serve"] else [])]) == 2
+    assert main([*command, *(["--port", free_port()] if command == ["serve"] else [])]) == 2
     assert capsys.readouterr().err == (
         f"search: no data folder at {tmp_path / 'nowhere'}; give --data or set FASHION_DATA\n"
     )
@@ -83,6 +111,15 @@ def test_serve__port_in_use(loaded: None, tmp_path: Path, capsys: pytest.Capture
         port = other.getsockname()[1]
         assert main(["serve", "--data", str(tmp_path), "--port", str(port)]) == 2
     assert capsys.readouterr().err == f"search: port {port} is in use; give another --port\n"
+
+
+@pytest.mark.parametrize("port", ["-1", "0", "65536", "99999"])
+def test_serve__no_port(
+    loaded: None, port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("search.server.serve", lambda *_: None)
+    assert main(["serve", "--data", str(tmp_path), "--port", port]) == 2
+    assert capsys.readouterr().err == f"search: port: must be from 1 to 65535, got {port}\n"
 
 
 def test_main__unknown_category(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +142,12 @@ def test_versions__rollback_and_delete(tmp_path: Path, capsys: pytest.CaptureFix
 
     assert run("versions") == ""
     first = build_index(write_embeddings(tmp_path / "rows", product_rows(3)), tmp_path / "index", "blocks-1").version
-    assert run("delete", "kream-1", "kream-nobody").endswith(": 8 products\n")
+    assert main(["delete", "kream-nobody", "kream-nobody", "--data", str(tmp_path)]) == 2
+    assert capsys.readouterr() == ("", "search: not in the index: kream-nobody\n")
+    assert main(["delete", "kream-1", "kream-nobody", "--data", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith(": 8 products\n")
+    assert err == "search: not in the index: kream-nobody\n"
     older, newer = run("versions").splitlines()
     assert older.startswith(f"  {first}  ")
     assert newer.startswith("* ")
@@ -118,7 +160,7 @@ def test_versions__rollback_and_delete(tmp_path: Path, capsys: pytest.CaptureFix
 def test_serve__milvus_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", "x.jpg", "--data", str(tmp_path), "--milvus", str(tmp_path / "milvus.db")]) == 2
     assert "No such file" in capsys.readouterr().err
-    (tmp_path / "x.jpg").write_bytes(b"")
+    (tmp_path / "x.jpg").write_bytes(photo_of(1, 2, 3))
     assert main(["query", str(tmp_path / "x.jpg"), "--milvus", str(tmp_path / "milvus.db")]) == 2
     assert "Milvus holds no index" in capsys.readouterr().err
 
@@ -132,7 +174,7 @@ def test_serve__has_searched_before_it_is_ready(loaded: None, tmp_path: Path, mo
 
     monkeypatch.setattr("search.server.serve", serve)
     with patch.object(Index, "search_many", lambda _, __, categories, *___: asked.append(categories) or [[]]):
-        assert main(["serve", "--data", str(tmp_path), "--port", "0"]) == 0
+        assert main(["serve", "--data", str(tmp_path), "--port", free_port()]) == 0
     assert asked == [[None], "serving"]
 
 

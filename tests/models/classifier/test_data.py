@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from curation.schemas import CATALOG
+from curation.schemas import CATALOG, EMBEDDINGS
 from curation.tables import rows_to_batch, write_shard
 from curation.taxonomy import LABELS
 from models.classifier.data import BalancedBatches, folds, read_held_out, read_thumbnails, split_by_product
@@ -43,6 +43,12 @@ def test_read_thumbnails__unknown_category(tmp_path):
     rows = [{**row, "category": "socks"} for row in table.shards[0].table().to_pylist()]
     write_shard(tmp_path, table.shards[0].name, CATALOG, [rows_to_batch(rows, CATALOG)], fingerprint="x")
     with pytest.raises(DataError, match="socks"):
+        read_thumbnails([tmp_path], (8, 8))
+
+
+def test_read_thumbnails__table_of_another_kind(tmp_path):
+    write_shard(tmp_path, "0", EMBEDDINGS, [rows_to_batch([], EMBEDDINGS)], fingerprint="x")
+    with pytest.raises(DataError, match=r" is no catalog table: 0 has no column bytes$"):
         read_thumbnails([tmp_path], (8, 8))
 
 
