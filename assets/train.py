@@ -165,6 +165,7 @@ def encoder_report(
         "r@1": bars_metadata(recall, "R@1 of test crops in the whole catalog, category filter"),
         "all": measures_table({name: part["overall"] for name, part in filtered.items()}),
         "by_category": measures_table(filtered["encoder"]["by_category"]),
+        "by_category_with_its_own_encoder": measures_table(filtered["per_category"]["by_category"]),
         "differences": differences_table(measured.numbers["comparisons"]),
         "worst_queries": examples_metadata(measured.worst),
     }

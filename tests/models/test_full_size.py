@@ -1,11 +1,13 @@
 """The full-size encoder and classifier, from their published configurations with random weights: a step, and back."""
 
-import numpy as np
+import torch  # noqa: TID253
 
 from curation.schemas import PAIRS
 from curation.tables import rows_to_batch, write_shard
 from models.classifier.infer import Classifier
 from models.encoder.infer import Encoder
+from models.encoder.model import ImageEncoder
+from models.encoder.train import build
 from models.presets import preset
 from models.run import train
 from tests.models import toys
@@ -35,8 +37,21 @@ def parameters(folder):
     return (folder / "model.safetensors").stat().st_size / 4
 
 
-def test_train_encoder__swin_b(tmp_path):
-    data = tmp_path / "pairs"
+def test_train_encoder__swin_b(tmp_path, monkeypatch):
+    data, images, started, saved = tmp_path / "pairs", torch.rand(1, 3, 224, 224), [], []
+
+    def built(config):
+        network, processor = build(config)
+        started.append(network.embedding_layer.weight.detach().clone())
+        return network, processor
+
+    def save(network, folder):
+        saved.append(network.eval()(images).detach())
+        write(network, folder)
+
+    write = ImageEncoder.save
+    monkeypatch.setattr("models.encoder.train.build", built)
+    monkeypatch.setattr(ImageEncoder, "save", save)
     for split, products in (("train", (1, 2)), ("validation", (3,))):
         rows = [toys.pair_row("top", product, 0, split) for product in products]
         write_shard(data, f"{split}-00000", PAIRS, [rows_to_batch(rows, PAIRS)], fingerprint=split)
@@ -44,9 +59,10 @@ def test_train_encoder__swin_b(tmp_path):
     manifest = train("encoder", preset("encoder", "full", **changes), data, tmp_path / "out")
     assert manifest.metrics["r@1"] == 1.0  # among one product
     assert 86e6 < parameters(tmp_path / "out") < 90e6
-    vectors = Encoder.load(tmp_path / "out", engine="torch").embed([toys.thumbnail("top", 1)])
-    assert vectors.shape == (1, 128)
-    np.testing.assert_allclose(np.linalg.norm(vectors), 1, atol=1e-5)
+    loaded = ImageEncoder.load(tmp_path / "out").eval()
+    torch.testing.assert_close(loaded(images).detach(), saved[0])
+    assert not torch.equal(loaded.embedding_layer.weight, started[0])
+    assert Encoder.load(tmp_path / "out", engine="torch").embed([toys.thumbnail("top", 1)]).shape == (1, 128)
 
 
 def test_train_classifier__vit_b(tmp_path):
