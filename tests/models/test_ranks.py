@@ -12,6 +12,7 @@ from datetime import timedelta
 import psutil
 import pytest
 import torch  # noqa: TID253
+from safetensors.torch import load_file
 from torch import nn  # noqa: TID253
 
 from models.checkpoint import open_checkpoint
@@ -146,6 +147,17 @@ def test_train_encoder__two_processes_see_the_loss_of_one(pairs, tmp_path):
     manifest = train("encoder", values(processes=2), pairs, tmp_path / "two")
     assert first_loss(tmp_path / "two") == pytest.approx(first_loss(tmp_path / "one"), abs=1e-4)
     assert manifest.metrics["step"] == STILL["steps"]
+
+
+def test_train_encoder__two_processes_with_cached_gradients_learn_the_same(pairs, tmp_path):
+    """Vectors are gathered over processes, activations held for four pairs at a time."""
+    plain, cached = ({"optimiser": "adamw", "processes": 2, "micro_batch": size} for size in (0, 4))
+    for name, changes in {"one": {**plain, "processes": 1}, "cached": cached}.items():
+        train("encoder", values(**changes), pairs, tmp_path / name)
+    assert first_loss(tmp_path / "cached") == pytest.approx(first_loss(tmp_path / "one"), abs=1e-4)
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "cached"))
+    moved = max(float((one[name] - other[name]).abs().max()) for name in one)
+    assert moved < 1e-4  # three steps of 2e-3 at most
 
 
 def test_train_encoder__torchrun_sees_the_loss_of_one(pairs, tmp_path):
