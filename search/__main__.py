@@ -26,7 +26,7 @@ _LAST_PORT: Final = 65535
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; give the exit status: 0, or 2 with a message when models, index or photo will not do."""
+    """Run a command; give the exit status: 0, or 2 with a message when models, index or what was asked will not do."""
     options = _parser().parse_args(arguments)
     try:
         run: int = options.run(options)
