@@ -2,21 +2,15 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.ports import two_ports
+
 SELECTION = "group:crawl or group:dedup"
-
-
-def _free_port() -> int:
-    """A port whose neighbour is free too: the sandbox takes two."""
-    with socket.socket() as first:
-        first.bind(("127.0.0.1", 0))
-        return int(first.getsockname()[1]) - 1
 
 
 def _materialize(tmp_path: Path, port: int, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +29,7 @@ def _materialize(tmp_path: Path, port: int, **settings: str) -> subprocess.Compl
 @pytest.mark.browser
 @pytest.mark.slow
 def test_chain__crawls_once_and_keeps_worlds_apart(tmp_path: Path) -> None:
-    port = _free_port()
+    port = two_ports()
     first = _materialize(tmp_path, port)
     assert first.returncode == 0, first.stderr[-4000:]
     stages = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "data" / "stages").glob("*.json")}

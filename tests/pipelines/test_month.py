@@ -1,7 +1,6 @@
 """A week of the simulated month, with what costs least to go wrong; `python -m benchmarks.month` has all of it."""
 
 import shutil
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from benchmarks.month.truth import compare
 from benchmarks.month.world import GrowingWorld
 from sandbox.sites.server import ServeOptions, serving
 from sandbox.world import World
+from tests.ports import two_ports
 
 _WEEK: Final[Mapping[int, Sequence[Event]]] = {
     1: (all_sites,),
@@ -31,18 +31,11 @@ def _world() -> GrowingWorld:
     return GrowingWorld(World(1, _POSTS, 80), first=36, nightly=8, sites=["kream"])
 
 
-def _free_port() -> int:
-    """A port whose neighbour is free too: the sandbox takes two."""
-    with socket.socket() as first:
-        first.bind(("127.0.0.1", 0))
-        return int(first.getsockname()[1]) - 1
-
-
 @pytest.mark.browser
 @pytest.mark.slow
 def test_month__a_week_of_trouble_ends_as_if_there_was_none(tmp_path: Path) -> None:
     heard: list[dict[str, object]] = []
-    port = _free_port()
+    port = two_ports()
     world = _world()
     with serving(world.world, ServeOptions(port)) as server, webhook(heard) as address:
         settings = {"posts": _POSTS, "sandbox_port": port, "block_size": 10, "gates": "off", "webhook": address}
