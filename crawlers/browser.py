@@ -189,6 +189,7 @@ class Tab:
         page.on("request", self._on_request)
         page.on("requestfinished", self._on_answered)
         page.on("requestfailed", self._on_failed)
+        page.on("error", _on_listener_error)
         self._page, self._left = page, self._uses
 
     async def _on_paused(self, session: Any, event: dict[str, Any]) -> None:
@@ -253,6 +254,12 @@ class Tab:
             quiet = time.monotonic() - grew_at
         if self._unanswered:
             raise PageError(f"the listing is cut at {self._unanswered[-1]}")
+
+
+def _on_listener_error(error: BaseException) -> None:
+    """Pass over what a listener raises on a page that is closed meanwhile; scrapy-playwright's do."""
+    if not isinstance(error, PlaywrightError):
+        logging.getLogger(__name__).error("a listener of a page failed", exc_info=error)
 
 
 class Tabs:
