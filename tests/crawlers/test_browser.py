@@ -191,7 +191,7 @@ def test_settings__an_answer_that_nobody_waits_for_is_no_error(caplog: pytest.Lo
 
 
 def test_on_listener_error__closed_page_is_silent_and_a_fault_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    _on_listener_error(PlaywrightError("Response.all_headers: Target page, context or browser has been closed"))
+    browser._on_listener_error(PlaywrightError("Response.all_headers: Target page, context or browser has been closed"))
     assert caplog.text == ""
-    _on_listener_error(KeyError("headers"))
+    browser._on_listener_error(KeyError("headers"))
     assert "a listener of a page failed" in caplog.text
