@@ -236,7 +236,7 @@ def card_metrics(numbers: Mapping[str, Any], encoder: str) -> dict[str, Any]:
     parts = {"": filtered["overall"], "in all categories": unfiltered["overall"]}
     parts |= {f"of {name}": part for name, part in filtered["by_category"].items()}
     sign = f"{encoder} - "
-    parts |= {f"minus {name.removeprefix(sign)}": of for name, of in numbers["comparisons"].items() if sign in name}
+    parts |= {f"minus {name.removeprefix(sign)}": of for name, of in numbers["comparisons"].items() if name.startswith(sign)}
     return metrics_of(parts)
 
 
