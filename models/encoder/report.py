@@ -230,13 +230,12 @@ def card_metrics(numbers: Mapping[str, Any], encoder: str) -> dict[str, Any]:
 
     Args:
         numbers: of a `Report`.
-        encoder: its name there.
+        encoder: its name there, the first.
     """
     filtered, unfiltered = (numbers["encoders"][encoder][name] for name in ("filtered", "unfiltered"))
     parts = {"": filtered["overall"], "in all categories": unfiltered["overall"]}
     parts |= {f"of {name}": part for name, part in filtered["by_category"].items()}
-    sign = f"{encoder} - "
-    parts |= {f"minus {name.removeprefix(sign)}": of for name, of in numbers["comparisons"].items() if name.startswith(sign)}
+    parts |= {f"minus {name.removeprefix(f'{encoder} - ')}": of for name, of in numbers["comparisons"].items()}
     return metrics_of(parts)
 
 
