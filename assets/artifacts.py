@@ -1,6 +1,5 @@
 """Training as an asset: a child process, and nothing to do when the checkpoint is of this data and configuration."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,6 +13,7 @@ from assets.once import once
 from assets.pictures import curves_metadata
 from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows
+from curation.places import read_manifest
 from curation.tables import write_json
 from models.progress import read_progress
 
@@ -87,7 +87,7 @@ def each(work: Callable[[Name], Made], names: Iterable[Name], side_by_side: int)
 
 def model_outcome(checkpoint: Path, metric: str, floor: float, check: str, **metadata: Any) -> Outcome:
     """Outcome of a training: the metrics of the weights that were kept, the curves, and the check that gates it."""
-    manifest = manifest_of(checkpoint)
+    manifest = read_manifest(checkpoint)
     metrics = manifest["metrics"]
     events = read_progress(checkpoint / "progress.jsonl")
     passed = metrics[metric] >= floor
@@ -103,11 +103,6 @@ def model_outcome(checkpoint: Path, metric: str, floor: float, check: str, **met
     return Outcome(checkpoint, rows, facts, {check: Check(passed, text)})
 
 
-def manifest_of(directory: Path) -> dict[str, Any]:
-    """The manifest of a model, index or dataset directory."""
-    return dict(json.loads((directory / "manifest.json").read_text()))
-
-
 def step_arguments(kind: str, checkpoint: Path) -> dict[str, str]:
     """Arguments that a step over shards takes for a model: where it is, and which version that must be."""
-    return {kind: str(checkpoint), f"{kind}_version": manifest_of(checkpoint)["version"]}
+    return {kind: str(checkpoint), f"{kind}_version": read_manifest(checkpoint)["version"]}

@@ -216,9 +216,3 @@ def _checks(rows: Rows, stats: dict[str, Any], new: Counter[str]) -> dict[str, C
 def _in_time(stats: dict[str, Any]) -> dict[str, Check]:
     over = stats["finish_reason"] == _OUT_OF_TIME
     return {"in_time": Check(not over, "max_minutes were over; the next run goes on there" if over else "at its end")}
-
-
-def all_posts(data: DataFolder, *tables: ShardedTable) -> ShardedTable:
-    """The posts of all sites as one table."""
-    del tables  # inputs, so that lineage and order are the graph's
-    return data.table("crawl/posts")

@@ -8,7 +8,6 @@ import dagster as dg
 import pyarrow.compute as pc
 from pydantic import Field
 
-from assets.crawl import all_posts
 from assets.pictures import tiles_metadata
 from assets.resources import DataFolder, Engine
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
@@ -42,7 +41,8 @@ def image_hashes(
     kream_catalog: ShardedTable,
 ) -> Outcome:
     """Perceptual hash, colour layout, sharpness and blank flag of every picture that was crawled."""
-    posts = all_posts(data, onthelook_posts, kream_posts)
+    del onthelook_posts, kream_posts  # read with those of every other site in the folder
+    posts = data.posts()
     hashes = data.table("dedup/image_hashes")
     made = {}
     for name, table in (("catalog", kream_catalog), ("posts", posts)):
@@ -95,7 +95,7 @@ def _duplicates_sheet(data: DataFolder, clusters: ShardedTable) -> dg.MarkdownMe
     """Near-duplicates, each beside the picture that represents it; a crawl may have lost one since it was hashed."""
     copies = list(islice(_copies(clusters), _SHEET_PAIRS))
     wanted = {row[key] for row in copies for key in ("sha256", "cluster_id")}
-    pictures = pictures_by_sha(all_posts(data), wanted) | pictures_by_sha(data.table("crawl/catalog"), wanted)
+    pictures = pictures_by_sha(data.posts(), wanted) | pictures_by_sha(data.table("crawl/catalog"), wanted)
     tiles = []
     for row in (row for row in copies if pictures.keys() >= {row["sha256"], row["cluster_id"]}):
         tiles.append((pictures[row["cluster_id"]], f"kept: {row['kept_because']}"))

@@ -9,8 +9,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from assets.artifacts import manifest_of, model_outcome, step_arguments, train
-from assets.crawl import all_posts
+from assets.artifacts import model_outcome, step_arguments, train
 from assets.once import listing
 from assets.pictures import (
     boxes_sheet_metadata,
@@ -24,9 +23,10 @@ from assets.resources import DataFolder, DetectionSources, Engine, Recipes, Term
 from assets.shift import NO_SHIFT, Mix, no_shift
 from assets.stage import Check, Outcome, Rows, mapped, no_failed_shard, reasons_table, stage
 from curation.engine import MapReport
+from curation.places import read_manifest
 from curation.tables import ShardedTable, fingerprint
 from models.card import read_sources, write_card
-from models.promotion import Verdict
+from models.promotion import CANDIDATE, Verdict
 
 _SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Something was kept.", **NO_SHIFT}
 
@@ -34,7 +34,7 @@ _SHARD_CHECKS = {"no_failed_shard": "Every shard was made.", "not_empty": "Somet
 @stage(
     "label",
     kinds={"coco"},
-    checks={"every_class": "Each of the seven classes has boxes to learn from."},
+    checks={"every_class": "Each class has boxes to learn from."},
     first=True,
 )
 def detection_dataset(data: DataFolder, sources: DetectionSources) -> Outcome:
@@ -74,7 +74,7 @@ def detector(
     detection_dataset: Path,
 ) -> Outcome:
     """Detection transformer that finds the seven kinds of garment in photos of people."""
-    learned, name = _photos_fingerprint(detection_dataset), "detector_candidate"
+    learned, name = _photos_fingerprint(detection_dataset), CANDIDATE.format("detector")
     candidate = train(context, data, recipes, children, "detector", detection_dataset, learned, name=name)
     trained = model_outcome(candidate, "ap50", recipes.floor("detector"), "finds_garments")
 
@@ -109,9 +109,9 @@ def category_classifier(
     boxes = os.path.relpath(detection_dataset, catalog)  # stays the same where the data folder is moved
     known = [listing(Path(also))] if also else []
     learned = fingerprint([kream_catalog.fingerprint, _photos_fingerprint(detection_dataset), *known])
-    name, more = "classifier_candidate", {"also": also, "boxes": boxes}
+    name, more = CANDIDATE.format("classifier"), {"also": also, "boxes": boxes}
     candidate = train(context, data, recipes, children, "classifier", catalog, learned, name=name, **more)
-    metrics = manifest_of(candidate)["metrics"]
+    metrics = read_manifest(candidate)["metrics"]
     shops = {site: asdict(source) for site, source in terms.sources.items()}
     besides = [detection_dataset, *([Path(also)] if also else [])]
     write_card(candidate, shops | {name: of for folder in besides for name, of in read_sources(folder).items()})
@@ -142,7 +142,8 @@ def post_crops(
     kream_posts: ShardedTable,
 ) -> Outcome:
     """Garments found in every photo of every post, and their crops."""
-    posts = all_posts(data, onthelook_posts, kream_posts)
+    del onthelook_posts, kream_posts  # read with those of every other site in the folder
+    posts = data.posts()
     output = data.table("label/post_crops")
     report = engine.map(
         context, "models.detector.step:CropPosts", [posts], output, **step_arguments("detector", detector)
@@ -172,7 +173,8 @@ def thumbnail_categories(
     kream_posts: ShardedTable,
 ) -> Outcome:
     """Category and confidence of every tagged product's thumbnail."""
-    posts = all_posts(data, onthelook_posts, kream_posts)
+    del onthelook_posts, kream_posts  # read with those of every other site in the folder
+    posts = data.posts()
     output = data.table("label/thumbnail_categories")
     least = recipes.least_probability if config.least_probability is None else config.least_probability
     arguments = step_arguments("classifier", category_classifier)

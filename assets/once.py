@@ -19,13 +19,23 @@ def once(folder: Path, request: Any, make: Callable[[], object]) -> bool:
     Returns:
         Whether `make` was called.
     """
-    note = folder.with_name(f"{folder.name}.request.json")
+    note = _note(folder)
     if folder.is_dir() and note.is_file() and json.loads(note.read_text()) == json.loads(json.dumps(request)):
         return False
     note.unlink(missing_ok=True)
     make()
     write_json(note, request)
     return True
+
+
+def request_of(folder: Path) -> Any | None:
+    """From which request a folder was made by `once`; None where it never was, or a call was killed."""
+    note = _note(folder)
+    return json.loads(note.read_text()) if note.is_file() else None
+
+
+def _note(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.request.json")
 
 
 def listing(folder: Path) -> str:

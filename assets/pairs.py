@@ -9,8 +9,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, field_validator
 
-from assets.artifacts import each, manifest_of, train
-from assets.crawl import all_posts
+from assets.artifacts import each, train
 from assets.pictures import pairs_sheet_metadata
 from assets.resources import DataFolder, Engine, Recipes, Terms
 from assets.shift import NO_SHIFT, Mix, no_shift
@@ -21,6 +20,7 @@ from curation.dataset import decided, write_pair_dataset
 from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, leak_keys, photo_ties
 from curation.engine import MapReport
 from curation.pairing import PairingRules
+from curation.places import read_manifest
 from curation.selection import read_selection
 from curation.sources import excluded_sources
 from curation.splits import SplitShares, crossing_keys
@@ -51,7 +51,8 @@ class Splits(dg.Config):
     keep_versions: int = Field(
         10,
         ge=0,
-        description="newest versions that stay, besides pinned ones and those in use within three days; 0: all",
+        description="newest versions that stay, besides pinned ones and those in use within three days; 0: all"
+        " (the weekly job `upkeep` has a number of its own)",
     )
 
     @field_validator("exclude_sources")
@@ -126,11 +127,12 @@ def pair_matches(
     duplicate_clusters: ShardedTable,
 ) -> Outcome:
     """Every tagged product with the crops that may show it, or the reason why none does."""
+    del onthelook_posts, kream_posts  # read with those of every other site in the folder
     of_posts = ShardedTable(duplicate_clusters.root / "posts")  # the same shards as the posts'
     report = engine.map(
         context,
         "curation.matching:MatchTags",
-        [all_posts(data, onthelook_posts, kream_posts), post_crops, thumbnail_categories, of_posts],
+        [data.posts(), post_crops, thumbnail_categories, of_posts],
         data.table("pairs/pair_matches"),
         **config.model_dump(),
     )
@@ -158,14 +160,15 @@ def pair_verifier(
     """Two encoders, each trained on the matches of one half of the posts, to judge those of the other half."""
     from models.encoder.verify import rivals_of
 
+    del onthelook_posts, kream_posts  # read with those of every other site in the folder
     out = data.path / "models" / "pair_verifier"
     matched = pair_matches.counts.get("kept", 0)
-    learned = manifest_of(out) if (out / "manifest.json").is_file() else {"pairs": 0, "halves": [], "recipe": None}
+    learned = read_manifest(out) if (out / "manifest.json").is_file() else {"pairs": 0, "halves": [], "recipe": None}
     recipe = recipes.config("verifier")
     grown = matched > (1 + config.growth) * learned["pairs"]
     whole = recipe == learned["recipe"] and rivals_of(out).shards
     if matched >= config.least_pairs and (grown or not whole):
-        tables = [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches]
+        tables = [data.posts(), post_crops, pair_matches]
         halves = _learn_halves(context, data, recipes, children, tables, config.most_pairs)
         learned = {"pairs": matched, "recipe": recipe, "halves": halves}
     write_json(out / "manifest.json", learned)
@@ -197,13 +200,14 @@ def candidate_pairs(
     """The matches with the probability that each is right, and the pictures of those that are believed."""
     from models.encoder.verify import rivals_of
 
+    del onthelook_posts, kream_posts  # read with those of every other site in the folder
     least = recipes.least_verification if config.least_verification is None else config.least_verification
-    halves = [made["version"] for made in manifest_of(pair_verifier)["halves"]]
+    halves = [made["version"] for made in read_manifest(pair_verifier)["halves"]]
     rivals = rivals_of(pair_verifier)  # by what it holds now: a take-down removes products
     report = engine.map(
         context,
         "models.encoder.verify:VerifyPairs",
-        [all_posts(data, onthelook_posts, kream_posts), post_crops, pair_matches],
+        [data.posts(), post_crops, pair_matches],
         data.table("pairs/candidate_pairs"),
         verifier=str(pair_verifier) if halves else "",
         verifier_version="/".join([*halves, rivals.fingerprint]),
@@ -231,7 +235,7 @@ def _learn_halves(
     def learn(half: int) -> dict[str, Any]:
         name, key = f"pair_verifier/{half}", tables[-1].fingerprint
         out = train(context, data, recipes, children, "encoder", folders[half], key, name=name, recipe="verifier")
-        manifest = manifest_of(out)
+        manifest = read_manifest(out)
         return {"version": manifest["version"], "r@1": manifest["metrics"]["r@1"]}
 
     made = each(learn, range(HALVES), recipes.side_by_side)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _JPEG_QUALITY: Final = 72
 _SIDE: Final = 104  # px of a tile
 _TILES: Final = 28
+_FEW_TILES: Final = 14
+_PAIRS: Final = 18
 _BAR: Final = 18  # characters of a full bar
 _MEASURES: Final = ("r@1", "r@5", "r@10", "r@20", "map", "mrr", "ndcg")
 
@@ -54,25 +56,21 @@ def tiles_metadata(
     return picture_metadata(contact_sheet(images, captions, columns=columns, tile=side), alt)
 
 
-def sheet_metadata(
-    table: ShardedTable, caption: str, column: str = "bytes", tiles: int = _TILES
-) -> dg.MarkdownMetadataValue:
-    """Contact sheet of a table's pictures, spread over its shards.
+def sheet_metadata(table: ShardedTable, caption: str) -> dg.MarkdownMetadataValue:
+    """Contact sheet of a table's pictures (column `bytes`), spread over its shards.
 
     Args:
         table: any table with encoded pictures; rows without are passed over.
         caption: column written under each picture.
-        column: the pictures.
-        tiles: how many.
     """
-    rows = spread_rows(table, [column, caption], tiles)
-    return tiles_metadata(((row[column], str(row[caption])) for row in rows), "contact sheet")
+    rows = spread_rows(table, ["bytes", caption], _TILES)
+    return tiles_metadata(((row["bytes"], str(row[caption])) for row in rows), "contact sheet")
 
 
-def pairs_sheet_metadata(table: ShardedTable, pairs: int = 18) -> dg.MarkdownMetadataValue:
+def pairs_sheet_metadata(table: ShardedTable) -> dg.MarkdownMetadataValue:
     """Contact sheet of candidate pairs, spread over the shards: anchor, positive, anchor, positive, …"""
     tiles: list[tuple[bytes, str]] = []
-    for row in spread_rows(table, ["anchor_bytes", "positive_bytes", "category", "verification_score"], pairs):
+    for row in spread_rows(table, ["anchor_bytes", "positive_bytes", "category", "verification_score"], _PAIRS):
         tiles.append((row["anchor_bytes"], f"{row['category']} {row['verification_score']:.2f}"))
         tiles.append((row["positive_bytes"], "tagged"))
     return tiles_metadata(tiles, "anchors beside their positives", columns=12, side=80)
@@ -97,7 +95,7 @@ def _with_picture(shard: Shard, columns: Sequence[str]) -> Iterator[dict[str, An
         yield from (row for row in batch.to_pylist() if row[columns[0]] is not None)
 
 
-def boxes_sheet_metadata(dataset: Path, tiles: int = 14) -> dg.MarkdownMetadataValue:
+def boxes_sheet_metadata(dataset: Path) -> dg.MarkdownMetadataValue:
     """Some training pictures of a detection dataset with their boxes."""
     from models.boxes import Detection
     from models.pictures import contact_sheet, draw_boxes
@@ -109,7 +107,7 @@ def boxes_sheet_metadata(dataset: Path, tiles: int = 14) -> dg.MarkdownMetadataV
         x, y, width, height = annotation["bbox"]
         found = Detection(names[annotation["category_id"]], 1.0, (x, y, x + width, y + height))
         boxes[annotation["image_id"]].append(found)
-    chosen = coco["images"][:tiles]
+    chosen = coco["images"][:_FEW_TILES]
     images = [
         draw_boxes(decode((dataset / "images" / row["file_name"]).read_bytes()), boxes[row["id"]]) for row in chosen
     ]
@@ -161,10 +159,10 @@ def reliability_metadata(table: Sequence[Mapping[str, float]], title: str) -> dg
 
 
 def disagreements_metadata(
-    rows: Sequence[Mapping[str, Any]], catalog: ShardedTable, most: int = 14
+    rows: Sequence[Mapping[str, Any]], catalog: ShardedTable
 ) -> dict[str, dg.MarkdownMetadataValue]:
     """Thumbnails that the classifier names otherwise than their shop, surest first: as pictures and as a table."""
-    shown = rows[:most]
+    shown = rows[:_FEW_TILES]
     wanted = {row["product_id"] for row in shown}
     found: dict[str, bytes] = {}
     for batch in catalog.batches(["product_id", "bytes"]) if wanted else ():

@@ -42,7 +42,7 @@ def promoted(
         trained: of the candidate, with one check: whether it is above its floor. A candidate below is refused.
         kind: versions lie in `models/<kind>_versions`, the one in use at `models/<kind>`.
         data: the data folder.
-        recipes: whether the gate is closed, and how many versions stay.
+        recipes: whether the gate is enforced, and how many versions stay.
         weigh: see `consider`.
 
     Returns:
@@ -57,8 +57,7 @@ def promoted(
             return Verdict(False, str(error)), None
 
     versions = ModelVersions(data.path / "models" / kind)
-    closed = recipes.must_beat_baselines
-    considered = consider(versions, trained.value, decide, closed=closed, keep=recipes.keep_versions)
+    considered = consider(versions, trained.value, decide, enforce=recipes.gated, keep=recipes.keep_versions)
     usable = Check(considered.in_use is not None, f"{floor.description}; {considered.check.description}")
     return replace(
         trained,
@@ -73,7 +72,7 @@ def consider(
     candidate: Path,
     weigh: Callable[[Path | None], tuple[Verdict, Result | None]],
     *,
-    closed: bool = True,
+    enforce: bool = True,
     keep: int = 5,
 ) -> Considered:
     """Keep a candidate as a version, let the gate decide once, and hand on what is in use then.
@@ -82,7 +81,7 @@ def consider(
         versions: of the model.
         candidate: checkpoint directory, just trained or trained before.
         weigh: verdict on the candidate and what was measured of it, given the version in use.
-        closed: False lets every candidate pass.
+        enforce: False promotes whatever the gate says.
         keep: so many of the newest versions stay, the one in use, and the one used before it.
 
     Returns:
@@ -93,7 +92,7 @@ def consider(
         verdict, result = weigh(versions.current)
         if result is not None:
             add_result(versions.folder / name, result)
-        if not closed:
+        if not enforce:
             verdict = replace(verdict, passed=True, reason=f"gates are off; {verdict.reason}")
         versions.decide(name, verdict)
         versions.expire_old(keep)

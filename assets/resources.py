@@ -51,6 +51,10 @@ class DataFolder(dg.ConfigurableResource[Any]):
         """A table that a crawl wrote, always in the data folder."""
         return ShardedTable(self.path / "crawl" / name, prefix)
 
+    def posts(self) -> ShardedTable:
+        """The posts of every site in the folder, whether or not an asset crawled them."""
+        return self.table("crawl/posts")
+
     def claim(self, world: str) -> None:
         """Reserve the folder and the place of its tables for a world. Raises `assets.world.WorldError`."""
         claim(self.path, world)
@@ -230,10 +234,10 @@ class Recipes(dg.ConfigurableResource[Any]):
     side_by_side: int = 1  # trainings of one stage at once; on a GPU one fills it
     least_verification: float = LEAST  # of a pair that is kept
     least_probability: float | None = None  # of a thumbnail's category; by default the classifier's own threshold
-    must_beat_baselines: bool = True
+    gated: bool = True  # False: what a stage trains passes, whatever its gate or baselines say
     margin: float = 0.05  # of R@1, F1, accuracy: a new model that may be worse by more does not replace the one in use
     least_new_pairs: int = 500  # for which a weekly training is worth its hours
-    keep_versions: int = 5  # of each model, besides the one in use
+    keep_versions: int = 5  # of each model, besides the one in use; the job `upkeep` has a number of its own
     effort: float = 1.0  # share of the preset's optimiser steps: less to try the chain out, more for patience
 
     def config(self, kind: str, **changes: Any) -> dict[str, Any]:

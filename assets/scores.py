@@ -1,6 +1,7 @@
 """The metrics of `report.json`: what the stages made, against the sandbox's truth."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,18 +12,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from assets.artifacts import manifest_of
 from assets.resources import SandboxSites
 from curation.errors import ImageError
 from curation.images import decode
+from curation.places import read_manifest
 from curation.tables import ShardedTable
 from curation.taxonomy import ETC, LABELS
-from models.boxes import Detection, suppress
+from models.boxes import Detection
 from models.encoder.evaluate import mean_of
 from sandbox.score import MIN_VISIBLE, Judge, pair_scores
 
 if TYPE_CHECKING:
     from models.encoder.end_to_end import AnnotatedPhoto
+    from search.protocols import Detector
 
 _PAIR_COLUMNS: Final = ("site", "post_id", "product_id", "photo_position", "box", "kept")
 _OTHER_WORLD: Final = 7_777_777
@@ -43,7 +45,7 @@ def detector_scores(
     mean-box baseline exists.
     """
     if sites.photos:
-        metrics = manifest_of(detector)["metrics"]
+        metrics = read_manifest(detector)["metrics"]
         return {"detector_ap50": float(metrics["ap50"]), "detector_ap": float(metrics["map"])}
     from models.detector.evaluate import MeanBox, coco_metrics
 
@@ -75,7 +77,7 @@ def classifier_scores(sites: SandboxSites, classifier: Path) -> dict[str, float]
     There is no other world of a folder of real photos: there they are those on the classifier's own validation set.
     """
     if sites.photos:
-        metrics = manifest_of(classifier)["metrics"]
+        metrics = read_manifest(classifier)["metrics"]
         return {f"classifier_{name}": float(metrics[name]) for name in ("accuracy", "ece")}
     from models.classifier.calibration import calibration
     from models.classifier.infer import Classifier
@@ -120,7 +122,6 @@ def encoder_scores(
     from models.encoder.end_to_end import evaluate_end_to_end
     from models.encoder.infer import Encoder
     from models.encoder.report import BASELINES, evaluate_encoders, uniform
-    from search.query import DETECT_THRESHOLD, SUPPRESS_IOU
 
     judge = judge_of(truth)
 
@@ -140,14 +141,20 @@ def encoder_scores(
     if first is None:
         return scores, {"crops": measured.numbers, "photos": {}}
 
-    def detect(images: Sequence[Image.Image]) -> list[list[Detection]]:
-        found = found_by.detect(images, DETECT_THRESHOLD)
-        return [[item for item, keep in zip(of, suppress(of, SUPPRESS_IOU), strict=True) if keep] for of in found]
-
+    detect = partial(as_answered, found_by)
     whole = evaluate_end_to_end(detect, embed, chain([first], photos), measured.gallery.embedded["encoder"])
     for name in ("true_boxes", "end_to_end"):
         scores[f"{name}_recall_at_1"] = mean_of(whole[name], "r@1")
     return scores, {"crops": measured.numbers, "photos": whole}
+
+
+def as_answered(detector: "Detector", images: Sequence[Image.Image]) -> list[list[Detection]]:
+    """Detections of which the search service answers each."""
+    from search.photo import Photo
+    from search.query import DETECT_THRESHOLD, answered
+
+    found = detector.detect(images, DETECT_THRESHOLD)
+    return [answered(Photo(image, *image.size), of) for image, of in zip(images, found, strict=True)]
 
 
 def annotated_photos(

@@ -53,7 +53,7 @@ class Check:
 class Outcome:
     """What a stage made."""
 
-    value: Any  # a ShardedTable, or the Path of a directory with a manifest.json
+    value: Any  # a ShardedTable, or the Path of a directory
     rows: Rows
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -215,7 +215,7 @@ def _record(
         "seconds": round(seconds, 1),
         "processor_seconds": round(worked, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "peak_rss_gib": round(peak_gib, 2),
+        "peak_memory_gib": round(peak_gib, 2),
         "rows_in": rows.entered,
         "rows_kept": rows.kept,
         "rows_dropped": rows.dropped,

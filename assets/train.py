@@ -7,16 +7,17 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from assets.artifacts import each, manifest_of, model_outcome, train
+from assets.artifacts import each, model_outcome, train
 from assets.pictures import bars_metadata, differences_table, examples_metadata, measures_table
 from assets.promotion import PROMOTED, promoted
 from assets.resources import DataFolder, Recipes
 from assets.stage import Check, Outcome, Rows, stage
 from curation.duplicates import product_clusters
+from curation.places import read_manifest
 from curation.tables import ShardedTable, write_json
 from curation.taxonomy import CATEGORIES
 from models.card import Result
-from models.promotion import Verdict
+from models.promotion import CANDIDATE, Verdict
 
 Measure = Literal["r@1", "r@5", "r@10", "r@20", "mrr", "map", "ndcg"]
 """Those of `models.encoder.evaluate` of which more is better; a wrong one is refused before the training."""
@@ -52,8 +53,8 @@ def encoder(
     duplicate_clusters: ShardedTable,
 ) -> Outcome:
     """One encoder for all categories: a worn garment and its shop thumbnail come to lie close together."""
-    fingerprint = manifest_of(pair_dataset)["fingerprint"]
-    name = "encoder_candidate"
+    fingerprint = read_manifest(pair_dataset)["fingerprint"]
+    name = CANDIDATE.format("encoder")
     candidate = train(context, data, recipes, children, "encoder", pair_dataset, fingerprint, name=name)
     trained = model_outcome(candidate, "r@1", recipes.floor("encoder"), "learned")
 
@@ -85,8 +86,8 @@ def category_encoders(
     encoder: Path,
 ) -> Outcome:
     """One encoder per category, each grown from the common one on that category's pairs alone."""
-    manifest = manifest_of(pair_dataset)
-    key = f"{manifest['fingerprint']}/{manifest_of(encoder)['version']}"
+    manifest = read_manifest(pair_dataset)
+    key = f"{manifest['fingerprint']}/{read_manifest(encoder)['version']}"
     counts = manifest["rows_per_category"]
     enough: list[str] = [name for name in CATEGORIES if counts.get(name, 0) >= recipes.least_pairs]
 
@@ -104,7 +105,7 @@ def category_encoders(
             pretrained=str(encoder),
             categories=[name],
         )
-        return float(manifest_of(checkpoint)["metrics"]["r@1"])
+        return float(read_manifest(checkpoint)["metrics"]["r@1"])
 
     r_at_1 = dict(zip(enough, each(grow, enough, recipes.side_by_side), strict=True))
     facts = {"r@1_on_validation": bars_metadata(r_at_1, "R@1 on validation by category")}
@@ -112,7 +113,7 @@ def category_encoders(
     out.mkdir(parents=True, exist_ok=True)  # a few real photos may hold too few pairs of every category
     for name in set(CATEGORIES) - set(enough):
         _remove(out / name)
-    passed = bool(enough) or not recipes.must_beat_baselines
+    passed = bool(enough) or not recipes.gated
     check = Check(passed, f"trained: {', '.join(enough) or 'none'}; pairs: {counts}")
     rows = Rows(sum(counts.values()), sum(counts[name] for name in enough))
     return Outcome(out, rows, facts, {"all_trained": check})
@@ -159,7 +160,7 @@ def encoder_report(
     filtered = {name: part["filtered"] for name, part in measured.numbers["encoders"].items()}
     recall = {name: part["overall"]["r@1"]["mean"] for name, part in filtered.items()}
     best_baseline = max(recall[name] for name in BASELINES)
-    passed = recall["encoder"] > best_baseline or not recipes.must_beat_baselines
+    passed = recall["encoder"] > best_baseline or not recipes.gated
     facts = {
         **{f"r@1_{name}": value for name, value in recall.items()},
         "r@1": bars_metadata(recall, "R@1 of test crops in the whole catalog, category filter"),

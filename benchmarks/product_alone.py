@@ -48,6 +48,7 @@ WAYS: Final[Mapping[str, Mapping[str, float]]] = {
     "close-ups": {"close_up": 0.25},
     "pasted": {"paste": 0.25},
     "alone": {"alone": 0.2},
+    "alone, half as often": {"alone": 0.1},
     "alone and pasted": {"alone": 0.15, "paste": 0.15},
     "all three": {"alone": 0.1, "paste": 0.15, "close_up": 0.1},
 }

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from curation.dataset import write_pair_dataset
 from curation.dataset_plan import DatasetRules, photo_ties
+from curation.doubts import make_doubts, pair_key
 from curation.label_studio import read_annotations, write_tasks
-from curation.noise import noise_scores, read_colours
 from curation.pair_rows import read_pairs
 from curation.proof import TRUTH
 from curation.republish import republish
@@ -61,11 +61,13 @@ def _copy(source: Path, data: Path) -> Path:
 
 def _wrong_found(data: Path, judge: Judge, encoder: Path) -> dict[str, dict[str, float]]:
     """Share of the wrong pairs among the first so many of each order."""
-    facts, crops, thumbnails = read_colours(read_pairs(data / "pair_dataset"))
+    facts = [pair.facts for pair in read_pairs(data / "pair_dataset")]
     wrong = np.array([not judge.is_right(row) for row in facts])
     if not wrong.any():
         raise SystemExit(f"{data}: all {len(facts)} pairs are right, so there is nothing to find")
-    noise = noise_scores(facts, crops, thumbnails)
+    doubts = make_doubts(data, (data / "pair_dataset").resolve()).to_pylist()
+    noise_of = {pair_key(row): row["noise"] for row in doubts}
+    noise = np.array([noise_of[pair_key(row)] for row in facts])
     ways = {
         "noise": noise,
         "verification": np.array([-row["verification_score"] for row in facts]),

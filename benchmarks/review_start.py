@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from curation.dataset import MANIFEST
 from curation.doubts import make_doubts
 from curation.images import encode_jpeg
+from curation.places import MANIFEST
 from curation.review import Decision
 from curation.schemas import PAIRS
 from curation.tables import ShardedTable, write_json, write_shard

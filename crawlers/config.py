@@ -1,7 +1,9 @@
 """What a crawl may be told, checked before any work starts."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -10,6 +12,7 @@ from crawlers.blocks import parse_blocks
 from crawlers.errors import ConfigError
 from crawlers.pages.base import Rendering
 from crawlers.sites import CATALOG_SITES, CATALOG_SUFFIX, KINDS, POST_SITES
+from curation.taxonomy import LABELS
 
 AUTO: Final = "auto"
 BROWSERS: Final = tuple(
@@ -21,6 +24,7 @@ A headless shell has no windows, and renders a page with half the work.
 """
 BROWSER: Final = next((path for path in BROWSERS if path.is_file()), BROWSERS[-1])
 """The one that is installed here."""
+_SITE_NAME: Final = re.compile(r"[a-z0-9_]{1,40}")  # no hyphen: the search calls a product <site>-<id>
 
 
 class CrawlConfig(BaseModel):
@@ -34,6 +38,8 @@ class CrawlConfig(BaseModel):
     block_size: int | None = Field(None, ge=1, le=10**18, description="post ids per shard; by default the site's own")
     max_posts: int | None = Field(None, ge=1, description="post ids to try in this run at most")
     max_seconds: float | None = Field(None, gt=0, description="seconds after which the run stops, resumable")
+    categories: str | None = Field(None, description="classes to list, such as hat,bag; by default all")
+    max_products: int | None = Field(None, ge=1, description="products of each of the shop's categories at most")
     base_url: str | None = Field(None, description="crawl this address instead of the real site")
     delay: float = Field(
         1.0, ge=0, le=600, description="seconds between requests to one host; 0 also ends AutoThrottle"
@@ -76,6 +82,13 @@ class CrawlConfig(BaseModel):
             parse_blocks(value)
         return value
 
+    @field_validator("categories")
+    @classmethod
+    def _check_categories(cls, value: str | None) -> str | None:
+        if value is not None and not set(value.split(",")) <= set(LABELS):
+            raise ValueError(f"must be some of {', '.join(LABELS)}, with commas between, got {value!r}")
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, value: str | None) -> str | None:
@@ -105,6 +118,31 @@ class CrawlConfig(BaseModel):
         return "never" if wanted == "fallback" and not self.browser.is_file() else wanted
 
 
+Config = TypeVar("Config", bound=CrawlConfig)
+
+
+class FeedConfig(CrawlConfig):
+    """One import of a product feed: a catalog whose listings are the rows of a file."""
+
+    feed: Path = Field(description="CSV or JSON lines, one product a row")
+    refresh: bool = Field(True, description="a feed tells everything anew")
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, value: str) -> str:
+        site = value.removesuffix(CATALOG_SUFFIX)
+        if not _SITE_NAME.fullmatch(site):
+            raise ValueError(f"site must be lower-case letters, digits and _, at most 40, not {site!r}")
+        if site in CATALOG_SITES:
+            raise ValueError(f"the catalog of {site} is crawled; give the feed's shop a name of its own")
+        return value
+
+    @property
+    def rendering(self) -> Rendering:
+        """There are no pages."""
+        return "never"
+
+
 def folder(path: Path) -> Path:
     """The path, if it is a folder or can become one. Raises `ValueError`."""
     there = next((part for part in (path, *path.parents) if part.exists()), None)
@@ -114,13 +152,18 @@ def folder(path: Path) -> Path:
 
 
 def make_config(**values: object) -> CrawlConfig:
+    """Check the option values of a crawl. Raises what `checked` raises."""
+    return checked(CrawlConfig, values)
+
+
+def checked(model: type[Config], values: Mapping[str, object]) -> Config:
     """Check option values.
 
     Raises:
         ConfigError: names each option that is wrong, with its value and the rule.
     """
     try:
-        config = CrawlConfig.model_validate(values)
+        config = model.model_validate(values)
     except ValidationError as error:
         raise ConfigError("; ".join(map(_problem, error.errors()))) from error
     if config.rendering == "always" and not config.browser.is_file():

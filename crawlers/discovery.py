@@ -83,6 +83,8 @@ class _Count:
         if await self._by_status(_NO_POST) is True:  # as a site does that JavaScript draws: its server knows no posts
             log.warning("%s: has a page at every address; reading pages to find the newest post", self._config.site)
             self._has = self._by_visit
+        upto = "" if limit is None else f", up to {limit}"
+        log.info("%s: looking for the newest post above id %d%s", self._config.site, known, upto)
         frontier = await find_frontier(self._newest, known, self._config.frontier_window, limit)
         log.info("%s: posts up to id %d", self._config.site, frontier)
         return frontier

@@ -5,21 +5,24 @@ import logging
 import os
 import signal
 import sys
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from crawlers.blocks import claim_block_size
-from crawlers.config import CrawlConfig
+from crawlers.config import CrawlConfig, FeedConfig
 from crawlers.drift import record
 from crawlers.errors import CrawlError, EmptyCrawlError, StoppedCrawlError
 from crawlers.exclusions import Exclusions
+from crawlers.feed import read_feed
 from crawlers.policy import Policy, activate
 from crawlers.progress import Progress
 from crawlers.settings import scrapy_settings
 from crawlers.sites import CATALOG_SITES, POST_SITES
 from curation.places import remove_abandoned
 from curation.reasons import PostState
-from curation.tables import ShardedTable
+from curation.tables import ShardedTable, write_json
 
 log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -55,15 +58,42 @@ def run(config: CrawlConfig) -> dict[str, Any]:
     return _conclude(config, crawler, progress)
 
 
+def import_catalog(config: FeedConfig) -> dict[str, Any]:
+    """Write a feed's products as a catalog, and `feed-<site>.json` with the rows that are not in it, or lack a picture.
+
+    Returns the stats, with `refused` by field. Can be called once per process, like `run`, and raises what it raises.
+    """
+    from crawlers.spiders.feed import FeedSpider
+
+    feed = read_feed(config.feed, [shard.name.rpartition("/")[2] for shard in _table(config).shards])
+    exclusions = Exclusions.read(config.out, config.site)
+    remove_abandoned(config.out / "catalog", config.site)
+    progress = Progress(config.kind, config.progress_every)
+    crawler = _crawled(config, FeedSpider, feed, progress, exclusions=exclusions)
+    try:
+        refused = dict(Counter(refusal.field for refusal in feed.refused))
+        return _conclude(config, crawler, progress, rows=feed.rows, refused=refused, unread=list(feed.unread))
+    finally:
+        catalog = _table(config)
+        columns = ["product_id", "category", "image_url", "error"]
+        rows = catalog.table(columns).to_pylist() if catalog.shards else []
+        pictures = [row for row in rows if row["error"] is not None]
+        told = {"refused": list(map(asdict, feed.refused)), "without_picture": pictures}
+        write_json(path := config.out / f"feed-{config.site}.json", told)
+        log.info("%d rows refused, %d products without picture: %s", len(feed.refused), len(pictures), path)
+
+
 def save_fixture(config: CrawlConfig, url: str) -> dict[str, Any]:
-    """Save a post's page and what is read from it below `config.out`. Can be called once per process, like `run`.
+    """Save the page of a post or a listing and what is read from it below `config.out`.
+
+    Can be called once per process, like `run`.
 
     Raises:
         PageError: the page did not come, or nothing can be read from it.
     """
     from crawlers.spiders.fixture import FixtureSpider
 
-    pages = POST_SITES[config.site](config.base_url)
+    pages = (CATALOG_SITES if config.is_catalog else POST_SITES)[config.site](config.base_url)
     spider = _crawled(config, FixtureSpider, pages, Progress(config.kind, config.progress_every), url=url).spider
     if spider is None or spider.error is not None:
         raise (spider and spider.error) or StoppedCrawlError("not started")
@@ -92,7 +122,7 @@ def _crawled(config: CrawlConfig, kind: type[Any], pages: Any, progress: Progres
     return crawler
 
 
-def _conclude(config: CrawlConfig, crawler: Any, progress: Progress) -> dict[str, Any]:
+def _conclude(config: CrawlConfig, crawler: Any, progress: Progress, **more: Any) -> dict[str, Any]:
     spider, finish = crawler.spider, (crawler.stats.get_value("finish_reason") if crawler.stats else None)
     reason = (spider.stopped if spider else None) or finish or "not started"
     kept = _kept(config)
@@ -104,6 +134,7 @@ def _conclude(config: CrawlConfig, crawler: Any, progress: Progress) -> dict[str
         kept=kept,
         drift=record(_folder(config) / config.site, progress.found, progress.read),
         pid=os.getpid(),
+        **more,
     )
     if error is not None:
         raise error

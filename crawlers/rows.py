@@ -1,5 +1,7 @@
 """What a crawl collects: pictures with their bytes or their fault, and the one ledger entry of each post."""
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from curation.reasons import ImageFault, PostState
 PHOTO: Final = "photo"
 PRODUCT: Final = "product"
 _RANK: Final = {PHOTO: 0, PRODUCT: 1}
+_KEY_BITS: Final = 62  # below SQLite's 63, so that numbers and digests have a half each
 PASSING: Final = frozenset({ImageFault.TRANSFER, ImageFault.HTTP_ERROR, ImageFault.NOT_CAPTURED})
 """Faults of pictures that another attempt may well bring. One of an address that may not be asked for is among them: a
 site that moves its pictures to another host must not cost those that are there, nor settle its posts as empty."""
@@ -45,7 +48,7 @@ class Picture:
 class Row:
     """One row of a table but for its image columns, which are kept once per address."""
 
-    key: int  # post id; in a catalog a running number
+    key: int  # post id; in a catalog `product_key`
     role: str
     position: int
     image_url: str
@@ -89,6 +92,15 @@ def now() -> datetime:
     """The time, in whole milliseconds as the tables keep it."""
     time = datetime.now(UTC)
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def product_key(product_id: str) -> int:
+    """Where a product stands in its catalog: its number, and after all numbers a digest of an id that is none."""
+    number = int(product_id) if re.fullmatch(r"0|[1-9][0-9]{0,18}", product_id) else None
+    if number is not None and number < 1 << _KEY_BITS:
+        return number
+    digest = hashlib.blake2b(product_id.encode(), digest_size=8).digest()
+    return 1 << _KEY_BITS | int.from_bytes(digest) >> 64 - _KEY_BITS
 
 
 def item_values(item: ShopItem | None) -> dict[str, Any]:

@@ -67,6 +67,10 @@ class Staging:
         with self._transaction() as database:
             self._write(database, (), (picture,))
 
+    def drop(self, url: str) -> None:
+        """Forget a picture, for one of the same address that is added next."""
+        self._database.execute("DELETE FROM pictures WHERE url = ?", (url,))
+
     def forget_rows(self) -> None:
         """Drop the rows and keep their pictures: a catalog that is listed anew fetches only what it lacks."""
         self._database.execute("DELETE FROM rows")

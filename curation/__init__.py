@@ -1,1 +1,1 @@
-"""Curate: schemas, tables, hashes, near-duplicates, pairing rules, splits. Pure functions on Arrow tables."""
+"""Curate: schemas, tables, hashes, near-duplicates, pairing rules, splits. Knows no Dagster, no torch, no Scrapy."""

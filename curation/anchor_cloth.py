@@ -20,11 +20,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from curation.dataset import read_manifest, write_pair_dataset
+from curation.dataset import write_pair_dataset
 from curation.dataset_plan import DatasetRules
 from curation.engine import KEPT
 from curation.errors import CurationError, ImageError
 from curation.images import inspect
+from curation.places import read_manifest
 from curation.schemas import CANDIDATES
 from curation.sources import Source
 from curation.tables import ShardedTable, fingerprint, rows_to_batch, write_shard

@@ -14,6 +14,7 @@ CARD: Final = "README.md"
 PICTURE: Final = "pictures.jpg"
 _SIDE: Final = 120  # px of a tile
 _PAIRS: Final = 21
+_COLUMNS: Final = 3  # of pairs
 _PER_CATEGORY: Final = 3
 _LOOKED_AT: Final = 400  # pairs, among which the pictures are chosen
 
@@ -34,12 +35,12 @@ def _varied(pairs: Iterable[Pair]) -> list[Pair]:
     return [chosen[key] for key in sorted(chosen)][:_PAIRS]
 
 
-def _sheet(pairs: list[Pair], columns: int = 3) -> Image.Image:
+def _sheet(pairs: list[Pair]) -> Image.Image:
     """Anchors, each with its positive to the right."""
-    rows = -(-len(pairs) // columns)
-    sheet = Image.new("RGB", (max(1, columns * (2 * _SIDE + 12)), max(1, rows * (_SIDE + 8))), "white")
+    rows = -(-len(pairs) // _COLUMNS)
+    sheet = Image.new("RGB", (max(1, _COLUMNS * (2 * _SIDE + 12)), max(1, rows * (_SIDE + 8))), "white")
     for number, pair in enumerate(pairs):
-        x, y = number % columns * (2 * _SIDE + 12), number // columns * (_SIDE + 8)
+        x, y = number % _COLUMNS * (2 * _SIDE + 12), number // _COLUMNS * (_SIDE + 8)
         for side, picture in enumerate((pair.anchor, pair.positive)):
             sheet.paste(ImageOps.pad(picture, (_SIDE, _SIDE), color="white"), (x + side * _SIDE, y))
     return sheet

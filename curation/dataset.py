@@ -6,7 +6,6 @@ A version shares with its parent every shard whose rows are all still wanted, an
 A shard's name ends in a digest of its rows, so a name never stands for other content.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -20,6 +19,7 @@ import pyarrow as pa
 from curation.card import write_card
 from curation.dataset_plan import LEAK_COLUMNS, DatasetRules, Facts, Places, Plan, difference, make_plan
 from curation.pair_rows import as_pairs, hub_schema, read_facts
+from curation.places import MANIFEST, read_manifest
 from curation.schemas import PAIRS
 from curation.sources import UNKNOWN, Source
 from curation.splits import Keys, SplitShares
@@ -27,7 +27,6 @@ from curation.tables import ShardedTable, fingerprint, write_json, write_shard
 from curation.taxonomy import SPLITS
 from curation.versions import Versions, share
 
-MANIFEST: Final = "manifest.json"
 _SHARD_ROWS: Final = 4096
 _METHOD: Final = "2"  # of selection and splits; another number has the next version planned although nothing is new
 
@@ -90,11 +89,6 @@ def write_pair_dataset(
         write_json(folder / MANIFEST, manifest)
         write_card(folder, manifest)
     return manifest
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a version."""
-    return dict(json.loads((folder / MANIFEST).read_text()))
 
 
 def decided(link: Path) -> tuple[SplitShares, frozenset[str]]:

@@ -8,8 +8,7 @@ shrank block by block has those of one that was clustered at once.
 
 import logging
 from collections import Counter
-from collections.abc import Collection as Keys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -21,7 +20,7 @@ import pyarrow.compute as pc
 from curation.duplicates import RULES, DuplicateRule, Indices, Matches, candidates, concatenated, confirmed
 from curation.hashing import HashImages, Mode
 from curation.leaders import Evidence
-from curation.pictures import Collection, pictures_of
+from curation.pictures import PictureSet, pictures_of
 from curation.places import Place
 from curation.schemas import CLUSTERS, MATCHES, PICTURES
 from curation.tables import Shard, ShardedTable, fingerprint, write_shard
@@ -99,7 +98,7 @@ class DuplicateIndex:
         known, old = self._known(made, stored)
         verdicts, matches, joined = [], [], 0
         for role in self.rules:
-            pictures = Collection.of(role, tables)
+            pictures = PictureSet.of(role, tables)
             alike = crowded(pictures, self._most_alike)
             usable = ~alike & ~pictures.flags("blank")
             before = _joined(pictures, known) & usable
@@ -114,7 +113,7 @@ class DuplicateIndex:
         self._write_matches(matches, complete, counts)
         return Update(self.clusters, written, len(sources) - written, joined, counts)
 
-    def remove(self, wanted: Keys[str]) -> int:
+    def remove(self, wanted: Collection[str]) -> int:
         """Forget pictures by sha256, and bring the verdicts on the others up to date.
 
         They come back with the next hashing of a source shard that still holds them: remove them there first.
@@ -138,7 +137,7 @@ class DuplicateIndex:
         return gone
 
     def _join(
-        self, pictures: Collection, new: npt.NDArray[np.bool_], old: npt.NDArray[np.bool_], sources: Sequence[Shard]
+        self, pictures: PictureSet, new: npt.NDArray[np.bool_], old: npt.NDArray[np.bool_], sources: Sequence[Shard]
     ) -> Iterator[Matches]:
         """Matches of new pictures with old ones and among themselves."""
         waiting, before = np.flatnonzero(new), np.flatnonzero(old)
@@ -147,7 +146,7 @@ class DuplicateIndex:
             yield self._compare(pictures, block, np.concatenate([before, waiting[:start]]), sources)
             log.info("%s: %d of %d new pictures compared", pictures.role, start + len(block), len(waiting))
 
-    def _compare(self, pictures: Collection, new: Indices, old: Indices, sources: Sequence[Shard]) -> Matches:
+    def _compare(self, pictures: PictureSet, new: Indices, old: Indices, sources: Sequence[Shard]) -> Matches:
         rule = self.rules[pictures.role]
         phash, dhash = pictures.hashes("phash"), pictures.hashes("dhash")
         pairs = list(candidates(rule, phash, dhash, new, old))
@@ -189,7 +188,7 @@ def _is_made_from(shard: Shard | None, stamp: str) -> bool:
     return shard is not None and shard.fingerprint.startswith(f"{stamp}.")
 
 
-def _joined(pictures: Collection, known: pa.Table) -> npt.NDArray[np.bool_]:
+def _joined(pictures: PictureSet, known: pa.Table) -> npt.NDArray[np.bool_]:
     """Which pictures were compared with all others before, by the hashes that they have now."""
     compared = pc.and_(pc.equal(known["role"], pictures.role), pc.not_equal(known["evidence"], Evidence.CROWDED))
     rows = known.filter(compared)

@@ -20,11 +20,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.colours import crop_colours, thumbnail_colours
-from curation.dataset import read_manifest
 from curation.errors import ImageError
 from curation.images import decode
 from curation.noise import noise_scores
 from curation.pair_rows import PICTURES
+from curation.places import read_manifest
 from curation.schemas import COLOURS, DOUBTS
 from curation.tables import Shard, ShardedTable, fingerprint, rows_to_batch, write_shard
 
@@ -36,7 +36,7 @@ _ROWS: Final = 4096  # written at once
 
 Key = tuple[str, tuple[float, ...], str]
 """Photo, box and thumbnail of a pair."""
-Colours = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
+ColourPair = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
 """Of crop and thumbnail, (320,) each."""
 
 log = logging.getLogger(__name__)
@@ -78,9 +78,9 @@ def facts_of(version: Path, names: Sequence[str] = _SHOWN) -> Iterator[dict[str,
             yield from batch.filter(pc.is_valid(batch["box"])).to_pylist()
 
 
-def _look_at_all(version: Path, known: Mapping[Key, Colours]) -> tuple[list[dict[str, Any]], list[Colours]]:
+def _look_at_all(version: Path, known: Mapping[Key, ColourPair]) -> tuple[list[dict[str, Any]], list[ColourPair]]:
     facts: list[dict[str, Any]] = []
-    colours: list[Colours] = []
+    colours: list[ColourPair] = []
     lost = ready_made = 0
     for rows, pictures in _groups(version, known):
         for place, row in enumerate(rows):
@@ -100,7 +100,9 @@ def _look_at_all(version: Path, known: Mapping[Key, Colours]) -> tuple[list[dict
     return facts, colours
 
 
-def _groups(version: Path, known: Mapping[Key, Colours]) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+def _groups(
+    version: Path, known: Mapping[Key, ColourPair]
+) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     """Facts and pictures, a row group at a time; no pictures where every pair is known."""
     for shard in ShardedTable(version).shards:
         with pq.ParquetFile(shard.path) as file:
@@ -110,14 +112,14 @@ def _groups(version: Path, known: Mapping[Key, Colours]) -> Iterator[tuple[list[
                 yield rows, file.read_row_group(group, PICTURES).to_pylist() if new else []
 
 
-def _look(pictures: Mapping[str, Any]) -> Colours:
+def _look(pictures: Mapping[str, Any]) -> ColourPair:
     crop, thumbnail = (decode(pictures[name]["bytes"] or b"") for name in PICTURES)
     return crop_colours(crop).astype(np.float16), thumbnail_colours(thumbnail).astype(np.float16)
 
 
-def _known(data: Path) -> dict[Key, Colours]:
+def _known(data: Path) -> dict[Key, ColourPair]:
     shard = _shard(data)
-    found: dict[Key, Colours] = {}
+    found: dict[Key, ColourPair] = {}
     for batch in shard.batches(["anchor_sha256", "box", "positive_sha256", *COLOURS]) if shard else ():
         for row in batch.to_pylist():
             crop, thumbnail = (np.frombuffer(row[name], np.float16) for name in COLOURS)
@@ -126,7 +128,7 @@ def _known(data: Path) -> dict[Key, Colours]:
 
 
 def _batch(
-    order: npt.NDArray[np.int64], facts: Sequence[Mapping[str, Any]], colours: Sequence[Colours], noise: Any
+    order: npt.NDArray[np.int64], facts: Sequence[Mapping[str, Any]], colours: Sequence[ColourPair], noise: Any
 ) -> pa.RecordBatch:
     def row(place: int) -> dict[str, Any]:
         shown = dict(zip(COLOURS, (side.tobytes() for side in colours[place]), strict=True))

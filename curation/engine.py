@@ -30,8 +30,9 @@ FAILED: Final = "failed"
 class Step(Protocol):
     """Rows in, rows out. Built once per worker with the arguments of `map_shards`, then called once per shard.
 
-    While it yields, a step adds to `counts`: `kept`, `failed`, and one name per reason for what it dropped. A step that
-    computes on a GPU where there is one says so by a class attribute `on_gpu = True`.
+    While it yields, a step adds to `counts`: `kept`, `failed`, and one name per reason for what it dropped. A step with
+    a model, which computes on a GPU where there is one, says so by a class attribute `on_gpu = True` and takes the
+    argument `threads`: processor threads to compute with, 1 unless a worker has more to itself.
     """
 
     version: ClassVar[str]
@@ -72,6 +73,11 @@ class Work:
         """The step's class."""
         module, _, name = self.step.partition(":")
         return getattr(import_module(module), name)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the step has a model (`Step`)."""
+        return getattr(self.kind, "on_gpu", False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +216,7 @@ def _stamp(file: Found) -> str | None:
 
 def _remove_orphans(output: Place, source: ShardedTable) -> None:
     made = parquet_files(output, source.prefix)
-    # Listed anew, and last: what a run beside this one has made meanwhile has its source.
+    # The sources are listed anew, after the outputs: what another run made of a new shard meanwhile is no orphan.
     wanted = {file.name for file in parquet_files(source.root, source.prefix)}
     for file in made:
         if file.name not in wanted:

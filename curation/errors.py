@@ -18,4 +18,4 @@ class ImageError(CurationError):
 
 
 class StepError(CurationError):
-    """Raised by `curation.engine.map_shards` when every shard of a table failed; holds the first error of each."""
+    """Raised by `curation.engine.map_shards` when no shard of a table is up to date or could be made; says why."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from curation.dataset import read_manifest
 from curation.errors import CurationError
+from curation.places import read_manifest
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -21,6 +21,11 @@ MAX_SCANS: Final = 100
 """How often a JPEG may be drawn over. Encoders do so about a dozen times. Thousands of empty scans fit into a small
 file, each taking the decoder through the whole picture; `djpeg -maxscans` is there for the same reason."""
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF")
+_UNSUPPORTED: Final = {
+    b"ftypheic": "HEIC", b"ftypheix": "HEIC", b"ftyphevc": "HEIC", b"ftypmif1": "HEIF", b"ftypmsf1": "HEIF",
+    b"ftypavif": "AVIF", b"ftypavis": "AVIF",
+}  # fmt: skip
+"""What phones and cameras make, by the bytes from the fifth on."""
 TILE_COLOUR: Final = (244, 244, 244)
 """Ground on which the shop shows transparent thumbnails; dropping alpha instead leaves black or streaked grounds."""
 _START_OF_JPEG: Final = b"\xff\xd8"
@@ -61,14 +66,22 @@ class ImageInfo:
     sha256: str  # hex digest of the original bytes
 
 
-def decode(data: bytes, *, tile: tuple[int, int, int] = TILE_COLOUR) -> Image.Image:
+def decode(data: bytes) -> Image.Image:
     """Decode to an upright RGB picture.
 
     Raises:
         ImageError: `data` is empty, too large, not a JPEG/PNG/WebP/GIF, truncated, or has over `MAX_PIXELS` pixels or
             `MAX_SCANS` scans.
     """
-    return _decode(data, tile)[0]
+    return _decode(data)[0]
+
+
+def try_decode(data: bytes | None) -> Image.Image | None:
+    """As `decode`, but None where there are no bytes or `decode` raises: for callers that know or record why."""
+    try:
+        return None if data is None else decode(data)
+    except ImageError:
+        return None
 
 
 def decode_reduced(data: bytes, side: int) -> tuple[Image.Image, tuple[int, int]]:
@@ -77,13 +90,13 @@ def decode_reduced(data: bytes, side: int) -> tuple[Image.Image, tuple[int, int]
     Returns:
         The picture, upright, and the (width, height) it has at full scale.
     """
-    image, _, _, size = _decode(data, TILE_COLOUR, side)
+    image, _, _, size = _decode(data, side)
     return image, size
 
 
 def inspect(data: bytes) -> ImageInfo:
     """Decode fully (so that truncation is noticed) and describe. Raises `ImageError` as `decode` does."""
-    image, name, has_alpha, _ = _decode(data, TILE_COLOUR)
+    image, name, has_alpha, _ = _decode(data)
     return ImageInfo(name, image.width, image.height, has_alpha, hashlib.sha256(data).hexdigest())
 
 
@@ -132,9 +145,7 @@ def encode_jpeg(image: Image.Image, quality: int = 92) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(
-    data: bytes, tile: tuple[int, int, int], least: int | None = None
-) -> tuple[Image.Image, str, bool, tuple[int, int]]:
+def _decode(data: bytes, least: int | None = None) -> tuple[Image.Image, str, bool, tuple[int, int]]:
     """Upright RGB picture, format, whether it has alpha, upright full size; decoded at full scale unless `least`."""
     if not data:
         raise ImageError(ImageFault.EMPTY, "image has zero bytes")
@@ -158,13 +169,15 @@ def _decode(
         if orientation in _LYING:
             size = size[::-1]
         has_alpha = _has_alpha(image)
-        return _rgb(_upright(image, orientation), tile), name, has_alpha, size
+        return _rgb(_upright(image, orientation)), name, has_alpha, size
     except Image.DecompressionBombError as error:
         raise ImageError(ImageFault.TOO_MANY_PIXELS, str(error)) from error
     except UnidentifiedImageError as error:
-        raise ImageError(ImageFault.NOT_AN_IMAGE, f"not one of {', '.join(FORMATS)}: starts {data[:16]!r}") from error
+        kind = _UNSUPPORTED.get(data[4:12])
+        found = f", but {kind}" if kind else f": starts {data[:16]!r}"
+        raise ImageError(ImageFault.NOT_AN_IMAGE, f"not one of {', '.join(FORMATS)}{found}") from error
     except _DAMAGED as error:
-        raise ImageError(ImageFault.TRUNCATED, f"{type(error).__name__}: {error}") from error
+        raise ImageError(ImageFault.TRUNCATED, f"damaged, or cut short: {error}") from error
 
 
 def _has_many_scans(data: bytes) -> bool:
@@ -195,11 +208,11 @@ def _upright(image: Image.Image, orientation: Any) -> Image.Image:
     return turned
 
 
-def _rgb(image: Image.Image, tile: tuple[int, int, int]) -> Image.Image:
+def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits, of which Pillow would make white all that is above the lowest 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if not _has_alpha(image):  # no conversion without need: copies cost time
         return image if image.mode == "RGB" else image.convert("RGB")
     layer = image.convert("RGBA")
-    ground = Image.new("RGBA", layer.size, (*tile, 255))
+    ground = Image.new("RGBA", layer.size, (*TILE_COLOUR, 255))
     return Image.alpha_composite(ground, layer).convert("RGB")

@@ -33,13 +33,8 @@ class MatchTags:
     version: ClassVar[str] = "2"
     schema: ClassVar[pa.Schema] = TAG_MATCHES
 
-    def __init__(
-        self,
-        dominance: float = PairingRules.dominance,
-        least_agreement: float = PairingRules.least_agreement,
-        least_lead: float = PairingRules.least_lead,
-    ) -> None:
-        self._rules = PairingRules(dominance, least_agreement, least_lead)
+    def __init__(self, **rules: float) -> None:
+        self._rules = PairingRules(**rules)
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """Match post after post. A batch is a row group on disk, of which a reader wants few."""

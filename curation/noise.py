@@ -8,34 +8,17 @@ Noise is 1 minus a product of four shares, each near 1 when all is well:
 - how well the crop agrees with crops of the same product in other posts, where there are any: the odd one out is wrong.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
-from curation.colours import crop_colours, thumbnail_colours
-from curation.pair_rows import Pair
 
 Floats = npt.NDArray[np.float32]
 
 _GALLERY: Final = 2000  # products of a category that a crop is compared with
 _PEERS: Final = 200  # crops of a product that a crop is compared with
 _BLOCK: Final = 4096  # crops compared at once: 4096 × 2000 × 4 B = 32 MiB
-
-
-def read_colours(pairs: Iterable[Pair]) -> tuple[list[Mapping[str, Any]], Floats, Floats]:
-    """Facts, crop colours (n, 320) and thumbnail colours (n, 320) of pairs; each thumbnail is looked at once."""
-    facts: list[Mapping[str, Any]] = []
-    crops: list[Floats] = []
-    thumbnails: dict[str, Floats] = {}
-    for pair in pairs:
-        sha = pair.facts["positive_sha256"]
-        if sha not in thumbnails:
-            thumbnails[sha] = thumbnail_colours(pair.positive).astype(np.float32)
-        crops.append(crop_colours(pair.anchor).astype(np.float32))
-        facts.append(pair.facts)
-    return facts, np.array(crops), np.array([thumbnails[row["positive_sha256"]] for row in facts])
 
 
 def noise_scores(facts: Sequence[Mapping[str, Any]], crops: Floats, thumbnails: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ from curation.tables import Shard, conform
 PICTURES: Final = ("anchor", "positive")
 FACTS: Final = tuple(name for name in PAIRS.names if name not in PICTURES)
 """Columns of PAIRS but the pictures: small enough to be held for every row at once."""
-UNREADABLE: Final = "unreadable"
-"""Counted by `read_pairs` for rows of a file, or of a part of it, that cannot be read at all."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +74,21 @@ def as_pairs(facts: pa.Table, anchors: pa.Array, positives: pa.Array) -> pa.Tabl
     return conform(facts.select(PAIRS.names), PAIRS, "pairs")
 
 
-def read_pairs(
-    folder: Path,
-    split: str = "*",
-    faults: Counter[str] | None = None,
-    wanted: Callable[[pa.Table], pa.Array] | None = None,
-) -> Iterator[Pair]:
-    """Every pair of a version that can be read, in order; what cannot be is counted by reason and passed over.
+def read_pairs(folder: Path, wanted: Callable[[pa.Table], pa.Array] | None = None) -> Iterator[Pair]:
+    """Every pair of a version that can be read, in order; what cannot be is passed over with a warning.
 
     Args:
         folder: of the version.
-        split: only this one.
-        faults: gets `ImageFault` values, and `UNREADABLE` for rows lost with their file.
         wanted: says of a table of facts which rows are wanted; pictures of others are not decoded, and those of row
             groups without one not even read. None: all rows.
     """
-    counts = Counter() if faults is None else faults
-    for path in sorted(folder.glob(f"{split}-*.parquet")):
-        for table in _row_groups(path, counts, wanted):
+    for path in sorted(folder.glob("*-*.parquet")):
+        for table in _row_groups(path, wanted):
             for row in table.to_pylist():
                 try:
                     anchor, positive = (decode(row.pop(name)["bytes"] or b"") for name in PICTURES)
                 except ImageError as error:
-                    counts[error.reason] += 1
+                    log.warning("a picture of %s post %s: %s", row["site"], row["post_id"], error)
                 else:
                     yield Pair(row, anchor, positive)
 
@@ -122,19 +114,19 @@ def _joined(table: pa.Table, names: tuple[str, ...]) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(*texts, "/")
 
 
-def _row_groups(path: Path, faults: Counter[str], wanted: Callable[[pa.Table], pa.Array] | None) -> Iterator[pa.Table]:
+def _row_groups(path: Path, wanted: Callable[[pa.Table], pa.Array] | None) -> Iterator[pa.Table]:
     """The parts of a file that can be read, of each the rows that are wanted."""
     try:
         file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid):
-        faults[UNREADABLE] += 1  # how many rows it had is not known any more
+    except (OSError, pa.ArrowInvalid) as error:
+        log.warning("%s cannot be read: %s", path, error)
         return
     with file:
         for group in range(file.num_row_groups):
             try:
                 yield file.read_row_group(group) if wanted is None else _chosen(file, group, wanted)
-            except (OSError, pa.ArrowInvalid):
-                faults[UNREADABLE] += file.metadata.row_group(group).num_rows
+            except (OSError, pa.ArrowInvalid) as error:
+                log.warning("%s: %d pairs cannot be read: %s", path, file.metadata.row_group(group).num_rows, error)
 
 
 def _chosen(file: pq.ParquetFile, group: int, wanted: Callable[[pa.Table], pa.Array]) -> pa.Table:

@@ -29,7 +29,7 @@ def pictures_of(shard: Shard) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Collection:
+class PictureSet:
     """All pictures of one role. A picture (by content) may have several rows: one for each shard that shows it."""
 
     role: str
@@ -40,7 +40,7 @@ class Collection:
     first: Indices  # (pictures,): one of its rows
 
     @classmethod
-    def of(cls, role: str, shards: Sequence[pa.Table]) -> "Collection":
+    def of(cls, role: str, shards: Sequence[pa.Table]) -> "PictureSet":
         """The pictures of a role in PICTURES tables, one for each shard."""
         parts = [part.filter(pc.equal(part["role"], role)) for part in shards]
         table = pa.concat_tables([PICTURES.empty_table(), *parts]).combine_chunks()

@@ -25,7 +25,6 @@ from upath import UPath
 Place = Path | UPath
 
 MANIFEST: Final = "manifest.json"
-CACHE: Final = Path.home() / ".cache" / "fashion-pairs"
 _NOTE: Final = "tables.json"
 _ABANDONED: Final = 3600.0  # s: a file or folder that is being written changes more often
 
@@ -179,14 +178,24 @@ def send(folder: Path, at: UPath) -> None:
         there[name].path.unlink()
 
 
-def fetched(at: Place, cache: Path = CACHE) -> Path:
-    """A directory with a manifest as a folder of this machine: itself, or a copy of that manifest, kept in `cache`.
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a dataset version, a model or a report."""
+    return dict(json.loads((folder / MANIFEST).read_text()))
+
+
+def fetched(at: Place, cache: Path | None = None) -> Path:
+    """A directory with a manifest as a folder of this machine: itself, or a copy of that manifest, kept in a cache.
+
+    Args:
+        at: the directory.
+        cache: folder of the copies, by default `~/.cache/fashion-pairs`.
 
     Raises:
         FileNotFoundError: a shard of the manifest is not there, as while another manifest is sent; try again.
     """
     if isinstance(at, Path):
         return at
+    cache = cache or Path.home() / ".cache" / "fashion-pairs"
     manifest = (at / MANIFEST).read_bytes()
     folder: Path = cache / tokenize(str(at), manifest)
     if not folder.is_dir():

@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 from curation.errors import ImageError
 from curation.hashing import describe
 from curation.images import decode
-from curation.places import Found, found_at, open_parquet, places_of, reached_files
-from curation.places import Place as TablePlace
+from curation.places import Found, Place, found_at, open_parquet, places_of, reached_files
 from curation.purge import LEDGER
 from curation.takedown import RECORD, Removal
 
@@ -38,7 +37,7 @@ TRUTH: Final = PurePosixPath("report/truth")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Searched:
     """A folder that was searched for files of one kind."""
 
     folder: str  # below the data folder
@@ -47,9 +46,9 @@ class Place:
     found: list[str]  # what is still there; empty is the proof
 
 
-def search_everywhere(data: Path, removal: Removal) -> list[Place]:
+def search_everywhere(data: Path, removal: Removal) -> list[Searched]:
     """Search every file below `data`, links not followed twice, and its tables elsewhere, also where they lay before;
-    one place per folder and way of searching. A place that cannot be reached proves nothing and counts as found."""
+    one entry per folder and way of searching. A place that cannot be reached proves nothing and counts as found."""
     files: dict[tuple[str, str], int] = defaultdict(int)
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in sorted(path for path in data.rglob("*") if path.is_file()):
@@ -68,10 +67,10 @@ def search_everywhere(data: Path, removal: Removal) -> list[Place]:
             key = str(file.path.parent), _TABLES
             files[key] += 1
             found[key] += _told(file.path, _in_parquet(file, removal))
-    return [Place(folder, how, count, found[folder, how]) for (folder, how), count in files.items()]
+    return [Searched(folder, how, count, found[folder, how]) for (folder, how), count in files.items()]
 
 
-def _told(path: TablePlace, matches: Iterable[str]) -> Iterator[str]:
+def _told(path: Place, matches: Iterable[str]) -> Iterator[str]:
     try:
         yield from (f"{path.name}: {match}" for match in matches)
     except (OSError, pa.ArrowInvalid, sqlite3.DatabaseError) as error:

@@ -16,11 +16,21 @@ from typing import Any, Final
 import pyarrow as pa
 
 from curation.card import write_card
-from curation.dataset import MANIFEST, describe, read_manifest
+from curation.dataset import describe
 from curation.dedup import UNFINISHED
 from curation.errors import CurationError, SchemaError
 from curation.pair_rows import read_facts, row_digests
-from curation.places import Found, Place, files_at, places_of, reached_files, remove_abandoned, send
+from curation.places import (
+    MANIFEST,
+    Found,
+    Place,
+    files_at,
+    places_of,
+    reached_files,
+    read_manifest,
+    remove_abandoned,
+    send,
+)
 from curation.reasons import PostState
 from curation.review import forget_pictures
 from curation.tables import Shard, ShardedTable, described, fingerprint, write_json, write_shard

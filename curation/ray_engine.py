@@ -42,7 +42,7 @@ class RayWorkers:
     Args:
         address: of the cluster: `auto` for the one that this machine belongs to, `host:port`, or `local`.
         workers: actors at most.
-        cpus: reserved for each; also its number of threads.
+        cpus: reserved for each; also its number of threads. With more than one, models may give other last bits.
         gpus: reserved for each where a step computes on a GPU; a share such as 0.5 lets two actors have one.
     """
 
@@ -132,7 +132,10 @@ class ShardMaker:
             raise StepError(f"{work.step}: version {work.kind.version} is installed here, {version} is asked for")
         pa.set_cpu_count(threads)  # Arrow would take as many as the machine has
         self._folder = tempfile.TemporaryDirectory(prefix="fashion-models-")
-        self._maker = Maker(replace(work, arguments=parcel.unpack(work.arguments, Path(self._folder.name))))
+        arguments = parcel.unpack(work.arguments, Path(self._folder.name))
+        if work.on_gpu:
+            arguments["threads"] = threads
+        self._maker = Maker(replace(work, arguments=arguments))
 
     def make(self, task: Task | None) -> Shard | Failure | None:
         """Make a shard. Without one it tells that the actor has started."""
@@ -150,7 +153,7 @@ class _Pool:
         import ray
 
         threads = max(1, int(options.cpus))
-        gpus = options.gpus if getattr(work.kind, "on_gpu", False) else 0
+        gpus = options.gpus if work.on_gpu else 0
         needs = {"num_cpus": options.cpus, "num_gpus": gpus}
         actor = ray.remote(ShardMaker).options(**needs, max_restarts=0, scheduling_strategy="SPREAD")
         parcel = ray.put(Parcel.of(work.arguments))

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from curation.dataset import decided, read_manifest, write_pair_dataset
+from curation.dataset import decided, write_pair_dataset
 from curation.dataset_plan import DatasetRules, photo_ties
 from curation.errors import CurationError
-from curation.places import send, tables_of
+from curation.places import read_manifest, send, tables_of
 from curation.selection import read_selection
 from curation.sources import Source
 from curation.tables import ShardedTable

@@ -181,9 +181,9 @@ def review_summary(rows: Sequence[Mapping[str, Any]], rulings: Sequence[Ruling |
     return summary
 
 
-def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927)."""
-    share = right / count
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share (Wilson 1927)."""
+    share, z = right / count, 1.96
     middle = share + z * z / (2 * count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return (middle - half) / (1 + z * z / count), (middle + half) / (1 + z * z / count)

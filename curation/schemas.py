@@ -42,8 +42,8 @@ _PRODUCT = [
     _optional("product_url", pa.string(), "page of the product"),
 ]
 _POST_KEY = [
-    _field("site", pa.string(), "kream or onthelook"),
-    _field("post_id", pa.int64(), "the site's integer id"),
+    _field("site", pa.string(), "the site's name, such as kream; anchor-cloth for pairs imported from there"),
+    _field("post_id", pa.int64(), "the site's integer id; of imported pairs 63 bits of a digest"),
 ]
 
 POSTS: Final = pa.schema(
@@ -76,7 +76,7 @@ LEDGER: Final = pa.schema(
 
 CATALOG: Final = pa.schema(
     [
-        _field("site", pa.string(), "kream"),
+        _field("site", pa.string(), "the shop's name, such as kream"),
         *_PRODUCT,
         _field("shop_category_id", pa.int32(), "the shop's own category"),
         _field("category", pa.string(), "that category as one of the seven classes or etc"),
@@ -96,7 +96,7 @@ _SEEN: Final = [
 HASHES: Final = pa.schema(
     [
         _field("sha256", pa.string(), "content key"),
-        _field("role", pa.string(), "photo, product or catalog"),
+        _field("role", pa.string(), "photo, product or catalog; anchor in an audit"),
         _field("mode", pa.string(), "curation.hashing.Mode: exact, or fast (JPEG decoded at reduced scale)"),
         _field("phash", pa.uint64(), "imagehash.phash, 8×8, most significant bit first"),
         _field("dhash", pa.uint64(), "difference hash of the same picture: second opinion on gradients"),
@@ -273,7 +273,7 @@ DOUBTS: Final = pa.schema(
 
 EMBEDDINGS: Final = pa.schema(
     [
-        _field("site", pa.string(), "kream"),
+        _field("site", pa.string(), "the shop's name, such as kream"),
         *_PRODUCT,
         _field("category", pa.string(), "one of the seven: the index partition"),
         _field("sha256", pa.string(), "thumbnail"),

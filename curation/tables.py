@@ -180,11 +180,12 @@ def _spans(metadata: pq.FileMetaData, columns: Sequence[str] | None) -> Iterator
         group = metadata.row_group(number)
         chunks = [group.column(place) for place in range(group.num_columns)]
         wanted = [chunk for chunk in chunks if columns is None or chunk.path_in_schema.split(".")[0] in columns]
-        size += sum(chunk.total_compressed_size for chunk in wanted)
-        if span and size > _AT_ONCE:
+        weight = sum(chunk.total_compressed_size for chunk in wanted)
+        if span and size + weight > _AT_ONCE:
             yield span
             span, size = [], 0
         span.append(number)
+        size += weight
     if span:
         yield span
 

@@ -128,19 +128,62 @@ def _photos(data: Path, removal: Removal) -> set[str]:
     return photos
 
 
-def record(data: Path, removal: Removal, reason: str) -> None:
+def record(data: Path, removal: Removal, reason: str, images: Collection[str] = ()) -> None:
     """Note a take-down before anything is removed: one that was interrupted can be repeated, and so can its proof.
 
     The new names of clusters are noted too: the table that tells them is one of the first that are rewritten.
+
+    Args:
+        data: the data folder.
+        removal: what goes.
+        reason: who asked, when, by which right.
+        images: addresses and digests by which pictures were named, by which the take-down can be withdrawn.
     """
     known = {name: sorted(getattr(removal, name)) for name in _RECORDED}
-    line = {"reason": reason, **known, "renamed": _renamed(data, removal)}
+    line = {"reason": reason, "images": sorted(images), **known, "renamed": _renamed(data, removal)}
     append_lines(data / RECORD, [json.dumps(line, ensure_ascii=False)])
 
 
-def recorded(data: Path) -> Removal:
-    """Everything that was ever taken down from a data folder, also by a take-down that was interrupted."""
-    lines = read_lines(data / RECORD)
+def withdraw(data: Path, names: Collection[str], reason: str) -> None:
+    """Note that what was named so (`site/id`, or a picture's address or digest) is no longer taken down.
+
+    What a take-down found of several names stays out until the last of them is withdrawn: nothing tells whose it was.
+    """
+    line = {"reason": reason, "withdrawn": sorted(names), **{name: [] for name in _RECORDED}}
+    append_lines(data / RECORD, [json.dumps(line, ensure_ascii=False)])
+
+
+def names_taken_down(data: Path) -> frozenset[str]:
+    """By which names things were taken down, and not withdrawn since."""
+    return frozenset(name for line in _standing(read_lines(data / RECORD)) for name in line.get(_naming(line), ()))
+
+
+def _standing(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of the record, without what later ones withdrew; clusters were renamed all the same."""
+    standing: list[dict[str, Any]] = []
+    for line in lines:
+        if withdrawn := set(line.get("withdrawn", ())):
+            standing = [_without(earlier, withdrawn) for earlier in standing]
+        standing.append(line)
+    return standing
+
+
+def _without(line: dict[str, Any], withdrawn: Collection[str]) -> dict[str, Any]:
+    by = _naming(line)
+    left = [name for name in line.get(by, ()) if name not in withdrawn]
+    return line | {by: left} if left else line | {name: [] for name in (by, *_RECORDED)}
+
+
+def _naming(line: Mapping[str, Any]) -> str:
+    """The field of a line by which its take-down named things. Earlier releases had no `images`."""
+    fields = ("posts", "products", "images", "urls", "pictures")
+    return next((name for name in fields if line.get(name)), "images")
+
+
+def recorded(data: Path, withdrawn: Collection[str] = ()) -> Removal:
+    """Everything that was taken down from a data folder, also by a take-down that was interrupted, and not withdrawn
+    since. With names: as if those were withdrawn."""
+    lines = _standing([*read_lines(data / RECORD), {"withdrawn": withdrawn, **{name: [] for name in _RECORDED}}])
     renamed: dict[str, str] = {}
     for line in lines:
         later = line.get("renamed", {})  # earlier releases noted none

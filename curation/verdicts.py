@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from curation.duplicates import Indices, Matches
 from curation.leaders import Evidence, by_precedence, decided_by, leaders
-from curation.pictures import Collection
+from curation.pictures import PictureSet
 from curation.schemas import CLUSTERS
 from curation.tables import conform, fingerprint
 
@@ -21,14 +21,14 @@ _DISTANCES = ("phash", "dhash", "colour", "luma")
 class Verdicts:
     """The verdict on every picture of a collection; arrays of (pictures,)."""
 
-    pictures: Collection
+    pictures: PictureSet
     leader: Indices
     evidence: npt.NDArray[np.object_]
     kept_because: npt.NDArray[np.object_]
     distances: dict[str, npt.NDArray[np.float64]] = field(repr=False)
 
     @classmethod
-    def of(cls, pictures: Collection, matches: Matches, crowded: npt.NDArray[np.bool_]) -> "Verdicts":
+    def of(cls, pictures: PictureSet, matches: Matches, crowded: npt.NDArray[np.bool_]) -> "Verdicts":
         """Cluster a collection by its matches; `crowded` pictures have none."""
         count = len(pictures.keys)
         evidence = np.full(count, Evidence.KEPT, object)
@@ -96,7 +96,7 @@ class Verdicts:
         return {**dict(zip(values.tolist(), counts.tolist(), strict=True)), "largest_cluster": largest}
 
 
-def crowded(pictures: Collection, most: int) -> npt.NDArray[np.bool_]:
+def crowded(pictures: PictureSet, most: int) -> npt.NDArray[np.bool_]:
     """Pictures that share their perceptual hash with over `most` others, blank ones not counted."""
     phash = pictures.hashes("phash")
     plain = pictures.flags("blank")
@@ -104,7 +104,7 @@ def crowded(pictures: Collection, most: int) -> npt.NDArray[np.bool_]:
     return np.asarray(~plain & np.isin(phash, values[counts > most + 1]))
 
 
-def matches_of(pictures: Collection, table: pa.Table, usable: npt.NDArray[np.bool_]) -> Matches:
+def matches_of(pictures: PictureSet, table: pa.Table, usable: npt.NDArray[np.bool_]) -> Matches:
     """Stored MATCHES rows by index; those of pictures that are gone, or not `usable`, are left out."""
     rows = table.filter(pc.equal(table["role"], pictures.role))
     i, j = (pictures.find(rows[f"{side}_sha256"].combine_chunks()) for side in "ab")
@@ -114,7 +114,7 @@ def matches_of(pictures: Collection, table: pa.Table, usable: npt.NDArray[np.boo
     return Matches(i[alive], j[alive], *measured)
 
 
-def matches_table(pictures: Collection, matches: Matches) -> pa.Table:
+def matches_table(pictures: PictureSet, matches: Matches) -> pa.Table:
     """Matches as MATCHES rows, without distinction of order: for the store."""
     a, b = (np.asarray(pictures.keys.take(pa.array(side)).to_pylist(), object) for side in (matches.i, matches.j))
     swap = a > b

@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 class Detection:
     """One garment that a detector found."""
 
-    category: str  # one of the seven
+    category: str  # one of `models.detector.categories.CLASSES`
     score: float  # 0-1
     box: Box
 

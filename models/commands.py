@@ -61,8 +61,13 @@ def _versions(options: argparse.Namespace) -> Answers:
 
 
 def _promote(options: argparse.Namespace) -> Answers:
-    _of(options).promote(options.version, options.reason)
-    yield _switched(options.kind, options.version)
+    versions = _of(options)
+    before = versions.current
+    versions.promote(options.version, options.reason)
+    if before is not None and before.name == options.version:
+        yield {"in_use": options.version, "next": "nothing: it was in use already"}
+    else:
+        yield _switched(options.kind, options.version)
 
 
 def _rollback(options: argparse.Namespace) -> Answers:

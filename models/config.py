@@ -1,11 +1,8 @@
-"""What the three trainers' configurations share: one strict, flat model per trainer, read from JSON.
+"""What the three trainers' configurations share: one strict model per trainer, whose values come from JSON.
 
-Flat, so that a run configuration class can inherit a trainer's fields one by one. Ready-made values are in
-`models.presets`.
+Flat, so that one field can be changed without repeating others beside it. Ready-made values are in `models.presets`.
 """
 
-import json
-from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -86,15 +83,6 @@ class PictureConfig(TrainerConfig):
 
 
 Config = TypeVar("Config", bound=TrainerConfig)
-
-
-def read_config(kind: type[Config], path: Path) -> Config:
-    """Read a configuration from a JSON file. Raises `ConfigError` with one line per broken field."""
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path} is no readable JSON file: {error}") from error
-    return make_config(kind, values)
 
 
 def make_config(kind: type[Config], values: Any) -> Config:

@@ -1,10 +1,9 @@
-"""Pictures for people: contact sheets, boxes on photos, curves, matrices. Pillow only, as small JPEGs or PNGs."""
+"""Pictures for people: contact sheets, boxes on photos, curves. Pillow only, as small JPEGs or PNGs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from curation.taxonomy import CATEGORIES
@@ -23,7 +22,6 @@ _GAP: Final = 6  # px between tiles
 _LINE: Final = 14  # px per line of text
 _WIDE, _HIGH, _MARGIN = 460, 260, 44  # px of a curve's picture and of its margin
 _TICKS: Final = 4
-_CELL: Final = 44  # px of a matrix cell
 
 
 def contact_sheet(
@@ -99,24 +97,6 @@ def tiled(charts: Sequence[Image.Image], columns: int) -> Image.Image:
     for index, chart in enumerate(charts):
         sheet.paste(chart, (index % columns * width, index // columns * height))
     return sheet
-
-
-def matrix(counts: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
-    """A confusion matrix: rows truth, columns prediction, darker for a larger share of the row."""
-    left, top, size = 70, 30, len(names)
-    image = Image.new("RGB", (left + size * _CELL + _GAP, top + size * _CELL + _GAP), _PAPER)
-    draw = ImageDraw.Draw(image)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    for row in range(size):
-        draw.text((left - 6, top + row * _CELL + _CELL // 2), names[row], _INK, _font(12), anchor="rm")
-        draw.text((left + row * _CELL + _CELL // 2, top - 8), names[row], _INK, _font(12), anchor="mb")
-        for column in range(size):
-            light = round(255 * (1 - shares[row, column]))
-            x, y = left + column * _CELL, top + row * _CELL
-            draw.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=(light, light, 255), outline=_FAINT)
-            ink = _PAPER if light < 128 else _INK  # half of the range
-            draw.text((x + _CELL // 2, y + _CELL // 2), str(counts[row, column]), ink, _font(12), anchor="mm")
-    return image
 
 
 def _wrap(draw: ImageDraw.ImageDraw, text: str, width: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ready configurations: `tiny` trains from scratch on one CPU core in minutes, `full` fine-tunes on a GPU.
+"""Ready configurations: `tiny` trains from scratch on one or two CPU cores in minutes, `full` fine-tunes on a GPU.
 
 They are data. No training code asks which of them it was given. What follows a dash is a variant, for the kinds of
 model where it differs.

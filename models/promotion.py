@@ -9,18 +9,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curation.tables import append_lines, read_lines
 from curation.versions import VersionError, Versions, share
-from models.checkpoint import MANIFEST
+from models.checkpoint import MANIFEST, Kind
 from models.statistics import Difference, compare
 
-KINDS: Final = ("detector", "classifier", "encoder")
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """The models with versions: `models/<kind>` in the data folder."""
+CANDIDATE: Final = "{}_candidate"
+"""What was trained last of a kind: a checkpoint beside its versions, of which it becomes one."""
 NEXT: Final[Mapping[str, str]] = {
     "detector": "materialize post_crops and what follows: crops are of the detector that found them",
     "classifier": "materialize thumbnail_categories and what follows",

@@ -4,6 +4,8 @@
 
 `python -m pipelines takedown`: remove a post, product or picture from everything that was made, and prove it.
 
+`python -m pipelines adopt`: use a detector, classifier or encoder that was trained elsewhere.
+
 `python -m pipelines settings`: what is set; `doctor`: what is missing on this machine for it, and how to get it.
 
 `python -m pipelines clean`: remove what runs made, unless it cannot be made again.
@@ -22,18 +24,32 @@ from pathlib import Path
 from typing import Any
 
 from assets.world import WorldError
-from crawlers.sites import CATALOG_SITES, POST_SITES
+from crawlers.sites import known_sites
+from models.promotion import KINDS
 from pipelines.environments import Settings, SettingsError, read_settings
 from pipelines.room import clean, make_room
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; give the exit status: 0, 2 for a wrong setting, else that of the run."""
+    """`run`, for a reader that may close the pipe before the end, as `head` does."""
+    try:
+        status = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        return 1
+    return status
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command; give the exit status: 0, 2 for a wrong setting, 3 for a take-down of what was not found, else that
+    of the run."""
     parser = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
     commands = parser.add_subparsers(required=True)
     commands.add_parser("demo", help="materialize everything in the sandbox").set_defaults(run=_demo)
     _add_scale(commands.add_parser("scale", help="crawl and curate a large drawn world; run again to go on"))
     _add_takedown(commands.add_parser("takedown", help="remove something from everything that was made, and prove it"))
+    _add_adopt(commands.add_parser("adopt", help="use a model that was trained elsewhere, whatever a gate would say"))
     _add_clean(commands.add_parser("clean", help="remove what runs made: the data folder and Dagster's state"))
     shown = commands.add_parser("settings", help="what is set, what is the default; secrets masked")
     shown.add_argument("--markdown", action="store_true", help="print docs/SETTINGS.md instead")
@@ -44,8 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.run is None:  # the doctor looks at wrong settings too
         return _doctor(as_json=options.json)
+    own = {"FASHION_PROFILE": "sandbox"} if options.run is _demo else {}  # whatever else is crawled from here
     try:
-        status: int = options.run(read_settings(), options)
+        status: int = options.run(read_settings(os.environ | own), options)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -104,20 +121,23 @@ def _scale(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _add_takedown(parser: argparse.ArgumentParser) -> None:
-    sites = sorted({*POST_SITES, *CATALOG_SITES})
-    parser.add_argument("--site", choices=sites, help="where it was crawled")
+    parser.add_argument("--site", metavar="NAME", help="where it was crawled or imported")
     parser.add_argument("--post", action="append", metavar="ID", default=[])
     parser.add_argument("--product", action="append", metavar="ID", default=[])
     parser.add_argument("--image", action="append", metavar="URL", default=[], help="address or sha256 of a picture")
     parser.add_argument("--reason", default="", help="who asked, when, by which right")
-    parser.add_argument("--check", action="store_true", help="only prove again that what was ever taken down is gone")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--check", action="store_true", help="only prove again that what was ever taken down is gone")
+    instead.add_argument(
+        "--lift", action="store_true", help="take a take-down back: what is named may be crawled again"
+    )
     parser.set_defaults(run=_takedown)
 
 
 def _takedown(settings: Settings, options: argparse.Namespace) -> int:
     from crawlers.errors import CrawlError
     from curation.errors import CurationError
-    from pipelines.takedown import prove, take_down
+    from pipelines.takedown import found_something, lift, prove, take_down, verdict
     from search.errors import SearchError
 
     wanted: dict[Any, list[str]] = {"post": options.post, "product": options.product, "image": options.image}
@@ -128,7 +148,15 @@ def _takedown(settings: Settings, options: argparse.Namespace) -> int:
     if not settings.data.is_dir():
         print(f"takedown: there is no data folder {settings.data}; set FASHION_DATA", file=sys.stderr)
         return 2
+    sites = known_sites(settings.data / "crawl")
+    if not options.check and options.site not in sites:
+        print(f"takedown: --site must be one of {', '.join(sites)}, got {options.site!r}", file=sys.stderr)
+        return 2
     try:
+        if options.lift:
+            free = [lift(settings.data, options.site, kind, values, options.reason) for kind, values in wanted.items()]
+            print(json.dumps({"lifted": free}, indent=2, ensure_ascii=False))
+            return 0
         done = [
             take_down(settings.data, options.site, kind, values, options.reason, settings.milvus)
             for kind, values in wanted.items()
@@ -137,11 +165,36 @@ def _takedown(settings: Settings, options: argparse.Namespace) -> int:
         print(f"takedown: {error}", file=sys.stderr)
         return 1
     for unknown in (value for report in done for value in report["never_crawled"]):
-        told = "was not found; it is kept out from now on. Check site and id."
+        told = "was not found, or was removed before; it is kept out from now on. Check site and id."
         print(f"takedown: {options.site}/{unknown} {told}", file=sys.stderr)
     proof = prove(settings.data)
-    print(json.dumps({"takedowns": done, "proof": proof}, indent=2, ensure_ascii=False))
-    return int(bool(proof["still_there"]))
+    print(json.dumps({"takedowns": done, "proof": proof}, indent=2, ensure_ascii=False), flush=True)
+    for line in verdict(done, proof):
+        print(f"takedown: {line}", file=sys.stderr)
+    if proof["still_there"]:
+        return 1
+    return 0 if not done or any(map(found_something, done)) else 3
+
+
+def _add_adopt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="checkpoint directory, or hub name as owner/name")
+    parser.add_argument("--kind", choices=KINDS, default="encoder", help="of which model (default: encoder)")
+    parser.add_argument("--reason", required=True, help="why; it is kept in the ledger")
+    parser.set_defaults(run=_adopt)
+
+
+def _adopt(settings: Settings, options: argparse.Namespace) -> int:
+    from curation.errors import CurationError
+    from models.errors import ModelsError
+    from pipelines.adopt import adopt_model
+
+    try:
+        answer = adopt_model(settings.data, options.kind, options.source, options.reason)
+    except (CurationError, ModelsError) as error:
+        print(f"adopt: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(answer, ensure_ascii=False))
+    return 0
 
 
 def _add_clean(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +216,6 @@ def _clean(settings: Settings, options: argparse.Namespace) -> int:
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:
     del options
-    settings = settings.model_copy(update={"profile": "sandbox"})  # whatever else is crawled from here
     try:
         make_room(settings.data, settings.world, print)
     except WorldError as error:
@@ -171,7 +223,7 @@ def _demo(settings: Settings, options: argparse.Namespace) -> int:
         return 2
     start = time.monotonic()
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "*", "-m", "pipelines.definitions"]
-    status = subprocess.run(command, check=False, env={**os.environ, "FASHION_PROFILE": "sandbox"}).returncode
+    status = subprocess.run(command, check=False, env={**os.environ, "FASHION_PROFILE": settings.profile}).returncode
     if status == 0:
         print(_summary(settings.data, time.monotonic() - start))
     return status

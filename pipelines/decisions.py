@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from assets.once import request_of
+from curation.places import read_manifest
 from curation.versions import Versions
+from models.promotion import CANDIDATE
 
 FINISHED: Final = "takedowns_finished.json"
 """In a data folder: when the last take-down was done."""
@@ -21,9 +24,9 @@ def new_pairs(data: Path) -> int | None:
     versions = Versions(data / "pair_dataset")
     if versions.current is None:
         return None
-    request = data / "models" / "encoder_candidate.request.json"
-    learned = json.loads(request.read_text())["data"] if request.is_file() else None
-    manifests = {name: _manifest(versions.folder / name) for name in versions.names}
+    request = request_of(data / "models" / CANDIDATE.format("encoder"))
+    learned = request["data"] if request else None  # as `assets.artifacts.train` asks
+    manifests = {name: read_manifest(versions.folder / name) for name in versions.names}
     rows = _rows(manifests[versions.current.name])
     before = [_rows(manifest) for manifest in manifests.values() if manifest["fingerprint"] == learned]
     if not before:
@@ -77,10 +80,6 @@ def _digest(paths: list[Path]) -> str:
         if path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:20]
-
-
-def _manifest(version: Path) -> dict[str, Any]:
-    return dict(json.loads((version / "manifest.json").read_text()))
 
 
 def _rows(manifest: dict[str, Any]) -> int:

@@ -14,6 +14,7 @@ from assets.resources import (
     SandboxSites,
     Terms,
 )
+from assets.stage import GPU_TAG
 from curation.verification import LEAST
 from models.presets import Profile
 from pipelines.environments import Settings, read_settings
@@ -92,7 +93,7 @@ def _resources(settings: Settings) -> dict[str, object]:
             least_verification=LEAST if settings.gates == "on" else 0.0,
             # a classifier that learned from a few real thumbnails keeps no stated precision
             least_probability=None if settings.gates == "on" else 0.5,
-            must_beat_baselines=settings.gates == "on",
+            gated=settings.gates == "on",
             margin=_MARGINS[settings.profile],
             thumbnails=_path(settings.thumbnails),
         ),
@@ -123,7 +124,7 @@ def _executor(settings: Settings) -> dg.ExecutorDefinition:
         {
             "max_concurrent": settings.concurrency,
             # one training at a time on a GPU; on processors two small ones fill what one leaves idle
-            "tag_concurrency_limits": [{"key": "gpu", "value": "true", "limit": 1}]
+            "tag_concurrency_limits": [{"key": key, "value": value, "limit": 1} for key, value in GPU_TAG.items()]
             if settings.profile == "full"
             else [],
             "start_method": {"forkserver": {"preload_modules": ["pipelines.definitions"]}},

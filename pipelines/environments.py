@@ -1,4 +1,4 @@
-"""Environments: the only reader of environment variables, and the settings that differ between profiles.
+"""Environments: the settings of the graph, read from `FASHION_*`, and what differs between profiles.
 
 Every variable is refused by name when its value is wrong, before any work starts; so is a name that is no setting.
 `python -m pipelines settings` prints what holds.
@@ -43,7 +43,9 @@ class Settings(BaseModel):
     data: Path = Field(Path("data"), description="folder for everything that runs produce")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="seed of the drawn world and of training")
     posts: int = Field(1000, ge=40, le=10_000_000, description="posts in the drawn world")
-    photos: Path | None = Field(None, description="folder of real shop photos to serve instead of the drawn world")
+    photos: Path | None = Field(
+        None, description="folder of real shop photos to serve instead of the drawn world; sandbox only"
+    )
     sandbox_port: int = Field(
         8600, ge=1024, le=65534, description="port of the sandbox's KREAM; OnTheLook is on the next one"
     )
@@ -160,7 +162,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from `FASHION_*` variables; unset and empty ones take the default.
 
     Raises:
-        SettingsError: a value breaks its rule, a folder is not there, or a variable is unknown.
+        SettingsError: a value breaks its rule or contradicts another, a folder is not there, or a variable is unknown.
     """
     values = {
         name[len(PREFIX) :].lower(): value
@@ -184,6 +186,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         folder = getattr(settings, name)
         if folder is not None and not folder.is_dir():
             raise SettingsError(f"{variable(name)}: there is no folder {folder}")
+    if settings.photos and settings.profile == "full":
+        raise SettingsError(
+            f"{PREFIX}PHOTOS: is served by the sandbox only, and {PREFIX}PROFILE is full, which crawls the real sites"
+        )
     return settings
 
 

@@ -1,7 +1,7 @@
 """Job `rollback`: return to the version used before, of a model, the dataset or the index, by one click."""
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -51,21 +51,20 @@ def return_to_version_before(data: Path, kind: Kind, reason: str, index: Any) ->
 class Rollback(dg.Config):
     """What to return to its earlier version, and why."""
 
-    kind: str = Field(description=f"one of {', '.join(get_args(Kind))}")
+    kind: Kind = Field(description="of what")
     reason: str = Field(description="why; kept in the ledger beside the model")
 
 
 @dg.op(description="Switches to the version before. Reports its name and what to do next.")
 def switch_back(context: dg.OpExecutionContext, config: Rollback, data: DataFolder, indexes: ProductIndexes) -> None:
     """Switch, or fail and say why."""
-    kind = next((kind for kind in get_args(Kind) if kind == config.kind), None)
-    if kind is None:
-        raise dg.Failure(f"kind: must be one of {', '.join(get_args(Kind))}, got {config.kind!r}")
     try:
-        name = return_to_version_before(data.path, kind, config.reason, lambda: indexes.store(data))
+        name = return_to_version_before(data.path, config.kind, config.reason, lambda: indexes.store(data))
     except (CurationError, SearchError) as error:
         raise dg.Failure(str(error)) from error
-    context.add_output_metadata({"kind": kind, "in_use": name, "reason": config.reason, "next": _NEXT[kind]})
+    context.add_output_metadata(
+        {"kind": config.kind, "in_use": name, "reason": config.reason, "next": _NEXT[config.kind]}
+    )
 
 
 @dg.job(

@@ -1,10 +1,10 @@
 """The chain at full size: a drawn world of as many posts as give so many pairs, in steps that may be killed.
 
-Every step crawls some more posts and takes them through the assets of every run, up to crops and categories. Whenever
-there are four times the posts, and at the end, clusters, pairs and dataset follow, so that what is made anew each time
-costs about one and a half times its last time altogether. Models are not trained here but taken from a small world.
-`steps.jsonl` has a line for each step that is done: it is where the next run goes on, and what the rates are reckoned
-from.
+Every step crawls some more posts and takes them through what is made post by post: hashes, crops and categories.
+Clusters, pairs and dataset are made of all posts each time, so they follow only when there are four times the posts of
+the time before, and at the end: all these times together take about one and a half times as long as the last one.
+Models are not trained here but taken from a small world. `steps.jsonl` has a line for each step that is done: it is
+where the next run goes on, and what the rates are reckoned from.
 """
 
 import fcntl
@@ -32,10 +32,12 @@ from assets.memory import MemoryPeak
 from assets.sandbox_server import SandboxAddress, ensure_serving
 from curation.tables import ShardedTable
 from pipelines.environments import PREFIX, Settings
+from pipelines.upkeep import disk_usage
 
 log = logging.getLogger(__name__)
 
-PAIRS_PER_POST: Final = 1.7  # 1.88 of 33,000 posts, from 0.97 a few less; the crawl ends when there are enough pairs
+PAIRS_PER_POST: Final = 1.7
+"""Fewer than the 1.88 measured on 33,000 posts: pairs must be surer now, and enough pairs end the crawl early."""
 _BLOCK: Final = 250  # post ids per shard
 _BLOCKS: Final = {"kream": 3, "onthelook": 1}  # of a unit; the sandbox has three posts on KREAM for one on OnTheLook
 UNIT: Final = _BLOCK * sum(_BLOCKS.values())  # posts
@@ -71,7 +73,7 @@ class Scale:
 
     @cached_property
     def posts(self) -> int:
-        """Of the world."""
+        """How many the world has: enough for the wanted pairs, in whole units."""
         return -(-round(self.pairs / PAIRS_PER_POST) // UNIT) * UNIT
 
     @property
@@ -183,7 +185,7 @@ class Scale:
             "server_seconds": round(_server_seconds(self._address) - served, 1),
             "stages": {name: {key: row[key] for key in _COSTS} for name, row in stages.items()},
             "peak_gib": round(memory.gib, 2),
-            "disk_gib": round(_disk(self.folder) / _GIB, 2),
+            "disk_gib": round(sum(disk_usage(self.folder).values()) / _GIB, 2),
         }
         with (self.folder / "steps.jsonl").open("a") as file:
             file.write(json.dumps(done) + "\n")
@@ -306,9 +308,3 @@ def _server_seconds(address: SandboxAddress) -> float:
     with urllib.request.urlopen(f"{address.urls['kream']}/__sandbox", timeout=60) as response:  # noqa: S310 - loopback
         times = psutil.Process(json.load(response)["pid"]).cpu_times()
     return float(times.user + times.system)
-
-
-def _disk(folder: Path) -> int:
-    """Bytes on disk; a file that versions share is one."""
-    stats = {stat.st_ino: stat for path in folder.rglob("*") if (stat := path.lstat())}
-    return sum(512 * stat.st_blocks for stat in stats.values())

@@ -2,15 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from assets.remembered import forget
 from crawlers.errors import ConfigError
-from crawlers.exclusions import exclude
+from crawlers.exclusions import Exclusions, exclude
+from crawlers.exclusions import lift as lift_exclusions
 from crawlers.pages.base import original
 from crawlers.removal import forget_staged
 from curation.dedup import DuplicateIndex
@@ -18,7 +19,7 @@ from curation.places import tables_of
 from curation.proof import search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.tables import write_json
-from curation.takedown import Kind, Removal, also_seen, find, record, recorded
+from curation.takedown import Kind, Removal, also_seen, find, names_taken_down, record, recorded, withdraw
 from curation.versions import Versions
 from pipelines.decisions import FINISHED
 
@@ -44,6 +45,8 @@ def take_down(
         search.errors.IndexMissingError: the index is damaged, or Milvus cannot be reached.
     """
     named = [_as_stored(kind, value) for value in values]
+    if kind == "product" and any(value.startswith(f"{site}-") for value in named):
+        named = _own_ids(named, site, set(named) - set(find(data, site, kind, named)[1]))
     crawl = data / "crawl"
     exclude(crawl, site, kind, [value for value in named if kind != "image" or "://" in value], reason)
     removal, unknown = find(data, site, kind, named)
@@ -52,7 +55,7 @@ def take_down(
     alike = also_seen(data, removal)
     for other in _sites(crawl) if kind == "image" else ():  # left alone wherever it was seen
         exclude(crawl, other, kind, removal.urls, reason)
-    record(data, removal, reason)
+    record(data, removal, reason, named if kind == "image" else ())
     removal = recorded(data)  # also of earlier take-downs that were interrupted
     staged = sum(_forget_staged(crawl, other, removal) for other in _sites(crawl))
     purged = purge_tables(data, removal)
@@ -72,6 +75,67 @@ def take_down(
     }
     write_json(data / FINISHED, {"at": datetime.now(UTC).isoformat()})
     return done
+
+
+def lift(data: Path, site: str, kind: Kind, values: Sequence[str], reason: str) -> dict[str, Any]:
+    """Take take-downs of posts, products or pictures back: they are kept out no longer. What was removed stays so.
+
+    Repeating it finishes one that was interrupted.
+
+    Returns:
+        What is free again: ids, or addresses and digests of pictures.
+
+    Raises:
+        crawlers.errors.ConfigError: nothing by such a name is kept out, or there is no reason.
+    """
+    crawl = data / "crawl"
+    excluded, taken_down = Exclusions.read(crawl, site), names_taken_down(data)
+    prefix = "" if kind == "image" else f"{site}/"
+    named = [_as_stored(kind, value) for value in values]
+
+    def is_out(value: str) -> bool:
+        return f"{prefix}{value}" in taken_down or excluded.holds(kind, value)
+
+    if kind == "product":
+        named = _own_ids(named, site, set(filter(is_out, named)))
+    if unknown := [value for value in named if not is_out(value)]:
+        raise ConfigError(f"{kind}: nothing of {site} is kept out by the name {', '.join(unknown)}")
+    names = [f"{prefix}{value}" for value in named]
+    free = set(named)
+    if kind == "image":  # with every address at which they were found, on every site
+        free = (free | recorded(data).urls) - recorded(data, withdrawn=names).urls
+    for other in {site, *_sites(crawl)} if kind == "image" else (site,):
+        lift_exclusions(crawl, other, kind, [value for value in free if kind != "image" or "://" in value], reason)
+    withdraw(data, names, reason)
+    write_json(data / FINISHED, {"at": datetime.now(UTC).isoformat()})
+    return {kind: sorted(free)}
+
+
+def found_something(done: Mapping[str, Any]) -> bool:
+    """Whether a take-down found anything of what it named, or removed what an interrupted one had left."""
+    named = next(len(done[kind]) for kind in get_args(Kind) if kind in done)
+    removed = any(done[key] for key in ("removed_rows", "staged_rows", "index_versions"))
+    return removed or len(done["never_crawled"]) < named
+
+
+def verdict(done: Sequence[Mapping[str, Any]], proof: Mapping[str, Any]) -> list[str]:
+    """A take-down's answer in a few lines, for whoever reads no JSON."""
+    files = sum(proof["files"].values())
+    told = f"proof: {files} files searched, nothing of {proof['posts']} posts, {proof['products']} products and "
+    lines = [f"{told}{proof['pictures']} pictures is left"]
+    if left := proof["still_there"]:
+        lines = [f"proof: {files} files searched, STILL THERE in {', '.join(left)}"]
+    if not done:
+        return lines
+    rows = sum(sum(one["removed_rows"].values()) + one["staged_rows"] for one in done)
+    indexes = sum(len(one["index_versions"]) for one in done)
+    drawn = sum(one["drawn_pictures"] for one in done)
+    alike = sorted({post for one in done for post in one["near_duplicates_in"]})
+    todo = ["restart the search service", "delete Dagster's old runs", "push the dataset again with --squash"]
+    todo += ["train the models again"] if any(one["models_trained_before"] for one in done) else []
+    todo += [f"look at posts that show the same or nearly: {', '.join(alike)}"] if alike else []
+    removed = f"removed: {rows} rows, {drawn} drawn pictures; indexes written anew or deleted: {indexes}"
+    return [removed, *lines, f"still to do: {'; '.join(todo)}"]
 
 
 def prove(data: Path) -> dict[str, Any]:
@@ -100,6 +164,11 @@ def _as_stored(kind: Kind, value: str) -> str:
             raise ConfigError(f"image: must be an address that begins with http, or a sha256, got {value!r}")
         return stored
     return str(int(value)) if kind == "post" and value.isascii() and value.isdigit() else value
+
+
+def _own_ids(products: Sequence[str], site: str, known: Collection[str]) -> list[str]:
+    """Ids of products as their site has them: the search service puts the site before each, as in `kream-12031`."""
+    return [value if value in known else value.removeprefix(f"{site}-") for value in products]
 
 
 def _sites(crawl: Path) -> list[str]:

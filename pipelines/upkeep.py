@@ -79,7 +79,7 @@ def disk_usage(data: Path) -> dict[str, int]:
 
 
 class Upkeep(dg.Config):
-    """How long things are kept."""
+    """How long things are kept, whatever the runs that made them were told."""
 
     run_days: int = Field(90, ge=1, description="runs and their events are deleted after so many days")
     keep_datasets: int = Field(

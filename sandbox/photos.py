@@ -1,8 +1,8 @@
 """A folder of real shop photos as a world: anchors become posts that tag one product, main shots become the catalog.
 
 The folder holds `images.csv` (image, sku, color, view, category) and `pairs.csv` (anchor, positive, same_colour), which
-docs/PHOTOS.md describes; further columns are not read. Real photos have no true boxes, so `truth` knows tags and
-products only.
+docs/PHOTOS.md describes; `images.csv` may say name, brand and price too. Real photos have no true boxes, so `truth`
+knows tags and products only.
 """
 
 import csv
@@ -27,7 +27,7 @@ _SHOP_CATEGORY: Final[Mapping[str, int]] = MappingProxyType(
 """One of KREAM's category ids per label, so that the catalog can be listed by category."""
 _ONTHELOOK_OFFSET: Final = 500_000  # the two sites number their products differently
 _BRAND: Final = "Luma"
-_PRICE: Final = 10_000  # KRW; the folder knows no prices
+_PRICE: Final = 10_000  # KRW; where the folder tells no price
 _COLUMNS: Final = {
     "images.csv": {"image", "sku", "color", "view", "category"},
     "pairs.csv": {"anchor", "positive", "same_colour"},
@@ -35,7 +35,8 @@ _COLUMNS: Final = {
 
 
 class PhotoFolderError(Exception):
-    """Raised when a photo folder lacks a file or a column, or names a category or picture that does not exist."""
+    """Raised when a photo folder lacks a file or a column, names a category or picture that does not exist, or a price
+    that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,17 @@ def _products(images: list[dict[str, str]]) -> dict[int, ShopProduct]:
         if row["category"] not in LABELS:
             raise PhotoFolderError(f"images.csv: category {row['category']!r} of {row['image']} is not one of {LABELS}")
         category, style = row["category"], row["sku"].removesuffix(f"-{row['color']}")
+        price = row.get("price") or str(_PRICE)
+        if not (price.isascii() and price.isdigit()):
+            raise PhotoFolderError(f"images.csv: price {price!r} of {row['image']} is no whole number of won")
         products[number + 1] = ShopProduct(
-            number + 1, category, row["sku"], style, _SHOP_CATEGORY[category], row["image"]
+            number + 1,
+            category,
+            row.get("name") or row["sku"],
+            style,
+            _SHOP_CATEGORY[category],
+            row["image"],
+            row.get("brand") or _BRAND,
+            int(price),
         )
     return products

@@ -2,11 +2,9 @@
 
 import argparse
 import errno
-import json
 import os
 import socket
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +12,7 @@ from curation.images import decode, encode_jpeg
 from curation.options import add_data, missing
 from curation.taxonomy import CATEGORIES
 from models.errors import ModelsError
+from search.answers import answer_out
 from search.errors import BadRequestError, IndexMissingError, SearchError
 from search.index.stores import open_store
 from search.photo import open_photo
@@ -43,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     query.add_argument("photo", type=Path)
     query.add_argument("--top", type=int, default=5, help="products per garment (default 5)")
     query.add_argument("--category", choices=CATEGORIES, help="search only there")
-    query.add_argument("--json", action="store_true", help="print JSON")
+    query.add_argument("--json", action="store_true", help="print JSON, as the service answers")
     query.add_argument("--picture", type=Path, help="also draw boxes and neighbours into this JPEG")
     query.set_defaults(run=_query)
     serve = commands.add_parser("serve", help="start the HTTP service and its page")
@@ -61,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="SECONDS",
         help="after SIGTERM, answer on for so long, not ready",
+    )
+    serve.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a site whose pages may search from the browser, as https://shop.example; may be repeated",
     )
     serve.set_defaults(run=_serve)
     shown = commands.add_parser("versions", help="list the versions of the index, the one in use marked *")
@@ -94,15 +100,23 @@ def _store(data: Path, milvus: str) -> IndexStore:
 
 
 def _query(options: argparse.Namespace) -> int:
-    photo = options.photo.read_bytes()
+    photo = _read(options.photo)
     _check_query(photo, options.top, options.picture)
     service = _open(options.data, options.milvus)
     answer = service.search(photo, category=options.category, top=options.top)
-    print(json.dumps(asdict(answer), ensure_ascii=False, indent=2) if options.json else _text(answer))
+    print(answer_out(answer).model_dump_json(indent=2) if options.json else _text(answer))
     if options.picture:
         sheet = query_picture(service.index, decode(photo), answer.garments, options.top)
         options.picture.write_bytes(encode_jpeg(sheet))
     return 0
+
+
+def _read(photo: Path) -> bytes:
+    """Bytes of a file. Raises `BadRequestError` when it cannot be read."""
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise BadRequestError(f"photo: {error.strerror}: {photo}") from error
 
 
 def _check_query(photo: bytes, top: int, picture: Path | None) -> None:
@@ -132,14 +146,18 @@ def _serve(options: argparse.Namespace) -> int:
     from search.memory import keep_memory_flat
     from search.review import ReviewQueue
     from search.server import Draining, serve
+    from search.sharing import checked_origins
 
     _check_port(options.host, options.port)  # before models are loaded, which takes seconds
+    origins = checked_origins(options.origin)
     keep_memory_flat()  # before models are loaded and threads begin
     review = (ReviewQueue(options.data), options.review_token) if options.review_token else None
     service, draining = _open(options.data, options.milvus), Draining()
     service.warm_up()  # before it says that it is ready
     root = options.root_path.rstrip("/")
-    app = create_app(service, options.data / "examples", review=review, root_path=root, draining=draining)
+    app = create_app(
+        service, options.data / "examples", review=review, root_path=root, draining=draining, origins=origins
+    )
     print(f"Search page: http://{options.host}:{options.port}{root}/")
     if review:
         print(f"Review page: http://{options.host}:{options.port}{root}/review")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from search.alike import Copies
 from search.index import Hit, Product
-from search.query import Answer, Garment, Similar
+from search.query import Answer, Garment, Similar, Source
 
 _LINKS: Final = ("http://", "https://")
 _DIGITS: Final = 4  # of scores and seconds: more is noise
@@ -49,7 +49,11 @@ class GarmentOut(BaseModel):
         description="left, top, right, bottom in px of the upright photo", examples=[[60.0, 40.0, 180.0, 160.0]]
     )
     category: str | None = Field(description="searched category; null is all of them", examples=["outer"])
-    score: float | None = Field(description="of the detector, 0-1; null for a box that was given", examples=[0.93])
+    score: float | None = Field(description="of the detector, 0-1; null unless it was detected", examples=[0.93])
+    source: Source = Field(
+        description="detected on the photo; the box that was given; or the whole photo, where no garment was detected",
+        examples=["detected"],
+    )
     hits: list[FoundOut] = Field(default=[], description="best first")
 
 
@@ -69,6 +73,7 @@ class SimilarOut(BaseModel):
     """A product and what is like it."""
 
     product: ProductOut
+    index_version: str = Field(examples=["88a18b4f1e5d9e8b36c6"])
     hits: list[FoundOut] = Field(description="of the same category, best first")
 
 
@@ -125,7 +130,8 @@ def similar_out(found: Similar, root_path: str = "") -> SimilarOut:
     """JSON of a product's neighbours."""
     address = thumbnail_address(root_path, found.index_version)
     product = ProductOut(**_product_fields(found.product, address))
-    return SimilarOut(product=product, hits=_found_out(found.hits, found.copies, address))
+    hits = _found_out(found.hits, found.copies, address)
+    return SimilarOut(product=product, index_version=found.index_version, hits=hits)
 
 
 def _garment_out(garment: Garment, address: Address) -> GarmentOut:
@@ -134,6 +140,7 @@ def _garment_out(garment: Garment, address: Address) -> GarmentOut:
         box=(x0, y0, x1, y1),
         category=garment.category,
         score=None if garment.score is None else round(garment.score, _DIGITS),
+        source=garment.source,
         hits=_found_out(garment.hits, garment.copies, address),
     )
 

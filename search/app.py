@@ -1,13 +1,13 @@
 """The HTTP service: routes of the API and of the page."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import FastAPI, Request, Response, UploadFile
+from fastapi import Depends, FastAPI, Request, Response, UploadFile
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.formparsers import MultiPartParser
 
@@ -28,6 +28,8 @@ from search.fields import (
     QueryFilters,
     TopField,
     TopQuery,
+    Version,
+    check_names,
     errors,
     parse_box,
 )
@@ -36,6 +38,7 @@ from search.metrics import Metrics
 from search.query import SearchService
 from search.review import ReviewQueue, add_review
 from search.server import Draining
+from search.sharing import CROSS_ORIGIN, Sharing
 from search.worker import Worker
 
 MAX_EXAMPLES: Final = 8
@@ -53,6 +56,7 @@ def create_app(
     *,
     root_path: str = "",
     draining: Draining | None = None,
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """Build the service.
 
@@ -63,6 +67,7 @@ def create_app(
         review: pairs to review, and the token that reviewers need; none without.
         root_path: prefix under which a proxy shows the service, as `/find`. The proxy may strip it or leave it.
         draining: says when the service is about to end.
+        origins: of other sites, as `https://shop.example`, whose pages may search.
 
     Raises:
         TokenError: the token can be guessed, or never be sent.
@@ -77,12 +82,20 @@ def create_app(
         worker.close()
 
     app = FastAPI(
-        title="Fashion search", version="1", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
+        title="Fashion search",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        dependencies=[Depends(check_names)],
     )
     app.add_middleware(Guard, metrics=metrics, root_path=root_path)
+    if origins:
+        app.add_middleware(Sharing, origins=origins, root_path=root_path)  # around refusals, too
     install_handlers(app)
     _add_queries(app, worker, metrics, root_path)
-    _add_products(app, service, root_path)
+    _add_products(app, service, root_path, _FOR_A_DAY | CROSS_ORIGIN if origins else _FOR_A_DAY)
     _add_examples(app, examples, root_path)
     _add_health(app, service, worker, metrics, draining or Draining())
     if review:
@@ -116,8 +129,8 @@ def _add_queries(app: FastAPI, worker: Worker, metrics: Metrics, root_path: str)
         return await run(request, photo, box=parse_box(box), category=category or None, top=top, filters=filters)
 
 
-def _add_products(app: FastAPI, service: SearchService, root_path: str) -> None:
-    @app.get("/api/catalog", responses=errors(503))
+def _add_products(app: FastAPI, service: SearchService, root_path: str, headers: dict[str, str]) -> None:
+    @app.get("/api/catalog", responses=errors(422, 503))
     def catalog() -> CatalogOut:
         """Say what can be searched."""
         made = service.index.manifest
@@ -130,21 +143,23 @@ def _add_products(app: FastAPI, service: SearchService, root_path: str) -> None:
         """More like this."""
         return similar_out(service.similar(id, top, filters), root_path)
 
+    @app.head("/api/products/{id:path}/thumbnail", include_in_schema=False)
     @app.get("/api/products/{id:path}/thumbnail", responses=errors(404, 422, 503) | _JPEG, response_class=Response)
-    def thumbnail(id: str) -> Response:  # noqa: A002
+    def thumbnail(id: str, v: Version = None) -> Response:  # noqa: A002, ARG001
         """Show a product."""
-        return Response(service.index.thumbnail(id), media_type="image/jpeg", headers=_FOR_A_DAY)
+        return Response(service.index.thumbnail(id), media_type="image/jpeg", headers=headers)
 
 
 def _add_examples(app: FastAPI, folder: Path | None, root_path: str) -> None:
     def photos() -> list[Path]:
         return sorted(folder.glob("*.jpg"))[:MAX_EXAMPLES] if folder else []
 
-    @app.get("/api/examples")
+    @app.get("/api/examples", responses=errors(422))
     def examples() -> ExamplesOut:
         """List photos to try."""
         return ExamplesOut(examples=[f"{root_path}/api/examples/{number}" for number in range(len(photos()))])
 
+    @app.head("/api/examples/{number}", include_in_schema=False)
     @app.get("/api/examples/{number}", responses=errors(404, 422) | _JPEG, response_class=Response)
     def example(number: int) -> Response:
         """Show one: by its place in our own listing, so that no path from outside reaches the disk."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from PIL import Image
 
@@ -25,6 +26,9 @@ SUPPRESS_IOU: Final = 0.75
 """As in pairing: one garment, one box."""
 MAX_GARMENTS: Final = 12  # boxes that are answered; a crowd has more
 
+Source = Literal["detected", "box", "whole"]
+"""Where a garment's box comes from: the detector, the query, or nowhere, so that it is the whole photo."""
+
 
 @dataclass(frozen=True, slots=True)
 class Garment:
@@ -32,7 +36,8 @@ class Garment:
 
     box: Box
     category: str | None  # in which `hits` were searched; None is all
-    score: float | None  # of the detector; None for a box that a person drew, and for the whole photo
+    score: float | None  # of the detector; None unless the box was detected
+    source: Source = "detected"
     hits: tuple[Hit, ...] = ()
     copies: Copies = field(default_factory=dict)  # hits that show the picture of a better one, by that one's id
 
@@ -42,7 +47,7 @@ class Query:
     """What is asked of one photo."""
 
     photo: Photo
-    box: Box | None = None  # xyxy, px of the photo; None takes every garment that is detected
+    box: Box | None = None  # xyxy, px of the photo; None takes every garment of `category` that is detected
     category: str | None = None  # searched in; None is each garment's own, and all for a box given by hand
     top: int = 10  # hits per garment; 0 only detects
     filters: Filters = EVERYTHING  # that every hit must keep to
@@ -137,8 +142,9 @@ class SearchService:
 
         Args:
             photo: JPEG, PNG, WebP or GIF bytes.
-            box: xyxy, px of the upright photo. None takes every detected garment, or the whole photo where nothing is
-                detected: picking one garment for the user finds half as much as letting them choose.
+            box: xyxy, px of the upright photo. None takes every garment that is detected, of `category` where it is
+                given, or the whole photo where there is none: picking one garment for the user finds half as much as
+                letting them choose.
             category: searches only there. None takes each garment's own category, and all for a box given by hand.
             top: hits per garment.
             filters: brands, sites and prices that every hit must keep to.
@@ -179,18 +185,19 @@ class SearchService:
         for work in works:
             if work.query.box:
                 with work.guarded():
-                    work.garments = (Garment(work.query.photo.check(work.query.box), None, None),)
+                    work.garments = (Garment(work.query.photo.check(work.query.box), None, None, "box"),)
         seen = [work for work in works if not work.query.box]
         if seen:
             with _timed([work.seconds for work in seen], "detect"):
                 found = self._detector.detect([work.query.photo.image for work in seen], DETECT_THRESHOLD)
             for work, detections in zip(seen, found, strict=True):
-                work.garments = _garments(work.query.photo, detections)
+                shown = answered(work.query.photo, detections, work.query.category)
+                work.garments = tuple(Garment(item.box, item.category, item.score) for item in shown)
 
     def _search(self, works: "Sequence[_Work]", index: ProductIndex) -> None:
         """Hits of every garment, or of the whole photo where nothing was found."""
         for work in works:
-            work.garments = work.garments or (Garment(work.query.photo.whole, None, None),)
+            work.garments = work.garments or (Garment(work.query.photo.whole, None, None, "whole"),)
         crops = [work.query.photo.cut(garment.box) for work in works for garment in work.garments]
         if not crops:
             return
@@ -210,8 +217,8 @@ class SearchService:
         near = index.search_many(vectors, wanted, query.top + SPARE, query.filters)
         folded = [self._folder.fold(index, hits, query.top) for hits in near]
         return tuple(
-            Garment(garment.box, category, garment.score, *found)
-            for garment, category, found in zip(garments, wanted, folded, strict=True)
+            replace(garment, category=category, hits=hits, copies=copies)
+            for garment, category, (hits, copies) in zip(garments, wanted, folded, strict=True)
         )
 
     def _answer(self, query: Query) -> Answer:
@@ -250,12 +257,15 @@ def check_versions(encoder: Encoder, index: ProductIndex) -> None:
         raise VersionMismatchError(f"index {index.version} was made by encoder {made_by}, loaded is {encoder.version}")
 
 
-def _garments(photo: Photo, found: Sequence[Detection]) -> tuple[Garment, ...]:
-    """Detections as garments, the surest first, one box per garment."""
-    alive = [item for item, keep in zip(found, suppress(found, SUPPRESS_IOU), strict=True) if keep]
-    alive.sort(key=lambda item: -item.score)
-    garments = [Garment(photo.from_image(item.box), item.category, item.score) for item in alive]
-    return tuple(garment for garment in garments if shorter_side(garment.box) >= MIN_SIDE)[:MAX_GARMENTS]
+def answered(photo: Photo, found: Sequence[Detection], category: str | None = None) -> list[Detection]:
+    """Detections on a photo's `image` that get an answer, in px of the photo: the surest first, one per garment.
+
+    With a category, only what was detected as that.
+    """
+    alive = [item for item in compress(found, suppress(found, SUPPRESS_IOU)) if category in (None, item.category)]
+    boxes = [replace(item, box=photo.from_image(item.box)) for item in alive]
+    large = [item for item in boxes if shorter_side(item.box) >= MIN_SIDE]
+    return sorted(large, key=lambda item: -item.score)[:MAX_GARMENTS]
 
 
 def _searchable(category: str | None, index: ProductIndex) -> str | None:

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload")
 @pytest.fixture(scope="session")
 def made_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the documents speak of: a data folder with versions of everything, and files by the names used there."""
+    from crawlers.exclusions import exclude
     from models.promotion import ModelVersions, Verdict
     from search.index import build_index
     from search.index.stores import open_store
@@ -36,6 +37,7 @@ def made_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = root / "data"
     for newest in (128, 130, 132):
         make_data(data, range(115, newest))
+    exclude(data / "crawl", "kream", "post", ["132"], "a typo")
     encoders = ModelVersions(data / "models" / "encoder")
     for weights in (b"one", b"two", b"three"):
         save(root / "candidate", weights, kind="encoder")

@@ -1,9 +1,10 @@
 """What a page object gives, whatever the retailer, and the small parsers that all of them need."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final, Literal, Protocol, runtime_checkable
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -12,7 +13,9 @@ MAX_PICTURES: Final = 60
 """Photos, and products, read from one page at most; a post has about ten, so more is a page that went wrong."""
 _SEOUL: Final = timezone(timedelta(hours=9))
 _MAX_PRICE: Final = 10**12  # KRW; longer numbers are not prices
-_DIGITS: Final = re.compile(r"\d[\d,]*")
+_AMOUNT: Final = re.compile(r"[0-9]+(?:[.,'’\s][0-9]{3}(?![0-9]))*(?:[.,][0-9]{1,2}(?![0-9]))?")
+"""Digits, whole or in groups of three, and at the end perhaps one or two decimals."""
+_DECIMALS: Final = re.compile(r"[.,][0-9]{1,2}$")
 _DAY: Final = re.compile(r"(\d{4})[.\-/년]\s*(\d{1,2})[.\-/월]\s*(\d{1,2})")
 _VIDEO: Final = (".mp4", ".mov", ".m3u8", ".webm")
 
@@ -24,7 +27,7 @@ class ShopItem:
     product_id: str | None
     name: str | None
     brand: str | None
-    price: int | None  # KRW
+    price: int | None  # whole units of the shop's currency; shown as KRW
     product_url: str | None
     image_url: str | None  # original, query removed
 
@@ -140,23 +143,24 @@ def hosts_of(base_url: str, default: str, others: Sequence[str]) -> frozenset[st
 
 def original(base_url: str, address: str | None) -> str | None:
     """Absolute address without the query that selects a size, or None for what cannot be fetched (data:, videos)."""
+    whole = link(base_url, address)
+    return None if whole is None else urlunsplit((*urlsplit(whole)[:3], "", ""))
+
+
+def link(base_url: str, address: str | None) -> str | None:
+    """Absolute address with its query, which may be all that names a product, without fragment; None as `original`."""
     if not address:
         return None
     try:
         parts = urlsplit(urljoin(base_url, address.strip()))
-        plain = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
-        plain.encode()  # half an emoji cannot be sent
+        whole = urlunsplit((*parts[:4], ""))
+        whole.encode()  # half an emoji cannot be sent
         _ = parts.port  # raises for what is no port
     except ValueError:  # "http://[" and the like
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.lower().endswith(_VIDEO):
         return None
-    return plain
-
-
-def link(base_url: str, address: str | None) -> str | None:
-    """Absolute address of a page without query and fragment."""
-    return original(base_url, address)
+    return whole
 
 
 def unique(addresses: Sequence[str | None]) -> tuple[str, ...]:
@@ -181,25 +185,37 @@ def clean(text: object) -> str | None:
 
 
 def price(value: object) -> int | None:
-    """A price in KRW from a number or from text such as `129,000원`."""
+    """A price in whole units of the shop's currency, from a number or from text such as `129,000원` or `1.299,50 €`.
+
+    A fraction is rounded, half up; a point or comma before three digits parts thousands, before fewer decimals.
+    """
     if isinstance(value, str):
-        match = _DIGITS.search(value)
-        number = match[0].replace(",", "") if match else ""
-        value = int(number) if 0 < len(number) <= len(str(_MAX_PRICE)) else None
-    if isinstance(value, bool) or not isinstance(value, int):
+        match = _AMOUNT.search(value)
+        amount = match[0] if match else ""
+        fraction = _DECIMALS.search(amount)
+        whole = re.sub(r"[^0-9]", "", amount[: fraction.start()] if fraction else amount)
+        if not 0 < len(whole) <= len(str(_MAX_PRICE)):
+            return None
+        value = float(f"{whole}.{fraction[0][1:]}") if fraction else int(whole)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_PRICE:
         return None
-    return value if 0 <= value <= _MAX_PRICE else None
+    return math.floor(value + 0.5)
 
 
-def moment(text: object) -> datetime | None:
-    """A time in UTC from ISO 8601 or a Korean date such as `2023.01.17` or `2023년 1월 17일` (midnight in Seoul)."""
+def moment(text: object, zone: tzinfo = _SEOUL) -> datetime | None:
+    """A time in UTC from ISO 8601 or a date such as `2023.01.17` or `2023년 1월 17일` (midnight).
+
+    Args:
+        text: what the page has.
+        zone: where a time without a zone is meant.
+    """
     if not isinstance(text, str):
         return None
     try:
         if (match := _DAY.match(text.strip())) and len(text.strip()) <= len("2023년 01월 17일"):
             year, month, day = (int(part) for part in match.groups())
-            return datetime(year, month, day, tzinfo=_SEOUL).astimezone(UTC)
+            return datetime(year, month, day, tzinfo=zone).astimezone(UTC)
         value = datetime.fromisoformat(text.strip())
-        return (value if value.tzinfo else value.replace(tzinfo=_SEOUL)).astimezone(UTC)
+        return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -20,7 +20,6 @@ from crawlers.pages.base import (
     ShopItem,
     clean,
     distinct,
-    link,
     moment,
     original,
     price,
@@ -143,7 +142,7 @@ class KreamPages(Shop):
             name=name or clean(image.attrib.get("alt")),
             brand=clean(card.css(".brand::text").get()),
             price=price(clean(card.css(".amount::text").get())),
-            product_url=link(self.base_url, address),
+            product_url=original(self.base_url, address),
             image_url=original(self.base_url, image.attrib.get("src")),
         )
 

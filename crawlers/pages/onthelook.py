@@ -16,7 +16,6 @@ from crawlers.pages.base import (
     ShopItem,
     clean,
     distinct,
-    link,
     moment,
     original,
     price,
@@ -68,7 +67,7 @@ class OnTheLookPages(Shop):
 
     def _item(self, item: Any) -> ShopItem:
         address = item.xpath("(descendant-or-self::a | ancestor::a)/@href").get()
-        target, image = link(self.base_url, address), item.css("img")
+        target, image = original(self.base_url, address), item.css("img")
         texts = [text for text in map(clean, item.css("p::text").getall()) if text]
         words = [text for text in texts if not text.endswith("원")]
         return ShopItem(

@@ -68,7 +68,7 @@ def _audit(options: argparse.Namespace) -> Answers:
 
 
 def _versions(options: argparse.Namespace) -> Answers:
-    from curation.dataset import read_manifest
+    from curation.places import read_manifest
 
     versions = Versions(options.data / "pair_dataset")
     if options.use:

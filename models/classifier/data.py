@@ -1,7 +1,5 @@
-"""Labelled thumbnails: read from catalog shards, split by product, drawn with equal weight per class."""
+"""Labelled thumbnails: held at one size, split by product, drawn with equal weight per class."""
 
-import csv
-import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,17 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor  # noqa: TID253
 
-from curation.errors import ImageError
-from curation.images import decode
-from curation.tables import ShardedTable, fingerprint
+from curation.tables import fingerprint
 from curation.taxonomy import LABELS
 from models.errors import DataError
+from models.labelled import labelled_pictures, place_of
 from models.pixels import resize
 from models.ranks import ALONE, Ranks
 from models.seeds import Stream, derived
 
-_COLUMNS: Final = ("product_id", "category", "bytes", "sha256")
-_LABELS_FILE: Final = "labels.csv"
 _AT_ONCE: Final = 256  # pictures in memory
 _LEAST_MEASURED: Final = 2  # products: a calibration is fitted on some of them and measured on others
 
@@ -34,7 +29,7 @@ _LEAST_MEASURED: Final = 2  # products: a calibration is fitted on some of them 
 class Thumbnails:
     """Pictures of single garments with their category."""
 
-    stored: NDArray[np.uint8]  # (m, height, width, 3) as `stored` makes them; others than these may be among them
+    stored: NDArray[np.uint8]  # (m, height, width, 3), see `stored`; parts of one set share it, so m may exceed n
     rows: NDArray[np.int64]  # (n,) where each of these is in `stored`
     labels: NDArray[np.int64]  # positions in LABELS
     products: list[str]  # ids, for the split and for reports; of a worn garment, its photo
@@ -210,53 +205,6 @@ class BalancedBatches:
             pixels[~of_data] = self._worn.pixels(own[~of_data] - len(self._data))
         at = torch.from_numpy(own)
         return torch.from_numpy(pixels), self._labels[at], at
-
-
-def place_of(key: str) -> float:
-    """A number in [0, 1) that depends on a product's id or a photo's name alone."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48
-
-
-def labelled_pictures(
-    source: Path, wanted: Callable[[str], bool] = lambda _: True
-) -> Iterator[tuple[str, str, Image.Image, str]]:
-    """Product, category, picture and its sha256, of each readable thumbnail of a catalog table or labelled folder.
-
-    Pictures of products that are not `wanted` are not decoded.
-    """
-    rows = _folder_rows(source) if (source / _LABELS_FILE).is_file() else _catalog_rows(source)
-    for product, category, data, sha256 in rows:
-        image = _decode(data) if wanted(product) else None
-        if image is not None:
-            yield product, category, image, sha256
-
-
-def _catalog_rows(root: Path) -> Iterator[tuple[str, str, bytes | None, str]]:
-    for shard in ShardedTable(root).shards:
-        if missing := set(_COLUMNS) - set(shard.schema.names):
-            raise DataError(f"{root} is no catalog table: {shard.name} has no column {', '.join(sorted(missing))}")
-        for batch in shard.batches(_COLUMNS):
-            for row in batch.to_pylist():
-                yield row["product_id"], row["category"], row["bytes"], row["sha256"]
-
-
-def _folder_rows(root: Path) -> Iterator[tuple[str, str, bytes | None, str]]:
-    with (root / _LABELS_FILE).open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark at its start
-        reader = csv.DictReader(file)
-        if missing := {"image", "category"} - set(reader.fieldnames or ()):
-            raise DataError(f"{root / _LABELS_FILE}: missing columns {sorted(missing)}")
-        for row in reader:
-            data = (root / row["image"]).read_bytes()
-            yield row.get("group") or row["image"], row["category"], data, hashlib.sha256(data).hexdigest()
-
-
-def _decode(data: bytes | None) -> Image.Image | None:
-    if data is None:
-        return None
-    try:
-        return decode(data)
-    except ImageError:  # the crawl's table holds the reason
-        return None
 
 
 def _alike(data: Thumbnails) -> NDArray[np.float64]:

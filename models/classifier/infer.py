@@ -27,6 +27,7 @@ TEMPERATURE: Final = "calibration_temperature"
 THRESHOLD: Final = "accept_probability"
 """Keys of the network's configuration, so that they travel with it and are part of its version."""
 _PRIOR_THRESHOLD: Final = 0.8
+_BATCH: Final = 64  # pictures per forward pass
 _PROBES: Final = (2, 3)  # rows of the batches on which a converted network is compared
 
 
@@ -76,13 +77,13 @@ class Classifier:
         where = pick_device(device)
         return cls(model, processor, manifest.version, where, precision or inference_precision(where), engine, path)
 
-    def probabilities(self, images: Sequence[Image.Image], batch: int = 64) -> NDArray[np.float64]:
+    def probabilities(self, images: Sequence[Image.Image]) -> NDArray[np.float64]:
         """Calibrated probability of each label in `LABELS` for RGB pictures of any size; (n, 8), rows sum to 1."""
-        return softmax(self.logits(images, batch) / self.temperature)
+        return softmax(self.logits(images) / self.temperature)
 
-    def logits(self, images: Sequence[Image.Image], batch: int = 64) -> NDArray[np.float64]:
+    def logits(self, images: Sequence[Image.Image]) -> NDArray[np.float64]:
         """What the network says before calibration; (n, 8)."""
-        chunks = (images[start : start + batch] for start in range(0, len(images), batch))
+        chunks = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
         return _joined(
             [part for _, parts in self._forward.each(chunks, lambda chunk: self._batch(None, chunk)) for part in parts]
         )

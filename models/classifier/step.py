@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from curation.engine import KEPT
-from curation.errors import ImageError
-from curation.images import decode
+from curation.images import try_decode
 from curation.reasons import ThumbnailDrop
 from curation.schemas import THUMBNAILS
 from curation.tables import Shard, rows_to_batch
 from curation.taxonomy import ETC, LABELS
+from models.steps import opened
 
 _COLUMNS: Final = ("site", "post_id", "role", "position", "product_id", "bytes", "sha256")
+_MIN_SIDE: Final = 200  # px
 _ROWS_PER_BATCH: Final = 64  # decoded thumbnails handed on at once; about three times as many are held
 
 Row = dict[str, Any]
@@ -31,8 +32,8 @@ class ClassifyThumbnails:
     Args of the constructor:
         classifier: checkpoint directory.
         classifier_version: version that the checkpoint must have.
-        min_side: smallest side, px.
         min_probability: smallest probability of the named label; by default the classifier's own threshold.
+        threads: see `Step`.
     """
 
     on_gpu: ClassVar[bool] = True
@@ -40,23 +41,11 @@ class ClassifyThumbnails:
     schema: ClassVar[pa.Schema] = THUMBNAILS
 
     def __init__(
-        self,
-        classifier: str,
-        classifier_version: str,
-        min_side: int = 200,
-        min_probability: float | None = None,
-        threads: int = 1,
+        self, classifier: str, classifier_version: str, min_probability: float | None = None, threads: int = 1
     ) -> None:
         from models.classifier.infer import Classifier
-        from models.device import set_threads
-        from models.errors import CheckpointError
 
-        set_threads(threads)
-        self._classifier = Classifier.load(classifier)
-        if self._classifier.version != classifier_version:
-            found = self._classifier.version
-            raise CheckpointError(f"{classifier} has version {found}, asked for {classifier_version}")
-        self._min_side = min_side
+        self._classifier = opened(Classifier.load, classifier, classifier_version, threads)
         self._min_probability = self._classifier.threshold if min_probability is None else min_probability
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
@@ -91,7 +80,7 @@ class ClassifyThumbnails:
     def _drop(self, image: Image.Image | None, label: str | None, probability: float | None) -> ThumbnailDrop | None:
         if image is None or probability is None:
             return ThumbnailDrop.BAD_IMAGE
-        if min(image.size) < self._min_side:
+        if min(image.size) < _MIN_SIDE:
             return ThumbnailDrop.TOO_SMALL
         if label == ETC:
             return ThumbnailDrop.REJECTED
@@ -99,14 +88,5 @@ class ClassifyThumbnails:
 
 
 def _decoded(rows: Sequence[Row]) -> tuple[list[_Thumbnail], list[Image.Image]]:
-    thumbnails = [(row, _decode(row["bytes"])) for row in rows]
+    thumbnails = [(row, try_decode(row["bytes"])) for row in rows]
     return thumbnails, [image for _, image in thumbnails if image is not None]
-
-
-def _decode(data: bytes | None) -> Image.Image | None:
-    if data is None:
-        return None
-    try:
-        return decode(data)
-    except ImageError:  # recorded as bad_image by the caller
-        return None

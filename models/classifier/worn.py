@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from curation.taxonomy import CATEGORIES, LABELS
 from models.boxes import Box, cut
-from models.classifier.data import Thumbnails, place_of, stored
+from models.classifier.data import Thumbnails, stored
 from models.detector.data import DetectionPictures
 from models.detector.dataset import DATASET_FILE
 from models.errors import DataError
+from models.labelled import place_of
 from models.pixels import resize
 
 _LEAST_SIDE: Final = 20  # px of a box

@@ -27,10 +27,6 @@ class DetectorConfig(TrainerConfig):
         0.0, ge=0, le=1, description="chance that a product's own picture takes a training picture's place"
     )
     paste: float = Field(0.0, ge=0, le=1, description="chance that products are pasted onto a training picture")
-    queries_per_object: int = Field(
-        1, ge=1, description="queries that each object is matched with at first: more signal for a start from nothing"
-    )
-    repeat_share: float = Field(0.6, ge=0, le=1, description="share of the steps in which that holds; then one each")
     jitter: float = Field(0.25, ge=0, lt=1, description="largest relative change of brightness, contrast, saturation")
 
     @model_validator(mode="after")

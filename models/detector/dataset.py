@@ -29,6 +29,7 @@ from curation.taxonomy import CATEGORIES
 from models.detector.readers import Annotated
 from models.detector.sources import Source
 from models.errors import DataError
+from models.labelled import place_of
 
 DATASET_FILE: Final = "dataset.json"
 VERSION: Final = "2"
@@ -65,10 +66,11 @@ def build_detection_dataset(
         classes: `CATEGORIES`, or the twelve of `models.detector.categories`.
 
     Returns:
-        What `dataset.json` holds: fingerprint, rows and licence per source, counts per split, class and reason.
+        What `dataset.json` holds: fingerprint, rows and licence per source, counts per split, class and reason. A
+        class without boxes is there with 0.
 
     Raises:
-        DataError: a source is not in its layout, two have one name, or a split or a class ends up empty.
+        DataError: a source is not in its layout, two have one name, or a split ends up empty.
     """
     used = [source for source in sources if source.maker.commercial or allow_non_commercial]
     names = Counter(source.name for source in used)
@@ -230,12 +232,8 @@ def _summary(
         if not chosen:
             raise DataError(f"detection dataset: split {split} has no picture (dropped: {dict(dropped)})")
     counts = {
-        split: dict(Counter(box["category"] for row in chosen for box in row["boxes"]))
-        for split, chosen in splits.items()
+        split: Counter(box["category"] for row in chosen for box in row["boxes"]) for split, chosen in splits.items()
     }
-    empty = [name for name in classes if not counts["train"].get(name)]
-    if empty:
-        raise DataError(f"detection dataset: no training box of {', '.join(empty)} (dropped: {dict(dropped)})")
     return {
         "fingerprint": fingerprint(
             [[row["sha256"], row["boxes"], split] for split, chosen in splits.items() for row in chosen]
@@ -249,7 +247,7 @@ def _summary(
             for source in sources
         },
         "images": {split: len(chosen) for split, chosen in splits.items()},
-        "boxes": counts,
+        "boxes": {split: {name: of[name] for name in classes} for split, of in counts.items()},
         "dropped": dict(dropped),
     }
 
@@ -270,13 +268,8 @@ def _split_of(group: Sequence[Row], before: Mapping[str, str], validation_share:
     known = {before[row["sha256"]] for row in group if row["sha256"] in before}
     if known:
         return min(known)
-    drawn = _draw(f"{min(row['phash'] for row in group):016x}")
-    return "validation" if drawn < validation_share else "train"
-
-
-def _draw(key: str) -> float:
-    """A number in [0, 1) that depends on the key alone: another folder's dataset has the same splits."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest()) / 2**48
+    place = place_of(f"{min(row['phash'] for row in group):016x}")
+    return "validation" if place < validation_share else "train"
 
 
 def _link(source: Path, target: Path) -> None:

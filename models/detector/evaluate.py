@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from curation.taxonomy import CATEGORIES
 from models.boxes import Box, Detection
 from models.detector.categories import CLASSES
 from models.errors import MetricError
@@ -15,6 +14,8 @@ from models.errors import MetricError
 Truth = Sequence[tuple[str, Box]]
 """Category and box of each garment in one picture."""
 
+RECORD_THRESHOLD: Final = 0.05
+"""Least score of a detection that is measured: lower ones hardly move average precision."""
 _IOU_50, _IOU_75 = 0, 5  # positions in COCO's thresholds 0.50, 0.55, …, 0.95
 _ALL_AREAS, _MOST_BOXES = 0, 2  # positions in COCO's area ranges and in its (1, 10, 100) boxes a picture
 _NOT_COMPUTED: Final = -1  # pycocotools' mark for "no such box"
@@ -72,7 +73,7 @@ class MeanBox:
         self._boxes: dict[str, tuple[float, Any]] = {}
         if not any(truth):
             raise MetricError("no box to take the mean of")
-        for name in CATEGORIES:
+        for name in CLASSES:
             boxes = [
                 np.array(box) / (width, height, width, height)
                 for picture, (width, height) in zip(truth, sizes, strict=True)

@@ -84,9 +84,8 @@ class Detector:
         images: Sequence[Image.Image],
         threshold: float = 0.5,
         batch: int = 16,
-        classes: Sequence[str] = CATEGORIES,
     ) -> list[list[Detection]]:
-        """Detections of each RGB picture, best score first, doubles of one class dropped.
+        """Garments of the seven kinds in each RGB picture, best score first, doubles of one class dropped.
 
         Boxes of different classes may still overlap: see `models.boxes.suppress`.
 
@@ -94,9 +93,8 @@ class Detector:
             images: of any sizes.
             threshold: smallest score that is returned, 0-1.
             batch: pictures per forward pass.
-            classes: what is returned; a detector of twelve classes finds more.
         """
-        ((_, found),) = self.detect_each([images], lambda group: (None, group), threshold, batch, classes)
+        ((_, found),) = self.detect_each([images], lambda group: (None, group), threshold, batch)
         return found
 
     def detect_each(
@@ -114,7 +112,8 @@ class Detector:
         Args:
             groups: whatever `load` takes.
             load: called in other threads: a group → what is wanted back with its detections, and its RGB pictures.
-            threshold: as in `detect`, likewise `batch` and `classes`.
+            threshold: as in `detect`, likewise `batch`.
+            classes: what is returned; a detector of twelve classes finds more than the seven.
         """
 
         def prepare(group: Group) -> tuple[tuple[Tag, list[_Photo]], list[Inputs]]:
@@ -137,7 +136,7 @@ class Detector:
     def detect_split(
         self, pictures: "DetectionPictures", threshold: float, classes: Sequence[str] = CATEGORIES
     ) -> "Iterator[tuple[Truth, list[Detection]]]":
-        """True boxes and detections of every picture of a split, in order; `threshold` and `classes` as in `detect`."""
+        """True boxes and detections of every picture of a split, in order, as `detect_each` gives them."""
 
         def load(places: range) -> "tuple[list[Truth], list[Image.Image]]":
             samples = [pictures[place][0] for place in places]

@@ -19,9 +19,9 @@ from PIL import Image
 from curation.images import decode, encode_jpeg, foreground
 from curation.tables import fingerprint
 from curation.taxonomy import CATEGORIES, LABELS
-from models.classifier.data import labelled_pictures, place_of
 from models.detector.augment import Sample
 from models.errors import DataError
+from models.labelled import labelled_pictures, place_of
 
 _SIDE: Final = 512  # px: longest side of a kept picture, unless the training pictures are kept smaller
 _MOST_OF_A_CLASS: Final = 2_500  # pictures kept, encoded: of all eight at most about 1 GiB

@@ -80,13 +80,6 @@ def source(name: str, folder: Path) -> Source:
     return Source(name, folder, MAKERS[name])
 
 
-def coco(name: str, annotations: Path, images: Path, licence: str, *, commercial: bool) -> Source:
-    """Any COCO file whose classes are named as ours; `images` lies beside it or is its folder."""
-    folder = annotations.parent
-    read = partial(read_coco, annotations=annotations.name, images=str(images.relative_to(folder)))
-    return Source(name, folder, Maker(read, SAME, licence, commercial))
-
-
 def configured(folder: Path) -> list[Source]:
     """The COCO sets that `source.json` describes, in a folder itself and in those directly below it.
 

@@ -8,12 +8,13 @@ import pyarrow as pa
 from PIL import Image
 
 from curation.engine import KEPT
-from curation.errors import ImageError
-from curation.images import decode, encode_jpeg
+from curation.images import encode_jpeg, try_decode
 from curation.reasons import CropDrop
 from curation.schemas import CROPS
 from curation.tables import Shard, rows_to_batch
 from models.boxes import Detection, clip_box, cut, suppress
+from models.detector.evaluate import RECORD_THRESHOLD
+from models.steps import opened
 
 CROP_THRESHOLD: Final = 0.5
 """Least score of a box that a crop is made of."""
@@ -36,6 +37,7 @@ class CropPosts:
         record_threshold: smallest score that is recorded at all (needed to compute average precision).
         nms: largest overlap (IoU) of two crops of one photo.
         min_side: smallest side of a crop, px.
+        threads: see `Step`.
     """
 
     on_gpu: ClassVar[bool] = True
@@ -47,19 +49,14 @@ class CropPosts:
         detector: str,
         detector_version: str,
         crop_threshold: float = CROP_THRESHOLD,
-        record_threshold: float = 0.05,
+        record_threshold: float = RECORD_THRESHOLD,
         nms: float = 0.75,
         min_side: int = 16,
         threads: int = 1,
     ) -> None:
         from models.detector.infer import Detector
-        from models.device import set_threads
-        from models.errors import CheckpointError
 
-        set_threads(threads)
-        self._detector = Detector.load(detector)
-        if self._detector.version != detector_version:
-            raise CheckpointError(f"{detector} has version {self._detector.version}, asked for {detector_version}")
+        self._detector = opened(Detector.load, detector, detector_version, threads)
         self._crop_threshold = crop_threshold
         self._record_threshold = record_threshold
         self._nms = nms
@@ -119,14 +116,5 @@ class CropPosts:
 
 
 def _decoded(rows: Sequence[Row]) -> tuple[list[_Photo], list[Image.Image]]:
-    photos = [(row, _decode(row)) for row in rows]
+    photos = [(row, try_decode(row["bytes"])) for row in rows]
     return photos, [image for _, image in photos if image is not None]
-
-
-def _decode(photo: Row) -> Image.Image | None:
-    if photo["bytes"] is None:
-        return None
-    try:
-        return decode(photo["bytes"])
-    except ImageError:  # recorded as bad_image by the caller
-        return None

@@ -1,12 +1,11 @@
 """Training of the detector: from a hub checkpoint or from a configuration, by the same few lines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch  # noqa: TID253
-from numpy.typing import NDArray
 from torch import Tensor  # noqa: TID253
 from transformers import (  # noqa: TID253
     AutoConfig,
@@ -21,9 +20,10 @@ from models.batches import Batches
 from models.detector.config import DetectorConfig
 from models.detector.data import Batch, DetectionPictures, TrainingBatches
 from models.detector.dataset import DATASET_FILE
-from models.detector.evaluate import coco_metrics
+from models.detector.evaluate import RECORD_THRESHOLD, coco_metrics
 from models.detector.infer import Detector
 from models.device import pick_device, set_threads
+from models.errors import DataError
 from models.initialise import fit_to_width
 from models.pixels import refuse_another_size
 from models.progress import Progress
@@ -33,20 +33,20 @@ from models.states import FOLDER, States
 from models.trainer import Trained
 from models.training import fit, prepare
 
-_RECORD_THRESHOLD: Final = 0.05  # scores below it hardly move average precision
-
 
 def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Progress, ranks: Ranks) -> Trained:
     """Train on a directory of `build_detection_dataset` and keep the weights of the best validation mAP.
 
     Raises:
-        DataError: `data` is no such directory.
+        DataError: `data` is no such directory, or has no box of a class to learn from.
         TrainingError: as `models.training.fit` does.
     """
     set_threads(config.threads)
     seed_everything(config.seed)
     device = pick_device(config.device)
     pictures, validation = (DetectionPictures(data, split, config.cache_side) for split in ("train", "validation"))
+    if missing := set(pictures.classes) - {name for truth in pictures.truths for name, _ in truth}:
+        raise DataError(f"{data}: no training box of {', '.join(sorted(missing))}")
     model, processor = build(config, validation.classes)
     model.to(device, memory_format=torch.channels_last)  # convolutions ran 11 % faster so on a CPU
     prepare(model, config)
@@ -57,11 +57,10 @@ def train_detector(config: DetectorConfig, data: Path, out: Path, progress: Prog
     states = States(out / FOLDER, config, fingerprint, ranks)
     progress("start", step=states.step, parameters=sum(p.numel() for p in model.parameters()), device=str(device))
 
-    def loss(batch: Batch, step: Step) -> Tensor:
+    def loss(batch: Batch, _: Step) -> Tensor:
         inputs = {key: value.to(device) for key, value in batch.items() if key != "labels"}
         inputs["pixel_values"] = inputs["pixel_values"].contiguous(memory_format=torch.channels_last)
-        copies = config.queries_per_object if step.number < config.repeat_share * config.steps else 1
-        labels = [repeat_objects(target, copies, device) for target in batch["labels"]]
+        labels = [{name: torch.from_numpy(of).to(device) for name, of in target.items()} for target in batch["labels"]]
         value: Tensor = model(**inputs, labels=labels).loss
         return value * share_of_objects(sum(len(target["class_labels"]) for target in labels), device, ranks)
 
@@ -104,14 +103,6 @@ def build(config: DetectorConfig, classes: Sequence[str] = CATEGORIES) -> tuple[
     return model, RTDetrImageProcessor(size={"height": config.height, "width": config.width})
 
 
-def repeat_objects(target: Mapping[str, NDArray[Any]], copies: int, device: torch.device) -> dict[str, Tensor]:
-    """The classes and boxes of a picture, each `copies` times, so that Hungarian matching gives each that many queries.
-
-    One-to-many matching for a part of training, as in H-DETR (Jia et al. 2023), without a second decoder.
-    """
-    return {name: torch.from_numpy(values.repeat(copies, 0)).to(device) for name, values in target.items()}
-
-
 def share_of_objects(own: int, device: torch.device, ranks: Ranks) -> float:
     """What the loss of a process's share is to be multiplied with, so that the mean over processes is the batch's loss.
 
@@ -123,5 +114,5 @@ def share_of_objects(own: int, device: torch.device, ranks: Ranks) -> float:
 
 def evaluate(detector: Detector, pictures: DetectionPictures) -> dict[str, Any]:
     """COCO metrics on the pictures of a split."""
-    truth, found = zip(*detector.detect_split(pictures, _RECORD_THRESHOLD, pictures.classes), strict=True)
+    truth, found = zip(*detector.detect_split(pictures, RECORD_THRESHOLD, pictures.classes), strict=True)
     return coco_metrics(truth, found)

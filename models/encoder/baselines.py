@@ -1,11 +1,14 @@
 """Encoders that do not learn: a colour histogram and a perceptual hash. What a trained one must clearly beat."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+EmbedImages = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
+"""What every encoder does, trained or not: RGB pictures → unit vectors (n, d)."""
 
 _BINS: Final = (12, 4, 4)  # hue, saturation, value
 _SIDE: Final = 64  # px; colours do not need more

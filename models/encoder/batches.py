@@ -17,7 +17,7 @@ from models.feeding import ahead
 from models.ranks import ALONE, Ranks
 from models.seeds import Stream, derived
 
-Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+EmbedPixels = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pictures (n, height, width, 3) → unit vectors (n, d)."""
 
 _NEIGHBOURS: Final = 7  # of each product that a batch of hard negatives starts from
@@ -36,7 +36,7 @@ class TrainingBatches(Batches):
         keys: PairKeys,
         config: EncoderConfig,
         size: tuple[int, int],
-        embed: Embed,
+        embed: EmbedPixels,
         processor: Any = None,
         ranks: Ranks = ALONE,
     ) -> None:
@@ -50,9 +50,9 @@ class TrainingBatches(Batches):
             hard=config.hard_negatives,
         )
         self._pictures: PairPictures | StreamedPairs = (
-            PairPictures(keys, size, processor)
+            PairPictures(keys, size, processor=processor)
             if config.in_memory
-            else StreamedPairs(keys, size, processor, config.cache_dir)
+            else StreamedPairs(keys, size, processor=processor, cache_dir=config.cache_dir)
         )
         super().__init__(partial(_batch, self._sampler, self._pictures), 0 if config.in_memory else config.workers)
         self._embed = embed
@@ -191,7 +191,7 @@ class PairBatches:
 
 
 def _batch(sampler: PairBatches, pictures: PairPictures | StreamedPairs, step: int) -> list[Tensor]:
-    return pictures.__getitems__(sampler.rows(step))
+    return pictures.batch(sampler.rows(step))
 
 
 def nearest(vectors: NDArray[np.float32], categories: NDArray[np.str_], count: int) -> Rows:

@@ -11,13 +11,13 @@ import torch  # noqa: TID253
 from torch import Tensor  # noqa: TID253
 from torch.utils.checkpoint import checkpoint  # noqa: TID253
 
-Embed = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+EmbedPairs = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 """Anchors and positives (n, height, width, 3), source of what is drawn → vectors (2, n, d)."""
 
 _SEEDS: Final = 2**62
 
 
-def cached(embed: Embed, anchors: Tensor, positives: Tensor, micro_batch: int, draw: torch.Generator) -> Tensor:
+def cached(embed: EmbedPairs, anchors: Tensor, positives: Tensor, micro_batch: int, draw: torch.Generator) -> Tensor:
     """Vectors (2, n, d) of a batch; activations of `micro_batch` pairs are held at once.
 
     Gradients are those of `embed` on the same parts of the batch: dropout, drop-path and augmentation draw the same

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import torch  # noqa: TID253
 from numpy.typing import NDArray
 from torch import Tensor  # noqa: TID253
-from torch.utils.data import Dataset, default_collate  # noqa: TID253
 
 from curation.groups import Groups
 from curation.images import decode
@@ -76,10 +75,10 @@ def data_fingerprint(data: Path) -> str:
     return fingerprint([[path.name, file_fingerprint(path)] for path in sorted(data.glob("*.parquet"))])
 
 
-class PairPictures(Dataset[tuple[Tensor, Tensor, int]]):
-    """(anchor, positive, label) of each pair; pictures uint8, (height, width, 3)."""
+class PairPictures:
+    """The pictures of each pair, uint8, (height, width, 3), and its product."""
 
-    def __init__(self, keys: PairKeys, size: tuple[int, int], processor: Any = None) -> None:
+    def __init__(self, keys: PairKeys, size: tuple[int, int], *, processor: Any = None) -> None:
         """Decode every picture once, at (height, width) px. 10,000 pairs at 72 px take 310 MB."""
         self.keys = keys
         self.anchors = np.empty((len(keys), *size, 3), np.uint8)
@@ -96,27 +95,19 @@ class PairPictures(Dataset[tuple[Tensor, Tensor, int]]):
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        anchor, positive = torch.from_numpy(self.anchors[index]), torch.from_numpy(self.positives[index])
-        return anchor, positive, int(self.keys.labels[index])
-
     def thumbnails(self, rows: Rows) -> NDArray[np.uint8]:
         """Positives of some rows, (n, height, width, 3)."""
         return self.positives[rows]
 
-    def __getitems__(self, indices: list[int]) -> list[Any]:
-        """One fetch for a whole batch: already stacked, so `collate` has nothing left to do."""
-        return [
-            torch.from_numpy(self.anchors[indices]),
-            torch.from_numpy(self.positives[indices]),
-            torch.from_numpy(self.keys.labels[indices]),
-        ]
+    def batch(self, rows: list[int]) -> list[Tensor]:
+        """Anchors, positives (n, height, width, 3) and labels (n,) of some rows."""
+        return [torch.from_numpy(of[rows]) for of in (self.anchors, self.positives, self.keys.labels)]
 
 
-class StreamedPairs(Dataset[tuple[Tensor, Tensor, int]]):
+class StreamedPairs:
     """The same from disk, through `datasets`: memory-mapped, decoded when asked for, for sets that do not fit."""
 
-    def __init__(self, keys: PairKeys, size: tuple[int, int], processor: Any = None, cache_dir: str = "") -> None:
+    def __init__(self, keys: PairKeys, size: tuple[int, int], *, processor: Any = None, cache_dir: str = "") -> None:
         from datasets import load_dataset
 
         files = [str(path) for path in keys.files]
@@ -129,22 +120,18 @@ class StreamedPairs(Dataset[tuple[Tensor, Tensor, int]]):
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        anchor, positive = (torch.from_numpy(self._picture(index, name)) for name in ("anchor", "positive"))
-        return anchor, positive, int(self.keys.labels[index])
-
     def thumbnails(self, rows: Rows) -> NDArray[np.uint8]:
         """Positives of some rows, (n, height, width, 3); the anchors are not decoded."""
-        return np.stack([self._picture(index, "positive") for index in rows.tolist()])
+        return self._side("positive", rows.tolist())
 
-    def __getitems__(self, indices: list[int]) -> list[Any]:
-        """One fetch for a whole batch, stacked."""
-        batch: list[Any] = default_collate([self[index] for index in indices])
-        return batch
+    def batch(self, rows: list[int]) -> list[Tensor]:
+        """As `PairPictures.batch`."""
+        sides = (self._side(side, rows) for side in ("anchor", "positive"))
+        return [torch.from_numpy(of) for of in (*sides, self.keys.labels[rows])]
 
-    def _picture(self, index: int, side: str) -> NDArray[np.uint8]:
-        data = self._rows[int(self.keys.rows[index])][side][0]["bytes"].as_py()
-        return resize(prepare(decode(data), self._processor), *self._size).copy()
+    def _side(self, side: str, rows: list[int]) -> NDArray[np.uint8]:
+        pictures = (self._rows[int(row)][side][0]["bytes"].as_py() for row in self.keys.rows[rows])
+        return np.stack([resize(prepare(decode(data), self._processor), *self._size) for data in pictures])
 
 
 def _stream(keys: PairKeys) -> Iterator[tuple[bytes, bytes]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.boxes import Box, Detection, cut, overlap
+from models.encoder.baselines import EmbedImages
 from models.encoder.evaluate import Embedded, compare_measures, summarise, with_misses
 from models.errors import MetricError
 from models.statistics import FEWEST_CLUSTERS
@@ -55,7 +56,7 @@ class _Queries:
 
 def evaluate_end_to_end(
     detect: Detect,
-    embed: Callable[[Sequence[Image.Image]], NDArray[np.float32]],
+    embed: EmbedImages,
     photos: Iterable[AnnotatedPhoto],
     gallery: Embedded,
 ) -> dict[str, Any]:
@@ -98,9 +99,7 @@ def evaluate_end_to_end(
     }
 
 
-def _gather(
-    detect: Detect, embed: Callable[[Sequence[Image.Image]], NDArray[np.float32]], photos: Iterable[AnnotatedPhoto]
-) -> _Queries:
+def _gather(detect: Detect, embed: EmbedImages, photos: Iterable[AnnotatedPhoto]) -> _Queries:
     queries = _Queries()
     stream = iter(photos)
     while batch := list(islice(stream, _PHOTOS_AT_ONCE)):

@@ -87,7 +87,6 @@ def summarise(
     clusters: NDArray[Any],
     *,
     rounds: int = ROUNDS,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Means over all queries and per category, each with a 95 % interval (see `models.statistics`).
 
@@ -96,7 +95,6 @@ def summarise(
         categories: (n,) of each query.
         clusters: (n,) product of each query: queries of one product are not independent.
         rounds: of the bootstrap.
-        seed: of the bootstrap.
 
     Returns:
         `overall` and `by_category`, each with `queries`, `clusters`, and per measure `mean`, `low`, `high`. A single
@@ -104,7 +102,7 @@ def summarise(
     """
     groups = {str(name): categories == name for name in np.unique(categories)}
     everything = np.ones(len(categories), bool)
-    overall, *parts = (_summary(measures, mask, clusters, rounds, seed) for mask in (everything, *groups.values()))
+    overall, *parts = (_summary(measures, mask, clusters, rounds) for mask in (everything, *groups.values()))
     return {"overall": overall, "by_category": dict(zip(groups, parts, strict=True))}
 
 
@@ -118,10 +116,9 @@ def compare_measures(
     return {name: asdict(compare(candidate[name], reference[name], clusters)) for name in names}
 
 
-def mean_of(summary: Mapping[str, Any], measure: str, category: str = "") -> float:
-    """One mean out of what `summarise` returns."""
-    part = summary["by_category"][category] if category else summary["overall"]
-    return float(part[measure]["mean"])
+def mean_of(summary: Mapping[str, Any], measure: str) -> float:
+    """The mean over all queries out of what `summarise` returns."""
+    return float(summary["overall"][measure]["mean"])
 
 
 def _ranked(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
@@ -147,7 +144,6 @@ def _summary(
     mask: NDArray[np.bool_],
     clusters: NDArray[Any],
     rounds: int,
-    seed: int,
 ) -> dict[str, Any]:
     own = clusters[mask]
     count = len(np.unique(own))
@@ -155,7 +151,7 @@ def _summary(
     values = np.stack([measures[name][mask] for name in names], axis=1)
     low, high = np.zeros(len(names)), np.ones(len(names))
     if count >= FEWEST_CLUSTERS:
-        low, high = interval(bootstrap_means(values, own, rounds=rounds, seed=seed), count)
+        low, high = interval(bootstrap_means(values, own, rounds=rounds), count)
     bounds = zip(values.mean(0).tolist(), low.tolist(), high.tolist(), strict=True)
     shown = {
         name: dict(zip(("mean", "low", "high"), row, strict=True)) for name, row in zip(names, bounds, strict=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import torch  # noqa: TID253
@@ -22,7 +22,8 @@ from models.runtime import Engine, Inputs, Outputs, compile_for
 Group = TypeVar("Group")
 Tag = TypeVar("Tag")
 
-_PROBES = (2, 3)  # rows of the batches on which a converted network is compared
+_BATCH: Final = 64  # pictures per forward pass
+_PROBES: Final = (2, 3)  # rows of the batches on which a converted network is compared
 
 
 class Encoder:
@@ -61,14 +62,14 @@ class Encoder:
         version = manifest.version if precision == "float32" else f"{manifest.version}+{precision}"
         return cls(model, processor, version, pick_device(device), precision, engine, path)
 
-    def embed(self, images: Sequence[Image.Image], batch: int = 64) -> NDArray[np.float32]:
+    def embed(self, images: Sequence[Image.Image], batch: int = _BATCH) -> NDArray[np.float32]:
         """Unit vectors of RGB pictures of any size; float32, (n, dimension)."""
         chunks = (images[start : start + batch] for start in range(0, len(images), batch))
         return self._joined(chunks, lambda chunk: model_input(chunk, self.processor))
 
-    def embed_pixels(self, pixels: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
+    def embed_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Unit vectors of pictures that were prepared and resized before; uint8, (n, height, width, 3)."""
-        chunks = (pixels[start : start + batch] for start in range(0, len(pixels), batch))
+        chunks = (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
         return self._joined(chunks, lambda chunk: normalise(to_unit(chunk), self.processor))
 
     def embed_each(

@@ -11,23 +11,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from curation.errors import ImageError
-from curation.images import decode
+from curation.images import decode, try_decode
 from curation.tables import ShardedTable
 from curation.taxonomy import CATEGORIES
 from models.card import metrics_of
-from models.encoder.baselines import histogram, perceptual_hash
+from models.encoder.baselines import EmbedImages, histogram, perceptual_hash
 from models.encoder.evaluate import Embedded, compare_measures, per_query, summarise, with_misses
 from models.errors import MetricError
 from models.statistics import FEWEST_CLUSTERS
 
-Plain = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
-"""RGB pictures → unit vectors (n, d)."""
-Embed = Callable[[Sequence[Image.Image], Sequence[str]], NDArray[np.float32]]
+EmbedByCategory = Callable[[Sequence[Image.Image], Sequence[str]], NDArray[np.float32]]
 """RGB pictures and the category of each → unit vectors (n, d)."""
 
 Row = Mapping[str, Any]
 
+_SPLIT: Final = "test"
 _ROWS_AT_ONCE: Final = 64  # decoded pictures held in memory
 _CATALOG_COLUMNS: Final = ("site", "product_id", "category", "sha256", "bytes")
 _PAIR_COLUMNS: Final = (
@@ -43,12 +41,12 @@ _PAIR_COLUMNS: Final = (
 _TILE: Final = 128  # px, longest side of an example's pictures
 
 
-def uniform(embed: Plain) -> Embed:
+def uniform(embed: EmbedImages) -> EmbedByCategory:
     """An encoder that treats all categories alike."""
     return lambda images, _: embed(images)
 
 
-def by_category(encoders: Mapping[str, Plain], other: Plain) -> Embed:
+def by_category(encoders: Mapping[str, EmbedImages], other: EmbedImages) -> EmbedByCategory:
     """One encoder per category, and `other` where a category has none. All must have vectors of one length."""
 
     def embed(images: Sequence[Image.Image], categories: Sequence[str]) -> NDArray[np.float32]:
@@ -63,7 +61,10 @@ def by_category(encoders: Mapping[str, Plain], other: Plain) -> Embed:
     return embed
 
 
-BASELINES: Final[Mapping[str, Embed]] = {"histogram": uniform(histogram), "phash": uniform(perceptual_hash)}
+BASELINES: Final[Mapping[str, EmbedByCategory]] = {
+    "histogram": uniform(histogram),
+    "phash": uniform(perceptual_hash),
+}
 
 
 @dataclass(frozen=True)
@@ -97,22 +98,20 @@ class Report:
 
 
 def evaluate_encoders(
-    encoders: Mapping[str, Embed],
+    encoders: Mapping[str, EmbedByCategory],
     pairs: Path,
     catalog: ShardedTable,
     *,
-    split: str = "test",
     clusters: Mapping[str, str] | None = None,
     product_of: Callable[[Row], tuple[str, str] | None] | None = None,
     examples: int = 12,
 ) -> Report:
-    """Search the whole catalog for the crops of a split.
+    """Search the whole catalog for the crops of the test split.
 
     Args:
         encoders: name → embedding function; `BASELINES` can be merged in. One pass over the pictures serves all.
         pairs: pair dataset directory.
         catalog: table of `curation.schemas.CATALOG`; etc and broken pictures are left out.
-        split: of the pairs.
         clusters: sha256 of a thumbnail → near-duplicate cluster, so that a product is known across sites.
         product_of: the (site, product id) that a pair's crop shows, where the truth is known; None leaves the row out.
             Without it a pair is taken at its word.
@@ -125,22 +124,22 @@ def evaluate_encoders(
         encoder's differences to each other one, filtered, with intervals and p-values.
 
     Raises:
-        MetricError: no query of the split has its product in the catalog.
+        MetricError: no query has its product in the catalog.
     """
     gallery = read_gallery(catalog, encoders, clusters or {})
-    rows, vectors = _embed(_pair_pictures(pairs, split), encoders)
+    rows, vectors = _embed(_pair_pictures(pairs), encoders)
     labels = set(gallery.known.values())
     named = [_label(row, gallery.known, labels, product_of) for row in rows]
     used = np.array([label is not None for label in named], bool)
     if not used.any():
-        raise MetricError(f"none of {len(named)} {split} pairs has its product in the catalog of {len(labels)}")
+        raise MetricError(f"none of {len(named)} {_SPLIT} pairs has its product in the catalog of {len(labels)}")
     keys = np.array([label or "" for label in named]), np.array([row["category"] for row in rows])
     queries = {name: Embedded(vectors[name], *keys).take(used) for name in encoders}
     products = keys[0][used]
     measures, summaries, elsewhere = _measured(queries, gallery.embedded, products)
     first, *others = encoders
     numbers = {
-        "split": split,
+        "split": _SPLIT,
         "queries": int(used.sum()),
         "gallery": len(gallery.embedded[first].labels),
         "not_in_catalog": int((~used).sum()),
@@ -149,11 +148,13 @@ def evaluate_encoders(
         "comparisons": _comparisons(measures, first, others, products),
     }
     shown = _Shown(queries[first], gallery.embedded[first], measures[first]["rank"], np.flatnonzero(used))
-    worst = _worst(shown, examples, lambda: _catalog_pictures(catalog), lambda: _pair_pictures(pairs, split))
+    worst = _worst(shown, examples, lambda: _catalog_pictures(catalog), lambda: _pair_pictures(pairs))
     return Report(numbers, worst, measures, products, gallery)
 
 
-def read_gallery(catalog: ShardedTable, encoders: Mapping[str, Embed], clusters: Mapping[str, str]) -> Gallery:
+def read_gallery(
+    catalog: ShardedTable, encoders: Mapping[str, EmbedByCategory], clusters: Mapping[str, str]
+) -> Gallery:
     """Embed the catalog with every encoder in one pass. Raises `MetricError` when it has no usable picture."""
     rows, vectors = _embed(_catalog_pictures(catalog), encoders)
     labels = [clusters.get(row["sha256"], row["sha256"]) for row in rows]
@@ -265,7 +266,7 @@ def _nearest(queries: Embedded, gallery: Embedded, row: int, count: int = 5) -> 
 
 
 def _embed(
-    pictures: Iterator[tuple[Row, Image.Image]], encoders: Mapping[str, Embed]
+    pictures: Iterator[tuple[Row, Image.Image]], encoders: Mapping[str, EmbedByCategory]
 ) -> tuple[list[Row], dict[str, NDArray[np.float32]]]:
     """Rows without their pictures, and each encoder's vectors, in one pass."""
     rows: list[Row] = []
@@ -294,18 +295,13 @@ def _catalog_pictures(catalog: ShardedTable) -> Iterator[tuple[Row, Image.Image]
     for shard in catalog.shards:
         for batch in shard.batches(_CATALOG_COLUMNS, rows=_ROWS_AT_ONCE):
             for row in batch.to_pylist():
-                data = row.pop("bytes")
-                if data is None or row["category"] not in CATEGORIES:
-                    continue
-                try:
-                    image = decode(data)
-                except ImageError:  # the catalog's own table says why
-                    continue
-                yield row, image
+                image = try_decode(row.pop("bytes")) if row["category"] in CATEGORIES else None
+                if image is not None:  # else the catalog's own table says why
+                    yield row, image
 
 
-def _pair_pictures(pairs: Path, split: str) -> Iterator[tuple[Row, Image.Image]]:
-    for path in sorted(pairs.glob(f"{split}-*.parquet")):
+def _pair_pictures(pairs: Path) -> Iterator[tuple[Row, Image.Image]]:
+    for path in sorted(pairs.glob(f"{_SPLIT}-*.parquet")):
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=list(_PAIR_COLUMNS)):
                 for row in batch.to_pylist():

@@ -4,32 +4,30 @@ People tag a sibling of what they wear: the same shirt with another print. Crop 
 another thumbnail looks more like the crop.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
 from curation.images import decode
 from curation.pair_rows import product_of
 from curation.places import Place
 from curation.schemas import RIVALS
 from curation.tables import Shard, ShardedTable, fingerprint, rows_to_batch, write_shard
+from models.encoder.baselines import EmbedImages
 
 _NEAREST: Final = 5  # rivals that count: their number must not grow with the shop's
 _SHARPNESS: Final = 0.05  # cosine by which a rival must be nearer to be e times as likely
 _AT_ONCE: Final = 256  # thumbnails in memory
 _NAMES: Final = ("site", "product_id", "product_cluster_id", "category", "positive_sha256")
 
-Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
-"""RGB pictures → unit vectors, (n, d)."""
 Row = dict[str, Any]
 
 
-def write_rivals(pairs: Sequence[ShardedTable], embed: Embed, version: str, out: Place, name: str) -> None:
+def write_rivals(pairs: Sequence[ShardedTable], embed: EmbedImages, version: str, out: Place, name: str) -> None:
     """Write a RIVALS shard: one thumbnail of every product of some PAIRS tables, as an encoder of a version sees it."""
 
     def batches() -> Iterator[pa.RecordBatch]:

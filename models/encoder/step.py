@@ -8,12 +8,12 @@ import pyarrow as pa
 from PIL import Image
 
 from curation.engine import KEPT
-from curation.errors import ImageError
-from curation.images import decode, encode_jpeg
+from curation.images import encode_jpeg, try_decode
 from curation.reasons import ThumbnailDrop
 from curation.schemas import CATALOG, EMBEDDINGS
 from curation.tables import Shard, rows_to_batch
 from curation.taxonomy import CATEGORIES
+from models.steps import opened
 
 _ROWS_PER_BATCH: Final = 64  # decoded thumbnails handed on at once; about three times as many are held
 _PREVIEW_SIDE: Final = 256  # px, longest side
@@ -28,6 +28,7 @@ class EmbedCatalog:
     Args of the constructor:
         encoder: checkpoint directory.
         encoder_version: version that the checkpoint must have.
+        threads: see `Step`.
     """
 
     on_gpu: ClassVar[bool] = True
@@ -35,14 +36,9 @@ class EmbedCatalog:
     schema: ClassVar[pa.Schema] = EMBEDDINGS
 
     def __init__(self, encoder: str, encoder_version: str, threads: int = 1) -> None:
-        from models.device import set_threads
         from models.encoder.infer import Encoder
-        from models.errors import CheckpointError
 
-        set_threads(threads)
-        self._encoder = Encoder.load(encoder)
-        if self._encoder.version != encoder_version:
-            raise CheckpointError(f"{encoder} has version {self._encoder.version}, asked for {encoder_version}")
+        self._encoder = opened(Encoder.load, encoder, encoder_version, threads)
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         """One batch of rows for each few products."""
@@ -79,7 +75,4 @@ def _decoded(rows: Sequence[Row]) -> tuple[tuple[list[tuple[Row, Image.Image]], 
 def _picture(row: Row) -> Image.Image | ThumbnailDrop:
     if row["category"] not in CATEGORIES:
         return ThumbnailDrop.REJECTED
-    try:
-        return ThumbnailDrop.BAD_IMAGE if row["bytes"] is None else decode(row["bytes"])
-    except ImageError:
-        return ThumbnailDrop.BAD_IMAGE
+    return try_decode(row["bytes"]) or ThumbnailDrop.BAD_IMAGE

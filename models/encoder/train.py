@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, ViTImageProc
 from models.augment import augment, recolour, splice
 from models.checkpoint import locate
 from models.device import pick_device, set_threads
-from models.encoder.batches import Embed, TrainingBatches
+from models.encoder.batches import EmbedPixels, TrainingBatches
 from models.encoder.caching import cached
 from models.encoder.config import EncoderConfig
 from models.encoder.data import (
@@ -127,7 +127,7 @@ def _batch_loss(
     return loss
 
 
-def _embed_in_training(encoder: ImageEncoder, processor: Any) -> Embed:
+def _embed_in_training(encoder: ImageEncoder, processor: Any) -> EmbedPixels:
     """Vectors of thumbnails, however large, from the encoder that is being trained."""
     device = next(encoder.parameters()).device
 
@@ -145,8 +145,8 @@ def _embed_in_training(encoder: ImageEncoder, processor: Any) -> Embed:
 def _evaluation(config: EncoderConfig, data: Path, keys: PairKeys, encoder: Encoder) -> Callable[[], dict[str, Any]]:
     """What measures `encoder` on the validation split."""
     size = input_size(encoder.processor)
-    validation = PairPictures(read_keys(data, "validation", config.categories), size, encoder.processor)
-    distractors = PairPictures(first_of_each_product(keys, config.distractors), size, encoder.processor)
+    validation = PairPictures(read_keys(data, "validation", config.categories), size, processor=encoder.processor)
+    distractors = PairPictures(first_of_each_product(keys, config.distractors), size, processor=encoder.processor)
     return lambda: validation_metrics(encoder, validation, distractors, config.matryoshka)
 
 

@@ -127,6 +127,7 @@ class VerifyPairs:
         verifier_version: that they must have: versions of both encoders and fingerprint of the products, with `/`
             between; it is also what tells the engine of new ones.
         least_verification: least probability of a pair that is kept, 0-1.
+        threads: see `Step`.
 
     Raises:
         CheckpointError: the verifier is another one, as after a training that was killed between its parts.

@@ -22,6 +22,7 @@ PROBES: Sequence[Probe] = (
     folders.world,
     folders.disk,
     folders.annotations,
+    folders.thumbnails,
     folders.photos,
     folders.dagster_home,
     services.ports,

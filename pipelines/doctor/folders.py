@@ -1,4 +1,4 @@
-"""Probes of folders: data, whose world it holds, free disk, annotated sets, Dagster's home."""
+"""Probes of folders: data, whose world it holds, free disk, annotated and labelled sets, Dagster's home."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from sandbox.photos import PhotoFolderError, PhotoWorld
 _GIB: Final = 1024**3
 _DISK_GIB: Final = {"sandbox": 2, "full": 500}
 """The demo leaves 0.3 GiB; at full size see `docs/SCALE.md`."""
-_ANNOTATED: Final = ("modanet", "fashionpedia", "deepfashion2", "k_fashion", "street", "coco")
+_LABELS: Final = "labels.csv"
 _PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -53,13 +53,25 @@ def disk(patient: Patient) -> list[Finding]:
 
 def annotations(patient: Patient) -> list[Finding]:
     """The detector has something to learn from, and each folder that is set has annotations and pictures."""
-    folders = {name: path for name in _ANNOTATED if (path := getattr(patient.settings, name)) is not None}
+    settings = patient.settings
+    folders = settings.annotated | ({"coco": settings.coco} if settings.coco else {})
     if not folders and patient.full:
         remedy = f"download ModaNet or Fashionpedia and set {PREFIX}MODANET or {PREFIX}FASHIONPEDIA to its folder"
         return [Finding("annotations", "fail", "no annotated set: the detector has nothing to learn from", remedy)]
     if not folders:
         return [Finding("annotations", "ok", "drawn by the sandbox")]
     return [_annotated(name, folder) for name, folder in folders.items()]
+
+
+def thumbnails(patient: Patient) -> list[Finding]:
+    """A folder of labelled thumbnails says which picture shows what."""
+    folder = patient.settings.thumbnails
+    if folder is None:
+        return []
+    if not (folder / _LABELS).is_file():
+        remedy = f"docs/PHOTOS.md says what {PREFIX}THUMBNAILS holds"
+        return [Finding("thumbnails", "fail", f"no {_LABELS} in {folder}", remedy)]
+    return [Finding("thumbnails", "ok", str(folder))]
 
 
 def photos(patient: Patient) -> list[Finding]:

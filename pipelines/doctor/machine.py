@@ -54,7 +54,7 @@ def _extras(patient: Patient) -> list[str]:
     extras = ["crawl", "train", "serve", "pipeline"]
     extras += [] if patient.full else ["sandbox"]
     extras += ["milvus"] if patient.settings.milvus else []
-    return extras + (["ray"] if getattr(patient.settings, "engine", "") == "ray" else [])
+    return extras + (["ray"] if patient.settings.engine == "ray" else [])
 
 
 def _unmet(wanted: list[str], extra: str) -> list[str]:

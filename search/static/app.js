@@ -65,7 +65,7 @@ function setScene(wanted) {
   scene = wanted;
   if (!scene.answer) return;
   const { garments, width, height } = scene.answer;
-  stage.setGarments(garments.filter((garment) => garment.score !== null), [width, height]);
+  stage.setGarments(garments.filter((garment) => garment.source === "detected"), [width, height]);
 }
 
 function content(view, actions) {

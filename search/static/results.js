@@ -71,7 +71,7 @@ const spoken = (product) =>
 
 /** A shelf per garment. Of a pair of shoes the surer one stands for both. */
 export function overview(garments, { onPick, onMore }) {
-  const none = garments.length === 1 && garments[0].score === null;
+  const none = garments[0].source === "whole";
   const shelves = garments
     .map((garment, index) => ({ garment, index }))
     .filter(({ garment, index }) => garment.category !== "shoes" || garments.findIndex(isShoes) === index)

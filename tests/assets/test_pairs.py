@@ -10,8 +10,8 @@ import pytest
 from assets.io_manager import ReferenceIOManager, adopt, reference_of
 from assets.pairs import candidate_pairs, pair_dataset
 from assets.resources import DataFolder, Engine, Recipes, Terms
-from curation.dataset import read_manifest
 from curation.engine import MapReport
+from curation.places import read_manifest
 from curation.republish import republish
 from curation.schemas import RIVALS
 from curation.tables import ShardedTable, rows_to_batch, write_json, write_shard
@@ -128,3 +128,8 @@ def test_pair_dataset__what_is_left_out_already_can_be_left_out_for_good(publish
     _publish(published, commercial_only=True)
     _publish(published, commercial_only=True, exclude_sources=["onthelook"])
     assert _publish(published)["rows_per_source"] == ONE
+
+
+def test_pair_dataset__a_share_of_nothing_is_a_share(published: Path) -> None:
+    _publish(published)
+    assert _publish(published, test=0.0)["shares_of_small_groups"] == {"validation": 0.1, "test": 0.0}

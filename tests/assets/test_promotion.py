@@ -21,11 +21,11 @@ from tests.models.test_checkpoint import save
 RESULT: Result = {"dataset": "abc", "split": "test", "metrics": {"r@1": 0.5}}
 
 
-def _consider(versions: ModelVersions, weights: bytes, passed: bool, *, closed: bool = True) -> Considered:
+def _consider(versions: ModelVersions, weights: bytes, passed: bool, *, enforce: bool = True) -> Considered:
     candidate = versions.link.with_name("candidate")
     save(candidate, weights)
     verdict = Verdict(passed, f"passed: {passed}")
-    return consider(versions, candidate, lambda _: (verdict, RESULT), closed=closed, keep=1)
+    return consider(versions, candidate, lambda _: (verdict, RESULT), enforce=enforce, keep=1)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_consider__decides_once_so_that_a_rollback_lasts(versions: ModelVersions
 
 def test_consider__open_gate_and_old_versions(versions: ModelVersions) -> None:
     for weights in (b"one", b"two", b"three", b"four"):
-        considered = _consider(versions, weights, passed=False, closed=False)
+        considered = _consider(versions, weights, passed=False, enforce=False)
     assert considered.check.passed
     assert versions.names == ["0003", "0004"]  # the newest, and the one to return to
     assert versions.ledger()[-1]["reason"] == "gates are off; passed: False"

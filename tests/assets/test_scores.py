@@ -1,19 +1,24 @@
 """What is measured by a hand-made truth: found boxes, and which garments of the test posts are searched for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from assets.resources import SandboxSites
-from assets.scores import annotated_photos, detector_scores
+from assets.scores import annotated_photos, as_answered, detector_scores
 from curation.images import encode_jpeg
 from curation.schemas import CROPS, PAIRS, POSTS
 from curation.tables import ShardedTable, rows_to_batch, write_shard
+from models.boxes import Detection
 from sandbox.score import Judge
+from search.query import MAX_GARMENTS
 from tests.curation.builders import crop_row, picture, picture_row
 from tests.models import toys
+from tests.search.builders import FixedDetector
 
 KNOWN = {("kream", str(number)): f"label-{number}" for number in (7, 8)}
 
@@ -45,6 +50,18 @@ def test_detector_scores__a_photo_that_was_crawled_since_counts_next_time(tmp_pa
         sites, tmp_path, tmp_path, ShardedTable(tmp_path / "crops"), ShardedTable(tmp_path / "posts")
     )
     assert measured["detector_ap50"] == pytest.approx(1.0)
+
+
+def test_as_answered__no_sliver_no_double_and_of_a_crowd_the_surest() -> None:
+    class Crowd(FixedDetector):
+        def detect(self, images: Sequence[Image.Image], threshold: float) -> list[list[Detection]]:
+            sliver = Detection("outer", 0.99, (0.0, 100.0, 7.0, 300.0))
+            people = [Detection("hat", 0.5 + at / 100, (20.0 * at, 0.0, 20.0 * at + 10, 10.0)) for at in range(15)]
+            double = Detection("bag", 0.635, people[-1].box)
+            return [[sliver, *people, double]] * len(images)
+
+    (found,) = as_answered(Crowd(), [Image.new("RGB", (300, 400))])
+    assert [item.box[0] for item in found] == [20.0 * at for at in reversed(range(15 - MAX_GARMENTS, 15))]
 
 
 def test_annotated_photos__visible_garments_of_test_products(tmp_path: Path, judge: Judge) -> None:

@@ -53,7 +53,7 @@ def test_stage__hands_on_references_and_records_itself(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "doubled" / "sum.json").read_text()) == 6
     record = json.loads((tmp_path / "stages" / "numbers.json").read_text())
     assert (record["group"], record["rows_in"], record["rows_kept"], record["rows_dropped"]) == ("label", 3, 2, 1)
-    assert record["peak_rss_gib"] > 0
+    assert record["peak_memory_gib"] > 0
 
 
 def test_stage__failing_check_stops_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

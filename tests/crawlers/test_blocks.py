@@ -4,12 +4,17 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scrapy.http import Response  # noqa: TID253 - answers of a site
 
 from crawlers.blocks import block_ids, block_name, claim_block_size, find_frontier, locked, parse_blocks
+from crawlers.config import make_config
+from crawlers.discovery import _Count
 from crawlers.errors import BlockLockedError, ConfigError
 
 
@@ -50,6 +55,19 @@ def test_find_frontier__exact_while_gaps_are_shorter_than_the_window(top: int, w
         ids.add(max(here, 1))
     assert frontier(ids, 0, window)[0] == top
     assert frontier(ids, min(ids), window)[0] == top
+
+
+def test_count__an_address_that_is_broken_is_no_newest_post(tmp_path: Path) -> None:
+    statuses = dict.fromkeys(range(1, 9), 200) | {9: 500}
+
+    async def page(url: str) -> Response:
+        return Response(url, status=statuses.get(int(url.rpartition("/")[2]), 404))
+
+    pages: Any = SimpleNamespace(post_url="http://shop.test/{}".format)
+    fetcher: Any = SimpleNamespace(page=page)
+    config = make_config(kind="kream", out=tmp_path, concurrency=4)
+    count = _Count(pages, config, fetcher, 100, cast(Any, None))
+    assert asyncio.run(count.blocks()) == {0: range(1, 9)}
 
 
 def test_find_frontier__few_probes_for_many_posts() -> None:

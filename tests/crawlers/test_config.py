@@ -23,6 +23,11 @@ def test_make_config__defaults_are_polite(tmp_path: Path) -> None:
     assert make_config(kind="29cm-catalog", out=tmp_path).rendering == "never"
 
 
+def test_make_config__base_url_with_a_slash_at_its_end(tmp_path: Path) -> None:
+    config = make_config(kind="kream", out=tmp_path, base_url="http://127.0.0.1:8600/")
+    assert config.base_url == "http://127.0.0.1:8600"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

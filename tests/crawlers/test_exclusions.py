@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from crawlers.errors import ConfigError
-from crawlers.exclusions import FILE_NAME, Exclusions, Kind, exclude, read_exclusions
+from crawlers.exclusions import FILE_NAME, Exclusions, Kind, exclude, lift, read_exclusions
 
 
 def test_exclude__posts_products_and_images_of_a_site(tmp_path: Path) -> None:
     assert exclude(tmp_path, "kream", "post", ["12", "012", "13"], "mail of 1 May") == 2
     assert exclude(tmp_path, "kream", "post", ["13", "14"], "mail of 2 May") == 1
-    exclude(tmp_path, "kream", "product", ["77"], "brand")
+    exclude(tmp_path, "kream", "product", ["77"], " brand \n")
     exclude(tmp_path, "kream", "image", ["https://a.kr/x.jpg?type=l"], "photographer")
     known = Exclusions.read(tmp_path, "kream")
     assert [known.post(n) for n in (12, 13, 14, 15)] == [True, True, True, False]
@@ -40,6 +40,17 @@ def test_exclude__wrong_value(tmp_path: Path, kind: Kind, value: str, reason: st
     with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
         exclude(tmp_path, "kream", kind, [value], reason)
     assert read_exclusions(tmp_path) == []
+
+
+def test_lift__a_later_line_takes_it_back(tmp_path: Path) -> None:
+    exclude(tmp_path, "kream", "post", ["12", "13"], "mail of 1 May")
+    lines = (tmp_path / FILE_NAME).read_text()
+    assert lift(tmp_path, "kream", "post", ["12", "14"], "a typo") == 1
+    assert (tmp_path / FILE_NAME).read_text().startswith(lines)
+    known = Exclusions.read(tmp_path, "kream")
+    assert (known.post(12), known.post(13)) == (False, True)
+    assert exclude(tmp_path, "kream", "post", ["12"], "mail of 3 May") == 1
+    assert Exclusions.read(tmp_path, "kream").post(12)
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])

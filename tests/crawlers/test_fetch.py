@@ -9,7 +9,7 @@ from scrapy import Request  # noqa: TID253 - crawling is what is tested
 from scrapy.crawler import Crawler  # noqa: TID253
 from scrapy.http import Response  # noqa: TID253
 
-from crawlers.fetch import Fetcher
+from crawlers.fetch import Broken, Fetcher
 from crawlers.progress import Progress
 from tests.sandbox.tiny import tiny_world
 
@@ -74,3 +74,7 @@ def test_close__pictures_under_way_are_given_up() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     assert asked_by(scenario) == []
+
+
+def test_broken__says_no_more_than_the_ledger_takes() -> None:
+    assert Broken.by(RuntimeError("x" * 1000)) == Broken("RuntimeError", "x" * 300)

@@ -77,6 +77,13 @@ def test_back_off__waits_as_long_as_asked_then_retries(
     assert waited(back_off, monkeypatch) == pytest.approx(100, abs=1)
 
 
+def test_back_off__doubles_up_to_what_a_crawl_waits(
+    back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(back_off, None, tried=20)  # as many as may be configured: half a second 20 times doubled is six days
+    assert waited(back_off, monkeypatch) == pytest.approx(120, abs=1)
+
+
 def test_back_off__a_short_pause_does_not_end_a_long_one(
     back_off: BackOffMiddleware, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+
+from crawlers.spiders.catalog import _check_lost
 from curation.tables import ShardedTable
 from tests.crawlers.commands import content, crawl, ledger
 from tests.crawlers.shops import FEED_PAGE, FIRST_SNAP, Shops, open_shops
@@ -65,6 +70,14 @@ def test_29cm_catalog__pages_until_one_is_empty_without_a_browser(tmp_path: Path
         "1": "top", "2": "top", "3": "top", "4": "shoes", "5": "shoes"
     }  # fmt: skip
     assert {row["brand"] for row in rows} == {"노박"}
+
+
+def test_29cm_catalog__tried_with_some_categories_and_few_products(tmp_path: Path) -> None:
+    shops = Shops(products={"272103100": [1], "270100100": [2, 3, 4, 5], "274100100": [6, 7]})
+    with open_shops(shops) as url:
+        crawl("29cm-catalog", url, tmp_path, *PLAIN, "--categories", "shoes,bag", "--max-products", "3")
+        assert "some of bag" in crawl("29cm-catalog", url, tmp_path, "--categories", "boots", code=2)["error"]
+    assert catalog(tmp_path).keys() == {"2", "3", "4", "6", "7"}
 
 
 def test_29cm_catalog__listing_that_turns_empty_keeps_what_was_listed(tmp_path: Path) -> None:
@@ -175,3 +188,12 @@ def test_29cm_catalog__picture_host_that_refuses_is_not_hammered_and_ends_no_cra
             assert "20 pictures in a row failed, the last with http_error" in answer["error"]
             assert shops.hits["picture"] - before in asked
         assert crawl("29cm-catalog", url, tmp_path, *PLAIN)["kept"] == 160  # a fifth is lost: no outage
+
+
+@pytest.mark.parametrize(
+    ("pictures", "lost", "failed"), [(1, 1, False), (4, 1, False), (4, 2, True), (50, 10, False), (50, 11, True)]
+)
+def test_check_lost__one_picture_alone_holds_no_category_back(pictures: int, lost: int, failed: bool) -> None:
+    category: Any = SimpleNamespace(name="29cm/shoes", pictures=pictures, lost=lost, failed=False)
+    _check_lost(category)
+    assert category.failed is failed

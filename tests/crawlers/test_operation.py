@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from crawlers.exclusions import FILE_NAME, exclude
-from crawlers.sites import POST_SITES
+from crawlers.pages.twentynine import TwentyNinePages
+from crawlers.sites import CATALOG_SITES, CATALOG_SUFFIX, POST_SITES
 from crawlers.spiders.fixture import expectation
 from curation.tables import ShardedTable
 from sandbox.sites.server import ServeOptions, serving
 from sandbox.sites.site import page
 from tests.crawlers.commands import command, crawl, hits, ledger, run
 from tests.crawlers.fixtures import FOLDER
+from tests.crawlers.shops import Shops, open_shops
 from tests.sandbox.tiny import TinyProduct, tiny_world
 
 NO_BROWSER = ("--browser", "/none")
@@ -104,6 +106,16 @@ def test_fixture__is_a_test(tmp_path: Path) -> None:
     check_fixture(tmp_path / "kream_2.json")
 
 
+def test_fixture__of_a_listing_is_a_test(tmp_path: Path) -> None:
+    with open_shops(Shops(products={"272103100": [1, 2]})) as url:
+        address = TwentyNinePages(url).listing_url(272103100, 1)
+        options = ("--base-url", url, "--out", str(tmp_path), "--allow-private")
+        saved = run("fixture", address, *options)
+        assert [item["product_id"] for item in saved["products"]] == ["1", "2"]
+        run("fixture", TwentyNinePages(url).listing_url(272102100, 1), *options, code=1)  # there is none
+    check_fixture(tmp_path / "29cm-catalog_272103100.json")
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*_[0-9]*.json")), ids=lambda path: path.stem)
 def test_fixture__page_object_reads_what_it_read(path: Path) -> None:
     check_fixture(path)
@@ -111,9 +123,13 @@ def test_fixture__page_object_reads_what_it_read(path: Path) -> None:
 
 def check_fixture(path: Path) -> None:
     saved = json.loads(path.read_text(encoding="utf-8"))
-    pages = POST_SITES[path.stem.rpartition("_")[0]](saved["base_url"])
-    page = pages.parse_post(path.with_suffix(".html").read_text(encoding="utf-8"), saved["post_id"])
-    assert expectation(page) == saved["post"]
+    kind, html = path.stem.rpartition("_")[0], path.with_suffix(".html").read_text(encoding="utf-8")
+    if kind.endswith(CATALOG_SUFFIX):
+        listing = CATALOG_SITES[kind.removesuffix(CATALOG_SUFFIX)](saved["base_url"]).parse_listing(html)
+        assert expectation(listing) == saved["products"]
+    else:
+        page = POST_SITES[kind](saved["base_url"]).parse_post(html, saved["post_id"])
+        assert expectation(page) == saved["post"]
 
 
 @pytest.mark.browser
@@ -129,6 +145,13 @@ def test_kream__falls_back_to_the_browser_where_plain_pages_are_empty(tmp_path: 
     assert ledger(tmp_path / "with", "kream") == ledger(tmp_path / "plain", "kream")
     assert stats["fallbacks"] == 5  # after as many in a row, all pages are rendered from the start
     assert stats["drift"] == []
+
+
+def test_kream__says_how_far_it_looks_for_the_newest(tmp_path: Path) -> None:
+    with serving(tiny_world(1)) as server:
+        line = command("kream", server.urls["kream"], tmp_path, *NO_BROWSER, "--max-posts", "4")
+        told = subprocess.run(line, capture_output=True, text=True, timeout=120, check=True).stderr
+    assert "kream: looking for the newest post above id 0, up to 8" in told
 
 
 def test_kream__one_broken_post_ends_no_crawl(tmp_path: Path) -> None:

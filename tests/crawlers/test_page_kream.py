@@ -5,11 +5,12 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from crawlers.errors import PageError
-from crawlers.pages.base import clean, moment, original, price
+from crawlers.pages.base import clean, link, moment, original, price
 from crawlers.pages.kream import KreamPages
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -169,6 +170,12 @@ def test_clean__is_text_that_a_table_can_hold(text: object, expected: str | None
     assert clean(text) == expected
 
 
+def test_link__keeps_the_query_that_names_a_product() -> None:
+    assert link("https://shop.example/list", "/product.php?id=12#top") == "https://shop.example/product.php?id=12"
+    assert link("https://shop.example/", "javascript:void(0)") is None
+    assert link("https://shop.example/", "https://shop.example:x/") is None
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -180,6 +187,16 @@ def test_clean__is_text_that_a_table_can_hold(text: object, expected: str | None
         ("-", None),
         (None, None),
         ("9" * 50, None),
+        ("129,00 €", 129),
+        ("€1.299,00", 1299),
+        ("1 299,00\u00a0€", 1299),
+        ("1.299.000", 1_299_000),
+        ("CHF 1'299.50", 1300),
+        ("0.49", 0),
+        (49.99, 50),
+        (129_000.0, 129_000),
+        (float("nan"), None),
+        (float("inf"), None),
     ],
 )
 def test_price__reads_digits(value: object, expected: int | None) -> None:
@@ -200,3 +217,10 @@ def test_price__reads_digits(value: object, expected: int | None) -> None:
 )
 def test_moment__reads_iso_and_korean_dates(text: object, expected: datetime | None) -> None:
     assert moment(text) == expected
+
+
+def test_moment__of_a_site_that_is_not_in_korea() -> None:
+    zone = ZoneInfo("Europe/Paris")
+    assert moment("2026-11-04T10:00:00", zone) == datetime(2026, 11, 4, 9, tzinfo=UTC)
+    assert moment("2026.07.04", zone) == datetime(2026, 7, 3, 22, tzinfo=UTC)
+    assert moment("2026-11-04T10:00:00+00:00", zone) == datetime(2026, 11, 4, 10, tzinfo=UTC)

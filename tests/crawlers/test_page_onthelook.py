@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.errors import PageError, PageGoneError
+from crawlers.pages.base import ShopItem, distinct
 from crawlers.pages.onthelook import OnTheLookPages
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -40,6 +41,14 @@ def test_parse_post__product_that_a_carousel_repeats_is_one() -> None:
     start = POST.index("<section")
     twice = POST[:start] + POST[start : POST.index("</section>")] + POST[start:]
     assert PAGES.parse_post(twice, 1) == page
+
+
+def test_distinct__products_without_an_id_by_their_picture() -> None:
+    def item(product_id: str | None = None, image_url: str | None = None) -> ShopItem:
+        return ShopItem(product_id, None, None, None, None, image_url)
+
+    a, b, known, nameless = item(image_url="http://h/a"), item(image_url="http://h/b"), item("1"), item()
+    assert distinct([a, b, a, known, nameless, known, nameless]) == (a, b, known, nameless, nameless)
 
 
 def test_parse_post__says_gone() -> None:

@@ -10,7 +10,7 @@ import pytest
 from scrapy.http import Response  # noqa: TID253 - a test of a Scrapy middleware
 
 from crawlers.middlewares import retry_after
-from crawlers.policy import Policy, abort, activate
+from crawlers.policy import Policy, abort, activate, redirect_refusal
 from crawlers.resolver import PublicResolver
 
 
@@ -109,4 +109,10 @@ def test_retry_after__number_date_and_nonsense() -> None:
     assert 50 < (asked(formatdate(time.time() + 60, usegmt=True)) or 0) < 61
     assert asked(formatdate(time.time() - 60, usegmt=True)) == 0
     assert asked("soon") is None
+    assert retry_after(Response("http://x", headers={"Retry-After": "²".encode("latin-1")})) is None
     assert asked(None) is None
+
+
+def test_redirect_refusal__without_a_policy_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawlers.policy._active", None)
+    assert asyncio.run(redirect_refusal("http://shop.test/")) == "no policy"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from crawlers.errors import StoppedCrawlError
-from crawlers.shards import export_catalog
+from crawlers.rows import product_key
+from crawlers.shards import export_catalog, stage_pictures
 from crawlers.staging import Staging
 from curation.reasons import ImageFault
 from curation.tables import ShardedTable
@@ -62,3 +63,24 @@ def test_export_catalog__product_listed_twice_in_one_crawl_is_in_the_first_shard
         "kream/top": ["9"],
     }
     assert shards(tmp_path / "1") == shards(tmp_path / "2")
+
+
+def test_product_key__numbers_in_their_order_and_any_other_id_after_them() -> None:
+    numbers, others = ["0", "7", "12", str(2**62 - 1)], ["SKU-1", "SKU-2", "007", "１２", str(2**62), "9" * 5000, "-1"]
+    keys = [product_key(text) for text in (*numbers, *others)]
+    assert keys[: len(numbers)] == [0, 7, 12, 2**62 - 1]
+    assert len(set(keys)) == len(keys)
+    assert all(2**62 <= key < 2**63 for key in keys[len(numbers) :])  # what SQLite can hold
+    assert product_key("SKU-1") == 7_394_695_882_686_459_509  # the same in every run
+
+
+def test_stage_pictures__what_is_raised_between_pictures_ends_it(tmp_path: Path) -> None:
+    exported(tmp_path, "kream/outer", 8)
+
+    def stop() -> None:
+        raise StoppedCrawlError
+
+    staging = Staging(tmp_path / "outer.sqlite")
+    with pytest.raises(StoppedCrawlError):
+        stage_pictures(tmp_path, "kream/outer", staging, stop)
+    assert staging.picture("http://h/8.png") is None

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
+from curation.colours import crop_colours, thumbnail_colours
 from curation.images import encode_jpeg
+from curation.pair_rows import Pair
 from curation.schemas import CANDIDATES, CROPS, HASHES, POSTS, THUMBNAILS
 from curation.tables import Shard, ShardedTable, rows_to_batch, write_shard
 from curation.tables import fingerprint as fingerprint_of
@@ -144,6 +146,13 @@ def candidates(root: Path, blocks: Mapping[str, Iterable[dict[str, Any]]], finge
         key = fingerprint or str([(row["post_id"], row["kept"]) for row in rows])
         write_shard(root, f"kream/{name}", CANDIDATES, [rows_to_batch(rows, CANDIDATES)], fingerprint=key)
     return ShardedTable(root)
+
+
+def read_colours(pairs: Iterable[Pair]) -> tuple[list[Mapping[str, Any]], Any, Any]:
+    """Facts, crop colours (n, 320) and thumbnail colours (n, 320) of pairs."""
+    rows = [(pair.facts, crop_colours(pair.anchor), thumbnail_colours(pair.positive)) for pair in pairs]
+    facts, *colours = zip(*rows, strict=True)
+    return list(facts), *(np.array(side, np.float32) for side in colours)
 
 
 def write_hashes(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> Shard:

@@ -2,19 +2,20 @@
 
 import io
 import json
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
-from curation.dataset import decided, read_manifest, write_pair_dataset
-from curation.dataset_plan import DatasetRules, leak_keys, photo_ties
+from curation.dataset import decided, write_pair_dataset
+from curation.dataset_plan import DatasetRules, Facts, difference, leak_keys, photo_ties
 from curation.errors import CurationError
 from curation.images import encode_jpeg
-from curation.pair_rows import read_pairs
+from curation.pair_rows import read_facts, read_pairs
+from curation.places import read_manifest
 from curation.review import Decision, Rulings, Verdict
 from curation.schemas import CLUSTERS, HASHES, LAYOUT_BYTES
 from curation.selection import Selection, read_selection
@@ -119,6 +120,18 @@ def test_write_pair_dataset__versions_share_full_shards(tmp_path: Path, monkeypa
     assert max(shard["rows"] for shard in manifest["shards"].values()) == 16
 
 
+def test_write_pair_dataset__a_last_shard_that_is_full_is_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation.dataset._SHARD_ROWS", 16)
+    rules = DatasetRules(SplitShares(validation=0.0, test=0.0))
+    _publish(tmp_path, 40, rules)  # 32 of which are kept
+    _publish(tmp_path, 40, rules, more=[candidate_row(i) for i in range(101, 105)])
+    before, after = _shards(tmp_path, "0001"), _shards(tmp_path, "0002")
+    assert len(before) == 2
+    assert before.items() <= after.items()  # one file on disk
+
+
 def test_write_pair_dataset__a_row_that_goes_costs_its_shard_only(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("curation.dataset._SHARD_ROWS", 16)
     _publish(tmp_path, 100)
@@ -204,6 +217,15 @@ def test_write_pair_dataset__a_photo_that_another_shard_posts_again_pairs_once(t
     assert {1, 102} == {1, 101, 102} & _splits(tmp_path).keys()
 
 
+def test_write_pair_dataset__a_photo_whose_first_pair_is_left_out_still_pairs(tmp_path: Path) -> None:
+    first = candidate_row(101, site="other")
+    shown = {name: first[name] for name in ("photo_cluster_id", "anchor_sha256", "product_id", "product_cluster_id")}
+    rules = DatasetRules(selection=Selection(sources=frozenset({"other"}), fingerprint="no other"))
+    manifest = _publish(tmp_path, 20, rules, a=[first], b=[candidate_row(102, **shown)])
+    assert "duplicate_pair" not in manifest["left_out"]
+    assert 102 in _splits(tmp_path)
+
+
 def test_write_pair_dataset__sources_can_be_left_out(tmp_path: Path) -> None:
     terms = {"kream": Source("MIT", commercial=True, url="https://kream.test"), "other": Source("CC BY-NC 4.0", False)}
     left_out = excluded_sources(terms, {"kream", "other", "unheard-of"}, commercial_only=True)
@@ -230,6 +252,22 @@ def test_decided__an_older_release_noted_only_all_that_was_left_out(tmp_path: Pa
     assert decided(link) == (SplitShares(0.2, 0.3), frozenset({"other"}))
 
 
+def test_difference__moved_are_those_in_another_split(tmp_path: Path) -> None:
+    _publish(tmp_path, 20)
+    shards = ShardedTable((tmp_path / "pair_dataset").resolve()).shards
+    rows = pa.concat_tables([read_facts(shard) for shard in shards])
+
+    def since(**changed: str) -> dict[str, int]:
+        """The difference when the first row has this instead."""
+        ((name, value),) = changed.items()
+        column = pa.array([value, *rows[name].to_pylist()[1:]], rows.schema.field(name).type)
+        return difference(Facts(rows.set_column(rows.column_names.index(name), name, column)), [Facts(rows)])
+
+    moved, renamed = since(split="elsewhere"), since(category="bag")
+    assert (moved["moved"], moved["unchanged"] + moved["changed"]) == (1, len(rows))
+    assert (renamed["moved"], renamed["changed"]) == (0, 1)
+
+
 def test_card__shows_pictures(tmp_path: Path) -> None:
     _publish(tmp_path, 30)
     assert "![pairs, anchor beside positive](pictures.jpg)" in (tmp_path / "pair_dataset" / "README.md").read_text()
@@ -237,23 +275,26 @@ def test_card__shows_pictures(tmp_path: Path) -> None:
         assert pictures.width > 500
 
 
-def test_read_pairs__broken_rows_and_files_cost_only_themselves(tmp_path: Path) -> None:
+def test_read_pairs__broken_rows_and_files_cost_only_themselves(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rows = [candidate_row(i) for i in range(1, 5)]
     rows[0]["anchor_bytes"] = rows[0]["anchor_bytes"][:200]
     write_pair_dataset(candidates(tmp_path / "in", {"0": rows}), tmp_path / "pairs", RULES)
     (tmp_path / "pairs" / "train-00099-0.parquet").write_bytes(b"PAR1 not at all")
-    faults: Counter[str] = Counter()
-    assert sorted(pair.facts["post_id"] for pair in read_pairs(tmp_path / "pairs", faults=faults)) == [2, 3, 4]
-    assert faults == {"truncated": 1, "unreadable": 1}
+    assert sorted(pair.facts["post_id"] for pair in read_pairs(tmp_path / "pairs")) == [2, 3, 4]
+    assert "a picture of kream post 1: " in caplog.text
+    assert "train-00099-0.parquet cannot be read: " in caplog.text
 
 
-def test_read_pairs__damaged_part_of_a_file_is_counted_by_rows(tmp_path: Path) -> None:
+def test_read_pairs__damaged_part_of_a_file_is_told_with_its_rows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     _publish(tmp_path, 10)
     (shard,) = (shard for shard in ShardedTable(tmp_path / "pair_dataset").shards if shard.name.startswith("train"))
     damage(shard.path.resolve(), "anchor", [0])
-    faults: Counter[str] = Counter()
-    assert list(read_pairs(tmp_path / "pair_dataset", "train", faults)) == []
-    assert faults == {"unreadable": shard.rows}
+    assert "train" not in {pair.facts["split"] for pair in read_pairs(tmp_path / "pair_dataset")}
+    assert f"{shard.path.name}: {shard.rows} pairs cannot be read: " in caplog.text
 
 
 def test_write_pair_dataset__other_terms_make_a_version(tmp_path: Path) -> None:

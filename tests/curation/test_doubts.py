@@ -13,7 +13,7 @@ from curation.anchor_cloth import SITE
 from curation.dataset import write_pair_dataset
 from curation.dataset_plan import DatasetRules
 from curation.doubts import PLACE, make_doubts, pair_key, read_doubts
-from curation.noise import noise_scores, read_colours
+from curation.noise import noise_scores
 from curation.pair_rows import read_pairs
 from curation.purge import purge_tables
 from curation.republish import republish
@@ -21,7 +21,7 @@ from curation.review import Decision, Verdict, VerdictLog
 from curation.tables import ShardedTable
 from curation.takedown import Removal
 from curation.versions import Versions
-from tests.curation.builders import candidate_row, candidates
+from tests.curation.builders import candidate_row, candidates, read_colours
 from tests.curation.data_folder import make_data
 
 

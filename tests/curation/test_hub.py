@@ -1,12 +1,14 @@
 """Pushing a version sends what is new, in one commit, and takes away what is gone."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import HfApi
 
 from curation.dataset import write_pair_dataset
 from curation.dataset_plan import DatasetRules
+from curation.errors import CurationError
 from curation.hub import push
 from tests.curation.builders import candidate_row, candidates, sha
 from tests.curation.hub_stand_in import Hub
@@ -52,3 +54,13 @@ def test_push__squash_drops_the_history_and_what_only_it_held(tmp_path: Path, hu
     shards = {path.name: sha(path.read_bytes()) for path in version.glob("*.parquet")}
     assert hub.objects.keys() == set(shards.values()) != before
     assert {name for name in hub.files if name.endswith(".parquet")} == shards.keys()
+
+
+def test_push__squash_of_a_hub_that_names_large_files_otherwise_deletes_none(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = HfApi(endpoint=hub.url, token="hf_test")
+    monkeypatch.setattr(api, "list_lfs_files", lambda *_, **__: [SimpleNamespace(file_oid="sha1 of it")])
+    with pytest.raises(CurationError, match="by sha256"):
+        push(_publish(tmp_path, range(20)), "me/pairs", api, squash=True)
+    assert hub.objects

@@ -10,7 +10,17 @@ import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
 from curation.errors import ImageError
-from curation.images import MAX_BYTES, MAX_SCANS, TILE_COLOUR, decode, decode_reduced, encode_jpeg, inspect, trim_ground
+from curation.images import (
+    MAX_BYTES,
+    MAX_SCANS,
+    TILE_COLOUR,
+    decode,
+    decode_reduced,
+    encode_jpeg,
+    inspect,
+    trim_ground,
+    try_decode,
+)
 from tests.curation.builders import framed, scene, sha
 
 
@@ -144,12 +154,43 @@ def test_decode__bad_bytes_name_their_fault(data: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "not one of JPEG, PNG, WEBP, GIF, but HEIC"),
+        (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1", "not one of JPEG, PNG, WEBP, GIF, but AVIF"),
+        (encode_jpeg(scene(1))[:2000], r"damaged, or cut short: image file is truncated \(\d+ bytes not processed\)"),
+    ],
+)
+def test_decode__says_what_it_is_instead(data: bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=f"^{message}$"):
+        decode(data)
+
+
+@pytest.mark.parametrize("data", [None, b"", b"<html>"])
+def test_try_decode__none_where_there_is_no_picture(data: bytes | None) -> None:
+    assert try_decode(data) is None
+
+
+def test_try_decode__a_picture() -> None:
+    found = try_decode(encode_jpeg(scene(1, (30, 20))))
+    assert found
+    assert found.size == (30, 20)
+
+
+@pytest.mark.parametrize(
     "hidden", [b"", b"\xff\x01\xff\xff", b"\xff\xd0\xff\xff", b"\xff\x02\xff\xff", b"\xff\xff\xff"]
 )
 def test_decode__jpeg_that_is_drawn_over_again_and_again_is_refused(hidden: bytes) -> None:
     with pytest.raises(ImageError, match="JPEG has over 100 scans") as caught:
         decode(progressive(200, hidden))
     assert caught.value.reason == "too_many_pixels"
+
+
+def test_decode__jpeg_of_as_many_scans_as_are_allowed() -> None:
+    more = MAX_SCANS - progressive().count(b"\xff\xda")
+    assert decode(progressive(more) + b"\xff\xda").size == (64, 64)  # what follows its end is no scan
+    with pytest.raises(ImageError, match="JPEG has over 100 scans"):
+        decode(progressive(more + 1))
 
 
 def test_decode__jpeg_of_many_scans_and_what_follows_its_end() -> None:

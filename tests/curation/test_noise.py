@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from curation.noise import noise_scores, read_colours
+from curation.noise import noise_scores
 from curation.pair_rows import Pair
-from tests.curation.builders import scene
+from tests.curation.builders import read_colours, scene
 
 
 def _pair(post: int, product: int, shown: int, score: float = 0.9) -> Pair:
@@ -46,9 +46,3 @@ def test_noise_scores__a_post_does_not_vouch_for_itself() -> None:
     once = _noise([_pair(1, 1, 30), _pair(2, 1, 8)])
     twice = _noise([_pair(1, 1, 30), _pair(1, 1, 30), _pair(2, 1, 8)])
     np.testing.assert_allclose(twice[0], once[0], rtol=1e-5)
-
-
-def test_read_colours__one_row_per_pair() -> None:
-    facts, crops, thumbnails = read_colours([_pair(1, 1, 1), _pair(2, 1, 3)])
-    assert (len(facts), crops.shape, thumbnails.shape) == (2, (2, 320), (2, 320))
-    np.testing.assert_array_equal(thumbnails[0], thumbnails[1])

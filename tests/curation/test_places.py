@@ -287,3 +287,19 @@ def test_remove_abandoned__spares_what_is_being_written(tmp_path: Path) -> None:
     os.utime(old, (time.time() - 7200,) * 2)
     remove_abandoned(tmp_path, "kream")
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_remove_abandoned__spares_a_folder_in_which_a_file_grows(tmp_path: Path) -> None:
+    for name, age in (("dead", 7200), ("writing", 10)):
+        file = tmp_path / f".{name}.tmp" / "train-00000.parquet"
+        file.parent.mkdir()
+        file.write_bytes(b"PAR1")
+        os.utime(file, (time.time() - age,) * 2)
+        os.utime(file.parent, (time.time() - 7200,) * 2)  # nothing came or went since
+    remove_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".writing.tmp"]
+
+
+def test_places__are_imported_where_there_is_no_home() -> None:
+    code = "from pathlib import Path; Path.home = lambda: 1 / 0; import curation.places"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,9 +14,9 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from curation.engine import map_shards
+from curation.engine import Task, Work, map_shards
 from curation.errors import StepError
-from curation.ray_engine import Parcel, RayWorkers, unpack
+from curation.ray_engine import Parcel, RayWorkers, ShardMaker, unpack
 from curation.tables import Shard, ShardedTable, write_shard
 from tests.curation.builders import picture, picture_row
 from tests.curation.data_folder import write_table
@@ -51,18 +51,20 @@ class Double:
 class Model:
     """Writes what its model directory says, and with how many threads it would compute."""
 
+    on_gpu: ClassVar[bool] = True
     version: ClassVar[str] = "1"
     schema: ClassVar[pa.Schema] = pa.schema(
         [pa.field("text", pa.string()), pa.field("path", pa.string()), pa.field("threads", pa.string())]
     )
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, threads: int = 1) -> None:
         self._text, self._path = (Path(model) / "deep" / "weights.txt").read_text(), model
+        self._threads = threads
 
     def __call__(self, *shards: Shard, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
         counts["kept"] += 1
         time.sleep(0.3)
-        threads = f"{pa.cpu_count()} {os.environ['OMP_NUM_THREADS']}"
+        threads = f"{self._threads} {pa.cpu_count()} {os.environ['OMP_NUM_THREADS']}"
         yield pa.RecordBatch.from_pylist([{"text": self._text, "path": self._path, "threads": threads}], self.schema)
 
 
@@ -140,6 +142,21 @@ def test_ray_workers__cancelled_run_ends_its_actors(tmp_path: Path) -> None:
     assert len(ShardedTable(tmp_path / "out").shards) < 8
 
 
+def test_shard_maker__model_computes_with_the_threads_that_are_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "weights.txt").write_text("learned")
+    monkeypatch.setattr("curation.ray_engine.node", lambda: "here")
+    monkeypatch.setattr(pa, "set_cpu_count", lambda _: None)
+    work = Work(f"{__name__}:Model", {"model": str(tmp_path)}, tmp_path / "out")
+    maker = ShardMaker(work, Model.version, Parcel.of(work.arguments), threads=3)
+    maker.make(Task(tuple(_numbers(tmp_path / "in", [7]).shards), "key"))
+    maker.close()
+    (threads,) = ShardedTable(tmp_path / "out").table()["threads"].to_pylist()
+    assert threads.startswith("3 ")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_ray_workers__models_travel_and_threads_are_those_reserved(tmp_path: Path) -> None:
@@ -149,7 +166,7 @@ def test_ray_workers__models_travel_and_threads_are_those_reserved(tmp_path: Pat
     table = _numbers(tmp_path / "in", list(range(6)))
     rows = map_shards(f"{__name__}:Model", [table], tmp_path / "out", workers=WORKERS, model=str(model)).table.table()
     assert set(rows["text"].to_pylist()) == {"learned"}
-    assert set(rows["threads"].to_pylist()) == {"1 1"}
+    assert set(rows["threads"].to_pylist()) == {"1 1 1"}
     copies = {Path(path) for path in rows["path"].to_pylist()} - {model}
     assert {path.name for path in copies} <= {"detector"}
     _wait_until(lambda: not any(path.exists() for path in copies))

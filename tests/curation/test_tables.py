@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
+from curation import tables
 from curation.engine import MapReport, map_shards
 from curation.errors import SchemaError, StepError
 from curation.tables import Shard, ShardedTable, append_lines, read_lines, rows_to_batch, write_shard
@@ -170,3 +171,10 @@ def test_append_lines__to_a_file_that_is_replaced_meanwhile(tmp_path: Path, monk
     monkeypatch.setattr("curation.tables.fcntl.flock", wait)
     append_lines(path, ['{"n": 2}'])
     assert read_lines(path) == [{"n": 0}, {"n": 2}]
+
+
+def test_spans__none_is_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _write(tmp_path, "a", list(range(9 * 256))).open() as file:
+        groups = [file.metadata.row_group(number).column(0).total_compressed_size for number in range(9)]
+        monkeypatch.setattr("curation.tables._AT_ONCE", 2.5 * max(groups))
+        assert list(tables._spans(file.metadata, None)) == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]

@@ -12,8 +12,7 @@ from upath import UPath
 
 from curation.audit import audit
 from curation.card import PICTURE, write_card
-from curation.dataset import read_manifest
-from curation.places import files_at, keep_tables_at, send
+from curation.places import files_at, keep_tables_at, read_manifest, send
 from curation.proof import TRUTH, search_everywhere
 from curation.purge import purge_notes, purge_tables, purge_versions
 from curation.republish import republish

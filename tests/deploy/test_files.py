@@ -130,6 +130,21 @@ def test_webservers__the_shown_one_is_read_only() -> None:
     assert "nginx.ingress.kubernetes.io/auth-url" in ingress["metadata"]["annotations"]
 
 
+def test_metrics__closed_at_the_doors_and_open_to_prometheus() -> None:
+    """In ingress-nginx, an exact path goes before the prefix `/` of another ingress of the same host."""
+    shown, closed = (document for document in MANIFESTS if document["kind"] == "Ingress")
+    (rule,) = closed["spec"]["rules"]
+    assert rule["host"] == shown["spec"]["rules"][0]["host"]
+    assert [(path["path"], path["pathType"]) for path in rule["http"]["paths"]] == [("/metrics", "Exact")]
+    ranges = closed["metadata"]["annotations"]["nginx.ingress.kubernetes.io/whitelist-source-range"]
+    assert ranges == "127.0.0.1/32"
+    text = (DEPLOY / "kubernetes" / "network.yaml").read_text()
+    commented = yaml.safe_load_all(re.sub("^# ?", "", text[text.index("\n# ---") :], flags=re.MULTILINE))
+    (policy,) = (document for document in commented if document and document["metadata"]["name"] == "metrics")
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"app": "search"}
+    assert policy["spec"]["ingress"][0]["ports"] == [{"port": 8700}]
+
+
 def container(workload: dict[str, Any]) -> dict[str, Any]:
     return workload["spec"]["template"]["spec"]["containers"][0]
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from models.detector.dataset import build_detection_dataset
-from models.detector.sources import coco
 from tests.models import toys
 
 TINY = {"threads": 1, "precision": "float32", "evaluations": 1}
@@ -32,6 +31,5 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("photos")
     folder = toys.coco_folder(root / "toy", 30)
-    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
-    build_detection_dataset([source], root / "dataset", validation_share=0.2)
+    build_detection_dataset([toys.coco_source(folder)], root / "dataset", validation_share=0.2)
     return root / "dataset"

@@ -43,6 +43,11 @@ def test_add_result__replaces_the_one_on_the_same_data(checkpoint):
     open_checkpoint(checkpoint, "encoder")  # a card is no part of the version
 
 
+def test_read_sources__none_in_the_manifest(tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"version": "0001", "sources": {}}))
+    assert read_sources(tmp_path) == {tmp_path.name: {"licence": "not on record", "commercial": False}}
+
+
 def test_write_card__terms_of_every_source(checkpoint):
     write_card(checkpoint, {**DRAWN, "modanet": {"licence": "CC BY-NC 4.0", "commercial": False}})
     card = ModelCard.load(checkpoint / "README.md")

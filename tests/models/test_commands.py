@@ -44,6 +44,11 @@ def test_promote_and_rollback(data, capsys):
     assert (last["decision"], last["by"], last["reason"]) == ("rolled back", "person", "no longer")
 
 
+def test_promote__version_in_use_leaves_nothing_to_do(data, capsys):
+    (answer,) = run(capsys, data, "promote", "0001", "--reason", "to be sure")
+    assert answer == {"in_use": "0001", "next": "nothing: it was in use already"}
+
+
 def test_versions__data_folder_of_the_environment(data, capsys, monkeypatch):
     monkeypatch.setenv("FASHION_DATA", str(data))
     assert main(["versions"]) == 0

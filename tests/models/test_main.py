@@ -10,6 +10,7 @@ from models.__main__ import main
 from models.checkpoint import open_checkpoint
 from models.presets import preset
 from models.progress import read_progress
+from models.run import _sources
 from tests.models.conftest import TINY
 
 
@@ -56,3 +57,12 @@ def test_models__import_is_light():
     heavy = "{'torch', 'transformers', 'torchvision', 'datasets'}"
     code = f"import sys, {light}; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_sources__of_everything_that_was_learned_from(tmp_path):
+    for name in ("data", "boxes", "also", "thumbnails"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"sources": {name: {"licence": name}}}))
+    values = {"boxes": "../boxes", "also": str(tmp_path / "also"), "thumbnails": str(tmp_path / "thumbnails")}
+    assert _sources(tmp_path / "data", values).keys() == {"data", "boxes", "also", "thumbnails"}
+    assert _sources(tmp_path / "data", {}).keys() == {"data"}

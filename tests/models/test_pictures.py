@@ -1,11 +1,10 @@
-"""Contact sheets, boxes, curves and matrices."""
+"""Contact sheets, boxes and curves."""
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from models.boxes import Detection
-from models.pictures import COLOURS, contact_sheet, curve, draw_boxes, matrix
+from models.pictures import COLOURS, contact_sheet, curve, draw_boxes
 
 
 def test_contact_sheet__shows_every_picture():
@@ -34,8 +33,3 @@ def test_curve__one_point_and_many():
 def test_curve__no_point():
     with pytest.raises(ValueError, match="loss"):
         curve({"a": []}, "loss")
-
-
-def test_matrix__diagonal_is_dark():
-    image = matrix(np.diag([5, 0, 7]), ["a", "b", "c"])
-    assert (0, 0, 255) in {colour for _, colour in image.getcolors(1 << 20)}

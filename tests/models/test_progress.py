@@ -63,3 +63,15 @@ def test_progress__what_ended_a_training_is_not_hidden_by_a_full_disk(tmp_path):
 
     with pytest.raises(TrainingError, match="loss is nan"):
         train()
+
+
+def test_progress__full_disk_at_the_end_is_told(tmp_path):
+    def train():
+        with Progress(tmp_path / "progress.jsonl") as progress:
+            progress("step", step=1)
+            progress._file.close()
+            progress._file = FULL.open("w")
+            progress._file.write("what closing it cannot write")
+
+    with pytest.raises(OSError, match="No space left"):
+        train()

@@ -19,7 +19,6 @@ from models.checkpoint import open_checkpoint
 from models.classifier.config import ClassifierConfig
 from models.config import make_config
 from models.detector.dataset import build_detection_dataset
-from models.detector.sources import coco
 from models.encoder.config import EncoderConfig
 from models.encoder.loss import PairLoss
 from models.errors import ConfigError, DataError
@@ -205,8 +204,7 @@ def test_train_classifier__two_processes_see_the_loss_of_one(catalog, tmp_path):
 def test_train_detector__two_processes_share_each_batch(tmp_path):
     """What is drawn differs, so the first losses are alike, not equal; both halves of the batch are in them."""
     folder = toys.coco_folder(tmp_path / "toy", 24)
-    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
-    build_detection_dataset([source], tmp_path / "data", validation_share=0.2)
+    build_detection_dataset([toys.coco_source(folder)], tmp_path / "data", validation_share=0.2)
     small = {"steps": 2, "batch": 8, "height": 64, "width": 64, "threads": 1, "evaluations": 1, "workers": 1}
     values = preset("detector", "tiny", **{**small, "precision": "float32"})
     for count in (1, 2):

@@ -56,12 +56,10 @@ def test_train_classifier__goes_on_after_a_kill(catalog, tmp_path):
 
 def test_train_detector__goes_on_after_a_kill(tmp_path):
     from models.detector.dataset import build_detection_dataset
-    from models.detector.sources import coco
 
     folder = toys.coco_folder(tmp_path / "toy", 20)
-    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
-    build_detection_dataset([source], tmp_path / "dataset", validation_share=0.2)
-    changes = {**TINY, "steps": 8, "batch": 3, "height": 64, "width": 64, "workers": 1, "queries_per_object": 2}
+    build_detection_dataset([toys.coco_source(folder)], tmp_path / "dataset", validation_share=0.2)
+    changes = {**TINY, "steps": 8, "batch": 3, "height": 64, "width": 64, "workers": 1}
     values = preset("detector", "tiny", **{**changes, "crop_probability": 0.5})
     assert_goes_on("detector", {**values, "evaluations": 2}, tmp_path / "dataset", tmp_path, after=3)
 

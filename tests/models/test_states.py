@@ -176,3 +176,19 @@ def test_fit__a_finished_training_is_not_done_again(tmp_path):
     again, result = run(tmp_path, lambda _: pytest.fail)
     assert torch.equal(first.weight, again.weight)
     assert result["score"] == 100
+
+
+def test_states__of_a_release_that_did_not_note_the_weights_it_started_from(tmp_path, caplog):
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+
+    def found(folder, pretrained):
+        states(folder, pretrained=pretrained).save(state(9))
+        note = folder / "00000009.json"
+        said = json.loads(note.read_text())
+        del said["start"]
+        note.write_text(json.dumps(said))
+        return states(folder, pretrained=pretrained).newest
+
+    assert found(tmp_path / "of_the_hub", "x") is not None
+    assert found(tmp_path / "of_a_folder", str(tmp_path)) is None
+    assert "is of other start and not used" in caplog.text

@@ -81,6 +81,13 @@ def test_compare__clearly_better():
     assert 0 < result.low < result.lower < 0.5 < result.high
 
 
+def test_compare__what_was_gained_is_no_surer_for_nothing_being_lost():
+    gained = (np.random.default_rng(0).random(400) < 0.5).astype(float)
+    result = compare(gained, np.zeros(400), np.arange(400))
+    assert result.worse == 0
+    assert result.low <= result.lower < result.mean - 0.03  # by the bound of lost clusters alone: 0.007 below the mean
+
+
 @pytest.mark.parametrize("clusters", [8, 60])
 def test_compare__rejects_a_true_null_about_as_often_as_promised(clusters):
     draw, names = np.random.default_rng(1), np.repeat(np.arange(clusters), 3)

@@ -12,6 +12,9 @@ from curation.images import encode_jpeg
 from curation.schemas import CATALOG, PAIRS, POSTS
 from curation.tables import ShardedTable, rows_to_batch, write_shard
 from curation.taxonomy import CATEGORIES, LABELS
+from models.detector.categories import SAME
+from models.detector.readers import read_coco
+from models.detector.sources import Maker, Source
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 BOXES = {  # where each class is drawn, as shares of the picture: x0, y0, x1, y1
@@ -89,6 +92,11 @@ def coco_folder(root: Path, count: int, names: dict[str, str] | None = None) -> 
     data = {"images": images, "annotations": annotations, "categories": categories}
     (root / "annotations.json").write_text(json.dumps(data))
     return root
+
+
+def coco_source(folder: Path, name: str = "toy", *, commercial: bool = True) -> Source:
+    """What `coco_folder` made, for `build_detection_dataset`."""
+    return Source(name, folder, Maker(read_coco, SAME, "CC0", commercial))
 
 
 def catalog_table(root: Path, per_class: int) -> ShardedTable:

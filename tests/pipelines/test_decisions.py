@@ -8,11 +8,13 @@ import dagster as dg
 import pytest
 
 from assets.io_manager import adopt
+from assets.once import once
 from assets.resources import DataFolder, Recipes
 from curation.tables import write_json
 from curation.versions import Versions
+from models.promotion import CANDIDATE
 from pipelines.decisions import FINISHED, changed, new_pairs, state_of, why_no_training
-from pipelines.schedules import NIGHTLY, weekly_retraining
+from pipelines.schedules import NIGHT_MINUTES, NIGHTLY, weekly_retraining
 from pipelines.sensors import verdicts_and_takedowns
 
 
@@ -26,7 +28,8 @@ def _dataset(data: Path, pairs: int, fingerprint: str, added: int | None = None)
 
 
 def _trained_on(data: Path, fingerprint: str) -> None:
-    write_json(data / "models" / "encoder_candidate.request.json", {"config": {}, "data": fingerprint})
+    candidate = data / "models" / CANDIDATE.format("encoder")
+    once(candidate, {"config": {}, "data": fingerprint}, lambda: candidate.mkdir(parents=True, exist_ok=True))
 
 
 def test_new_pairs__since_the_last_training(tmp_path: Path) -> None:
@@ -45,6 +48,14 @@ def test_new_pairs__since_the_last_training(tmp_path: Path) -> None:
     assert new_pairs(tmp_path) == 0  # the way between the two is lost
     Versions(tmp_path / "pair_dataset").remove("0001")
     assert new_pairs(tmp_path) == 700
+
+
+def test_new_pairs__are_no_more_than_there_are(tmp_path: Path) -> None:
+    _dataset(tmp_path, 700, "a")
+    _trained_on(tmp_path, "a")
+    _dataset(tmp_path, 1700, "b", added=1000)
+    _dataset(tmp_path, 300, "c", added=0)  # after a site was left out
+    assert new_pairs(tmp_path) == 300
 
 
 def test_new_pairs__of_a_version_before_the_one_that_was_learned_from(tmp_path: Path) -> None:
@@ -85,6 +96,8 @@ def test_nightly__configuration_is_what_the_assets_take() -> None:
         job = definitions.resolve_job_def(schedule.job_name)
         request = schedule.evaluate_tick(dg.build_schedule_context()).run_requests[0]
         assert dg.validate_run_config(job, request.run_config)
+        (crawl,) = request.run_config["ops"].values()
+        assert crawl["config"]["max_minutes"] == NIGHT_MINUTES
 
 
 def _say(data: Path, file: str, line: str) -> None:

@@ -59,7 +59,7 @@ def test_diagnose__wrong_settings_are_findings_of_their_own() -> None:
 def test_diagnose__here_every_probe_answers(tmp_path: Path) -> None:
     found = diagnose({"FASHION_DATA": str(tmp_path), "DAGSTER_HOME": str(tmp_path)})
     assert not [item for item in found if "could not be looked at" in item.told]
-    assert len(PROBES) <= len(found) + 3  # photos, storage and daemon have nothing to say here
+    assert len(PROBES) <= len(found) + 4  # thumbnails, photos, storage and daemon have nothing to say here
     assert all(item.remedy for item in found if item.level == "fail")
 
 
@@ -192,6 +192,19 @@ def test_annotations__none_at_full_size_and_empty_folders(tmp_path: Path) -> Non
     assert levels(folders.annotations(patient(FULL, modanet=tmp_path))) == ["ok"]
 
 
+def test_annotations__a_folder_of_coco_sets_is_looked_at_too(tmp_path: Path) -> None:
+    found = folders.annotations(patient(FULL, coco=tmp_path))
+    assert (levels(found), found[0].told.partition(":")[0]) == (["fail"], "coco")
+
+
+def test_thumbnails__without_labels_and_with_them(tmp_path: Path) -> None:
+    assert folders.thumbnails(patient()) == []
+    found = folders.thumbnails(patient(thumbnails=tmp_path))
+    assert (levels(found), found[0].told) == (["fail"], f"no labels.csv in {tmp_path}")
+    (tmp_path / "labels.csv").write_text("image,category,group\n")
+    assert levels(folders.thumbnails(patient(thumbnails=tmp_path))) == ["ok"]
+
+
 def test_photos__without_tables_and_with_them(tmp_path: Path) -> None:
     assert folders.photos(patient()) == []
     found = folders.photos(patient(photos=tmp_path))
@@ -288,6 +301,9 @@ def test_storage__folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_storage__tables_of_another_world(tmp_path: Path) -> None:
+    own = patient({"FASHION_TABLES": str(tmp_path / "own")})
+    claim(tmp_path / "own", own.settings.world)
+    assert levels(services.storage(own)) == ["ok"]
     claim(tmp_path, "the real sites")
     (found,) = services.storage(patient({"FASHION_TABLES": str(tmp_path)}))
     assert (found.level, found.told) == ("fail", f"{tmp_path} holds 'the real sites', not 'sandbox seed 1, 1000 posts'")

@@ -60,6 +60,11 @@ def test_cleared_sites__are_known() -> None:
     assert Settings(cleared=" kream, 29cm ").cleared_sites == ["kream", "29cm"]
 
 
+def test_read_settings__photos_are_no_real_site(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^FASHION_PHOTOS: .*FASHION_PROFILE is full"):
+        read_settings({"FASHION_PROFILE": "full", "FASHION_PHOTOS": str(tmp_path)})
+
+
 def test_tables_at__url_or_absolute_path() -> None:
     assert Settings().tables_at == ""
     assert Settings(tables="s3://shop/all").tables_at == "s3://shop/all"

@@ -1,5 +1,8 @@
 """Which runs count as dead: those of this machine whose process is gone, and no others."""
 
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,3 +56,30 @@ def test_end_dead_runs__fails_those_whose_process_is_gone(instance: dg.DagsterIn
         assert run is not None
         assert run.status == dg.DagsterRunStatus.FAILURE
     assert end_dead_runs(instance) == []
+
+
+def test_end_dead_runs__frees_the_slots_of_pools(instance: dg.DagsterInstance) -> None:
+    slots = instance.event_log_storage
+    slots.set_concurrency_slots("chromium", 1)
+    dead = _started(instance, pid=GONE)
+    assert slots.claim_concurrency_slot("chromium", dead, "crawl").is_claimed
+    assert not slots.claim_concurrency_slot("chromium", "the next run", "crawl").is_claimed
+    assert end_dead_runs(instance) == [dead]
+    assert slots.claim_concurrency_slot("chromium", "the next run", "crawl").is_claimed
+
+
+def test_end_dead_runs__one_that_was_being_cancelled(instance: dg.DagsterInstance) -> None:
+    dead = _started(instance, pid=GONE)
+    run = instance.get_run_by_id(dead)
+    assert run is not None
+    instance.report_run_canceling(run)
+    assert end_dead_runs(instance) == [dead]
+
+
+def test_end_dead_runs__one_that_nobody_has_waited_for(instance: dg.DagsterInstance) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, and still in the table of processes
+    began = psutil.Process(process.pid).create_time() - psutil.boot_time()
+    dead = _started(instance, pid=process.pid, began=began)
+    assert end_dead_runs(instance) == [dead]
+    process.wait()

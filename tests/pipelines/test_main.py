@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,8 +56,9 @@ def test_demo__leaves_what_people_said(said: str, data: Path, capsys: pytest.Cap
 def test_demo__keeps_a_finished_one_whatever_the_profile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    claim(tmp_path, Settings().world)
+    claim(tmp_path, Settings(photos=tmp_path).world)
     monkeypatch.setenv("FASHION_DATA", str(tmp_path))
+    monkeypatch.setenv("FASHION_PHOTOS", str(tmp_path))
     monkeypatch.setenv("FASHION_PROFILE", "full")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=7))
     assert main(["demo"]) == 7
@@ -127,6 +129,23 @@ def test_clean__follows_a_link_to_another_disk(data: Path, tmp_path: Path) -> No
     assert not (tmp_path / "disk").exists()
 
 
+def test_clean__follows_a_link_to_a_home_on_another_disk(data: Path, home: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(home)
+    assert main(["clean", "--dagster-home", str(link)]) == 0
+    assert not link.is_symlink()
+    assert not home.exists()
+
+
+def test_clean__of_a_folder_in_which_nothing_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FASHION_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()  # as a container mounts it
+    assert main(["clean"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_make_room__leaves_what_nobody_made_here(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A disk, or the volume of a container, that holds an annotated set too."""
     (data / "modanet").mkdir()
@@ -159,6 +178,12 @@ def test_makefile__touches_no_home_of_others(tmp_path: Path) -> None:
     done = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True)
     assert "dagster dev" in done.stdout
     assert str(tmp_path) not in done.stdout
+
+
+def test_settings__reader_that_stops_early() -> None:
+    command = f"set -o pipefail; {sys.executable} -m pipelines settings | true"
+    done = subprocess.run(["/bin/bash", "-c", command], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize("option", [("--pairs", "0"), ("--pairs", "-5"), ("--hours", "-1"), ("--hours", "nan")])

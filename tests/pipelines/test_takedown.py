@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from assets.remembered import kept_at
+from crawlers.errors import ConfigError
 from crawlers.exclusions import Exclusions
 from crawlers.rows import PHOTO, LedgerEntry, Picture, PostResult, Row, now
 from crawlers.staging import Staging
 from curation.purge import Purged, purge_tables
 from curation.reasons import PostState
 from curation.tables import ShardedTable, write_json
-from curation.takedown import find, record
+from curation.takedown import find, record, recorded
 from pipelines import takedown
 from pipelines.__main__ import main
 from pipelines.decisions import state_of
@@ -67,7 +68,7 @@ def test_takedown__posts_and_images_at_once_and_again(data: Path, capsys: pytest
     assert known.post(77)
     assert known.image(url)
     assert {2, 4}.isdisjoint(ShardedTable(data / "pair_dataset").table(["post_id"])["post_id"].to_pylist())
-    assert _run(capsys, *arguments)[0] == 0
+    assert _run(capsys, *arguments)[0] == 3  # nothing was left to remove
 
 
 def _stage(data: Path, folder: str, pictures: dict[str, bytes]) -> Path:
@@ -109,7 +110,7 @@ def test_takedown__address_that_was_never_crawled_is_kept_in_mind(
 ) -> None:
     url = "https://shop.test/later.jpg"
     status, told = _run(capsys, "--site", "kream", "--image", url, "--reason", "owner")
-    assert (status, told["takedowns"][0]["never_crawled"]) == (0, [url])
+    assert (status, told["takedowns"][0]["never_crawled"]) == (3, [url])
     _stage(data, "kream", {url: b"crawled all the same"})
     assert _run(capsys, "--check")[0] == 1
 
@@ -125,6 +126,24 @@ def test_takedown__staged_post_goes_with_its_pictures(data: Path, capsys: pytest
     staging = Staging(path)
     assert staging.picture(shared) is not None  # a staged post shows it too
     staging.close()
+
+
+def test_takedown__post_with_the_number_of_a_staged_product_leaves_that_alone(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, shown = "https://shop.test/product.jpg", b"the picture of product 90001"
+    path = _stage(data, "catalog/kream", {url: shown})
+    done = _run(capsys, "--site", "kream", "--post", "90001", "--reason", "owner")[1]["takedowns"][0]
+    assert (done["never_crawled"], done["staged_rows"]) == (["90001"], 0)
+    assert shown in path.read_bytes()
+    assert not Exclusions.read(data / "crawl", "kream").image(url)
+
+
+def test_takedown__image_is_left_alone_by_a_site_that_has_a_catalog_only(data: Path) -> None:
+    url = "https://example.test/photo/4/0.jpg"
+    (data / "crawl" / "catalog" / "29cm").mkdir(parents=True)
+    take_down(data, "kream", "image", [url], "owner")
+    assert Exclusions.read(data / "crawl", "29cm").image(url)
 
 
 def test_takedown__check_notices_what_came_back(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,17 +208,90 @@ def test_takedown__needs_site_reason_and_something(
 
 
 def test_takedown__site_that_is_not_known_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["takedown", "--site", "kraem", "--post", "3", "--reason", "x"])
-    assert ended.value.code == 2
-    assert "invalid choice: 'kraem'" in capsys.readouterr().err
+    assert main(["takedown", "--site", "kraem", "--post", "3", "--reason", "x"]) == 2
+    assert "--site must be one of 29cm, kream, musinsa, onthelook, got 'kraem'" in capsys.readouterr().err
     assert not (data / "takedowns.jsonl").exists()
 
 
 def test_takedown__what_was_not_found_is_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["takedown", "--site", "kream", "--post", "3", "--post", "77", "--reason", "x"]) == 0
-    told = "takedown: kream/77 was not found; it is kept out from now on. Check site and id.\n"
-    assert capsys.readouterr().err == told
+    told = "kream/77 was not found, or was removed before; it is kept out from now on. Check site and id."
+    assert capsys.readouterr().err.splitlines()[0] == f"takedown: {told}"
+
+
+def test_takedown__nothing_that_was_found_is_no_success(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = _run(capsys, "--site", "kream", "--product", "kream-777", "--reason", "x")
+    assert (status, told["takedowns"][0]["never_crawled"]) == (3, ["777"])
+    assert Exclusions.read(data / "crawl", "kream").product("777")
+
+
+def test_takedown__product_by_the_id_that_the_search_service_shows(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, told = _run(capsys, "--site", "kream", "--product", "kream-3", "--reason", "the brand")
+    assert (status, told["takedowns"][0]["product"], told["takedowns"][0]["never_crawled"]) == (0, ["3"], [])
+    assert "kream-3" not in Index.open(data / "index")
+
+
+def test_takedown__ends_with_the_verdict(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["takedown", "--site", "kream", "--product", "3", "--reason", "the brand"])
+    removed, proof, todo = capsys.readouterr().err.splitlines()
+    assert removed.startswith("takedown: removed: ")
+    assert removed.endswith(" rows, 2 drawn pictures; indexes written anew or deleted: 1")
+    assert proof.startswith("takedown: proof: ")
+    assert proof.endswith(" is left")
+    assert todo.startswith("takedown: still to do: restart the search service; ")
+    take_down(data, "kream", "post", ["3"], "owner")
+    (data / "examples" / "1.jpg").write_bytes(photo(3))
+    assert main(["takedown", "--check"]) == 1
+    (proof,) = capsys.readouterr().err.splitlines()
+    assert "STILL THERE in examples " in proof
+
+
+@pytest.mark.parametrize("named", ["3", "kream-3"])
+def test_lift__product_may_come_back(data: Path, named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    take_down(data, "kream", "product", ["3"], "the brand")
+    taken_down, before = recorded(data), state_of(data)
+    assert taken_down.pictures
+    status, told = _run(capsys, "--lift", "--site", "kream", "--product", named, "--reason", "a typo")
+    assert (status, told) == (0, {"lifted": [{"product": ["3"]}]})
+    assert not Exclusions.read(data / "crawl", "kream").product("3")
+    assert (recorded(data).products, recorded(data).pictures, recorded(data).urls) == (set(), set(), set())
+    assert recorded(data).renamed == taken_down.renamed
+    assert state_of(data)["takedowns"] != before["takedowns"]
+    assert prove(data)["still_there"] == {}
+
+
+def test_lift__leaves_what_others_asked_for(data: Path) -> None:
+    take_down(data, "kream", "post", ["2", "3"], "owners")
+    take_down(data, "kream", "post", ["4"], "another")
+    pictures = recorded(data).pictures
+    takedown.lift(data, "kream", "post", ["3", "4"], "one was a typo")
+    assert recorded(data).posts == {"kream/2"}
+    assert set() < recorded(data).pictures < pictures  # those of 2 and 3 stay out
+    takedown.lift(data, "kream", "post", ["2"], "the other too")
+    assert recorded(data).pictures == set()
+    take_down(data, "kream", "post", ["3"], "after all")
+    assert recorded(data).posts == {"kream/3"}
+
+
+def test_lift__image_on_every_site(data: Path) -> None:
+    url, copy = "https://shop.test/a.jpg", "https://shop.test/copy.jpg"
+    _stage(data, "kream", {url: b"a picture that has to go " * 50})
+    _stage(data, "catalog/29cm", {copy: b"a picture that has to go " * 50})
+    take_down(data, "kream", "image", [url], "owner")
+    with pytest.raises(ConfigError, match=r"nothing of kream is kept out by the name https://shop.test/b\.jpg"):
+        takedown.lift(data, "kream", "image", ["https://shop.test/b.jpg"], "x")
+    assert takedown.lift(data, "kream", "image", [f"{url}?w=3"], "a typo") == {"image": [url, copy]}
+    for site in ("kream", "29cm"):
+        known = Exclusions.read(data / "crawl", site)
+        assert (known.image(url), known.image(copy)) == (False, False)
+
+
+def test_lift__what_was_never_taken_down(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["takedown", "--lift", "--site", "kream", "--post", "77", "--reason", "x"]) == 1
+    assert "post: nothing of kream is kept out by the name 77" in capsys.readouterr().err
+    assert not (data / "takedowns.jsonl").exists()
 
 
 @pytest.mark.parametrize("image", ["shop.test/a.jpg", sha(b"x")[:63], "ftp://shop.test/a.jpg"])
@@ -216,7 +308,7 @@ def test_takedown__digest_that_was_never_crawled_is_kept_in_mind(
 ) -> None:
     secret = b"a picture that has to go " * 50
     status, told = _run(capsys, "--site", "kream", "--image", sha(secret).upper(), "--reason", "owner")
-    assert (status, told["takedowns"][0]["never_crawled"]) == (0, [sha(secret)])
+    assert (status, told["takedowns"][0]["never_crawled"]) == (3, [sha(secret)])
     _stage(data, "kream", {"https://shop.test/later.jpg": secret})
     assert _run(capsys, "--check")[0] == 1
 

@@ -130,6 +130,20 @@ def test_rollback__run_says_why_it_failed(tmp_path: Path, kind: str) -> None:
         rollback.execute_in_process(config, resources=resources)
 
 
+def test_rollback__of_an_older_dataset_goes_further_back(tmp_path: Path) -> None:
+    versions = _datasets(tmp_path, 3)
+    versions.activate("0002")
+    assert return_to_version_before(tmp_path, "dataset", "worse", None) == "0001"
+    assert versions.link.resolve().name == "0001"
+
+
+def test_rollback__a_mistyped_kind_is_refused_before_the_run(tmp_path: Path) -> None:
+    resources = {"data": DataFolder(root=str(tmp_path)), "indexes": ProductIndexes()}
+    config = {"ops": {"switch_back": {"config": {"kind": "encodr", "reason": "complaints"}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="encodr"):
+        rollback.execute_in_process(config, resources=resources)
+
+
 def test_rollback__refuses_without_reason_or_earlier_version(tmp_path: Path) -> None:
     with pytest.raises(VersionError, match="reason"):
         return_to_version_before(tmp_path, "dataset", " ", None)

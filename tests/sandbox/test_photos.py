@@ -43,6 +43,19 @@ def test_photo_world__anchors_are_posts_and_main_shots_the_catalog(folder: Path)
     assert world.thumbnail("onthelook", 1) == (folder / "images/a1.jpg").read_bytes()
 
 
+def test_photo_world__names_brands_and_prices_where_they_are_told(folder: Path) -> None:
+    head, red, *others = IMAGES.splitlines()
+    lines = [f"{head},name,brand,price", f"{red},Red tee,Acme,29000", *(f"{line},,," for line in others)]
+    (folder / "images.csv").write_text("\n".join(lines))
+    products = PhotoWorld(folder).products
+    told = {p.image: (p.name, p.brand, p.price) for p in products.values()}
+    assert told["images/a1.jpg"] == ("Red tee", "Acme", 29_000)
+    assert told["images/a2.jpg"] == ("a-blue", "Luma", 10_000)
+    (folder / "images.csv").write_text("\n".join(lines).replace("29000", "29.90"))
+    with pytest.raises(PhotoFolderError, match=r"price '29\.90' of images/a1\.jpg is no whole number of won"):
+        PhotoWorld(folder)
+
+
 def test_photo_world__truth_knows_families_and_recolours(folder: Path) -> None:
     truth = PhotoWorld(folder).truth()
     products = truth["products"].to_pylist()

@@ -10,7 +10,15 @@ from PIL import Image
 from curation.images import encode_jpeg
 from search.alike import CopyFolder
 from search.index import Index, build_index
-from tests.search.builders import BlockEncoder, draw_product, product_rows, write_embeddings
+from search.query import SearchService
+from tests.search.builders import (
+    BlockEncoder,
+    FixedDetector,
+    draw_product,
+    photo_of,
+    product_rows,
+    write_embeddings,
+)
 
 
 def _shop(root: Path, extra: dict[str, Image.Image]) -> Index:
@@ -73,3 +81,11 @@ def test_fold__nothing_and_strangers(index: Index) -> None:
     assert CopyFolder().fold(index, [], 5) == ((), {})
     hits = index.search(index.vector("kream-3"), "top", 10)
     assert CopyFolder().fold(index, hits, 10) == (tuple(hits), {})
+
+
+def test_search__copies_leave_as_many_hits_as_were_asked_for(tmp_path: Path) -> None:
+    index = _shop(tmp_path, {f"copy{side}": draw_product(3).resize((side, side)) for side in (100, 110, 120)})
+    answer = SearchService(FixedDetector(), BlockEncoder(), index).search(photo_of(3, 7, 11), top=4)
+    top = answer.garments[0]
+    assert sum(map(len, top.copies.values())) >= 3
+    assert len(top.hits) == 4

@@ -43,11 +43,15 @@ def test_search__every_garment(client: TestClient) -> None:
     answer = _post(client, photo_of(3, 7, 11), top=2).json()
     assert (answer["width"], answer["height"]) == (300, 400)
     assert [garment["category"] for garment in answer["garments"]] == ["top", "bottom", "shoes"]
+    assert {garment["source"] for garment in answer["garments"]} == {"detected"}
     first = answer["garments"][0]["hits"][0]
     assert (first["id"], first["name"], first["price"]) == ("kream-3", "Top No. 3", 13000)
     picture = client.get(first["thumbnail"])
     assert picture.headers["content-type"] == "image/jpeg"
+    assert picture.headers["cache-control"] == "public, max-age=86400, immutable"  # then what was taken down is gone
     assert picture.content.startswith(b"\xff\xd8")
+    head = client.head(first["thumbnail"])
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(picture.content)))
 
 
 def test_search__box_and_category(client: TestClient) -> None:
@@ -77,6 +81,7 @@ def test_similar_out__what_a_crawled_page_gave_is_a_link_only_to_the_web(
 def test_similar__neighbours_of_a_product(client: TestClient) -> None:
     answer = client.get("/api/products/kream-25/similar", params={"top": 5}).json()
     assert answer["product"]["id"] == "kream-25"
+    assert answer["index_version"] == client.get("/api/catalog").json()["index_version"]
     assert len(answer["hits"]) == 5
     assert {hit["category"] for hit in answer["hits"]} == {"bottom"}
 
@@ -136,6 +141,38 @@ def test_search__bad_field(client: TestClient, fields: dict[str, str | int], mes
     assert response.status_code == 422
     assert response.json()["error"]["name"] == "bad_request"
     assert message in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "message"),
+    [
+        ("", {"maxprice": 9}, "maxprice: is no field of the form; did you mean max_price?"),
+        ("", {"color": "red"}, "color: is no field of the form; it has box, brand, category, max_price, min_price, "),
+        ("?top=1", {}, "top: is no field of the address, but of the form"),
+        ("?utm=x", {}, "utm: is no field of the address; it has none"),
+    ],
+)
+def test_search__unknown_field(client: TestClient, query: str, fields: dict[str, Any], message: str) -> None:
+    response = _post(client, photo_of(0, 0, 0), f"/api/search{query}", **fields)
+    assert (response.status_code, response.json()["error"]["name"]) == (422, "bad_request")
+    assert response.json()["error"]["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/products/kream-25/similar?categry=shoes", 422),
+        ("/api/products/kream-25/thumbnail?size=9", 422),
+        ("/api/catalog?page=1", 422),
+        ("/api/examples?page=1", 422),
+        ("/api/products/kream-25/thumbnail?v=1", 200),
+        ("/?page=1", 200),
+        ("/static/app.js?v=2", 200),
+        ("/healthz?from=probe", 200),
+    ],
+)
+def test_routes__unknown_field(client: TestClient, path: str, status: int) -> None:
+    assert client.get(path).status_code == status
 
 
 def test_search__no_photo(client: TestClient) -> None:
@@ -214,6 +251,7 @@ def test_errors__say_nothing_internal(
 def test_examples__by_number_only(client: TestClient) -> None:
     assert client.get("/api/examples").json() == {"examples": ["/api/examples/0"]}
     assert client.get("/api/examples/0").content == photo_of(1, 2, 3)
+    assert client.head("/api/examples/0").status_code == 200
     assert client.get("/api/examples/1").status_code == 404
     assert client.get("/api/examples/-1").status_code == 404
     assert client.get("/api/examples/secret.txt").status_code == 422
@@ -303,13 +341,6 @@ def test_filters__brand_price_and_site(client: TestClient) -> None:
         assert {hit["brand"] for hit in hits} == {"Atelier"}
         assert all(15_000 <= hit["price"] <= 25_000 for hit in hits)
     assert _post(client, photo_of(3, 7, 11), site="elsewhere").json()["garments"][0]["hits"] == []
-
-
-def test_uploads__only_so_many_at_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.guard.MAX_UPLOADS", 0)
-    response = _post(client, photo_of(0, 0, 0))
-    assert (response.status_code, response.headers["retry-after"]) == (429, "1")
-    assert client.get("/healthz").status_code == 200
 
 
 def test_busy__is_429_with_retry_after(service: SearchService) -> None:

@@ -102,3 +102,16 @@ def _take(connection: socket.socket, length: int) -> int:
     while taken < length and (part := connection.recv(2**20)):
         taken += len(part)
     return taken
+
+
+def test_connection__answer_that_was_taken_does_not_end_the_connection_later(
+    service: SearchService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.connection.ANSWER_SECONDS", 0.5)
+    app, length = create_app(service), 2**24
+    app.get("/long")(lambda: PlainTextResponse("x" * length))
+    with serving(app) as address, _connect(address) as connection:
+        for _ in range(2):  # the second when the first one's deadline is over
+            connection.sendall(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert _take(connection, length) >= length
+            time.sleep(0.7)

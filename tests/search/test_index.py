@@ -1,5 +1,7 @@
 """Building, opening and searching an index."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from search.errors import BadRequestError, IndexBuildError, IndexMissingError, N
 from search.index import Filters, Index, build_index, current_version, rollback
 from search.index.manifest import RECALLS
 from search.index.recall import Truth
-from search.index.versions import previous_version, segment_folder, version_folder
+from search.index.versions import previous_version, segment_folder, version_folder, writing
 from tests.search.builders import CATEGORIES, PER_CATEGORY, BlockEncoder, number_of, product_rows, write_embeddings
 
 VERSION = BlockEncoder.version
@@ -158,6 +160,29 @@ def test_rollback__nothing_before(tmp_path: Path) -> None:
     build_index(write_embeddings(tmp_path / "rows", product_rows(2)), tmp_path / "index", VERSION)
     with pytest.raises(IndexMissingError, match="no earlier version"):
         rollback(tmp_path / "index")
+
+
+def test_rollback__to_a_version_of_another_format_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "index"
+    for count in (3, 4):
+        build_index(write_embeddings(tmp_path / str(count), product_rows(count), str(count)), root, VERSION)
+    used, before = current_version(root), previous_version(root)
+    assert before is not None
+    manifest = version_folder(root, before) / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 1}))
+    with pytest.raises(IndexMissingError):
+        rollback(root)
+    assert current_version(root) == used
+
+
+def test_build_index__waits_for_another_writer(tmp_path: Path) -> None:
+    table, root = write_embeddings(tmp_path / "rows", product_rows(3)), tmp_path / "index"
+    with ThreadPoolExecutor(1) as pool:
+        with writing(root):
+            made = pool.submit(build_index, table, root, VERSION)
+            with pytest.raises(TimeoutError):
+                made.result(1)
+        assert made.result(20).version == current_version(root)
 
 
 def test_open__missing_or_damaged(tmp_path: Path) -> None:

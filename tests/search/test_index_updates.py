@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from search.index import Index, IndexConfig, build_index, current_version, delete_products, rollback, upsert_products
@@ -52,6 +53,23 @@ def test_upsert_products__merges_when_much_is_beside(tmp_path: Path) -> None:
     assert index.thumbnail("kream-2") == ROWS[2]["thumbnail"]
     rollback(root)
     assert Index.open(root).product("kream-3").price == ROWS[3]["price"]
+
+
+def test_upsert_products__vector_of_which_two_numbers_changed(tmp_path: Path) -> None:
+    root = _build(tmp_path, PATIENT)
+    first, second, *others = ROWS[2]["vector"]
+    upsert_products(root, _table(tmp_path / "one", [ROWS[2] | {"vector": [second, first, *others]}]))
+    np.testing.assert_allclose(Index.open(root).vector("kream-2"), [second, first, *others], atol=1e-6)
+
+
+def test_rank__a_product_that_was_left_out_is_before_none(tmp_path: Path) -> None:
+    root = _build(tmp_path, PATIENT)
+    index = Index.open(root)
+    query = index.vector("kream-0")
+    first, second, third = (hit.product.id for hit in index.search(query, "top", 3))
+    assert index.rank(query, third) == 3
+    delete_products(root, [first])
+    assert [Index.open(root).rank(query, product) for product in (second, third)] == [1, 2]
 
 
 def test_upsert_products__recall_is_measured_again(tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from PIL import Image
 
 from search.__main__ import main
+from search.answers import AnswerOut
 from search.index import Index, build_index
 from search.query import SearchService
+from tests.ports import two_ports
 from tests.search.builders import photo_of, product_rows, write_embeddings
 
 
@@ -29,18 +32,15 @@ def photo(tmp_path: Path) -> Path:
 
 
 def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
+    return str(two_ports())
 
 
 def test_query__json(loaded: None, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", str(photo), "--top", "2", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert [garment["hits"][0]["product"]["id"] for garment in answer["garments"]] == [
-        "kream-3",
-        "kream-27",
-        "kream-51",
-    ]
+    assert [garment["hits"][0]["id"] for garment in answer["garments"]] == ["kream-3", "kream-27", "kream-51"]
+    assert answer["garments"][0]["hits"][0]["thumbnail"].startswith("/api/products/kream-3/thumbnail?v=")
+    assert AnswerOut.model_validate(answer).model_dump(mode="json") == answer  # as the service answers
     assert {len(garment["hits"]) for garment in answer["garments"]} == {2}
 
 
@@ -50,7 +50,7 @@ def test_query__text_category_and_picture(
     picture = tmp_path / "answer.jpg"
     assert main(["query", str(photo), "--category", "shoes", "--picture", str(picture)]) == 0
     out = capsys.readouterr().out
-    assert "shoes 0.90 at 60,40,180,160" in out
+    assert "shoes 0.70 at 190,290,290,390" in out
     assert "Top No." not in out
     assert "KRW  https://kream.co.kr/products/" in out
     with Image.open(picture) as image:
@@ -62,7 +62,7 @@ def test_query__bad_photo_and_missing_file(loaded: None, photo: Path, capsys: py
     assert main(["query", str(photo)]) == 2
     assert "search: photo: not_an_image" in capsys.readouterr().err
     assert main(["query", str(photo.with_name("nowhere.jpg"))]) == 2
-    assert "search: [Errno 2] No such file" in capsys.readouterr().err
+    assert f"search: photo: No such file or directory: {photo.with_name('nowhere.jpg')}\n" == capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,31 @@ def test_serve__port_in_use(loaded: None, tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().err == f"search: port {port} is in use; give another --port\n"
 
 
+def test_serve__port_of_a_service_that_has_just_ended(
+    loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.server.serve", lambda *_: None)
+    with socket.create_server(("127.0.0.1", 0)) as ended:
+        port = ended.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            ended.accept()[0].close()  # first, so that its side lingers
+            assert client.recv(1) == b""
+    assert main(["serve", "--data", str(tmp_path), "--port", str(port)]) == 0
+
+
+def test_serve__hands_on_what_it_was_told(
+    loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr("search.app.create_app", lambda _, examples, **more: told.update(more, examples=examples))
+    monkeypatch.setattr("search.server.serve", lambda _, __, *where: told.update(where=where))
+    arguments = ["--port", (port := free_port()), "--root-path", "/find/", "--drain", "7"]
+    assert main(["serve", "--data", str(tmp_path), *arguments]) == 0
+    assert (told["examples"], told["root_path"]) == (tmp_path / "examples", "/find")
+    assert told["where"] == ("127.0.0.1", int(port), 7.0)
+    assert capsys.readouterr().out.endswith("/find/\n")
+
+
 @pytest.mark.parametrize("port", ["-1", "0", "65536", "99999"])
 def test_serve__no_port(
     loaded: None, port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -120,6 +145,14 @@ def test_serve__no_port(
     monkeypatch.setattr("search.server.serve", lambda *_: None)
     assert main(["serve", "--data", str(tmp_path), "--port", port]) == 2
     assert capsys.readouterr().err == f"search: port: must be from 1 to 65535, got {port}\n"
+
+
+@pytest.mark.parametrize("origin", ["*", "shop.example", "https://shop.example/", "https://Shop.example"])
+def test_serve__origin_that_no_browser_sends(
+    loaded: None, origin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--data", str(tmp_path), "--port", free_port(), "--origin", origin]) == 2
+    assert capsys.readouterr().err.startswith("search: origin: must be as https://shop.example, without a path, got")
 
 
 def test_main__unknown_category(capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,5 +212,5 @@ def test_serve__has_searched_before_it_is_ready(loaded: None, tmp_path: Path, mo
 
 
 def test_serve__weak_review_token(loaded: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--data", str(tmp_path), "--review-token", "abc"]) == 2
+    assert main(["serve", "--data", str(tmp_path), "--port", free_port(), "--review-token", "abc"]) == 2
     assert "search: review token: at least 16 characters, got 3" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_detect__boxes_end_at_the_photo(index: Index) -> None:
 def test_search__given_box_searches_everything(service: SearchService) -> None:
     answer = service.search(photo_of(3, 7, 11), box=BOXES["shoes"], top=1)
     (garment,) = answer.garments
-    assert (garment.category, garment.score) == (None, None)
+    assert (garment.category, garment.score, garment.source) == (None, None, "box")
     assert garment.hits[0].product.id == f"kream-{number_of('shoes', 11)}"
 
 
@@ -76,9 +76,26 @@ def test_search__category_overrules(service: SearchService) -> None:
     assert {hit.product.category for hit in answer.garments[0].hits} == {"top"}
 
 
+def test_search__category_without_box_takes_what_was_detected_as_that(service: SearchService) -> None:
+    (garment,) = service.search(photo_of(3, 7, 11), category="shoes").garments
+    assert (garment.box, garment.score, garment.source) == (BOXES["shoes"], pytest.approx(0.7), "detected")
+    assert garment.hits[0].product.id == f"kream-{number_of('shoes', 11)}"
+
+
+def test_search__category_that_is_not_on_the_photo_takes_the_whole(index: Index) -> None:
+    class Shoeless(FixedDetector):
+        def detect(self, images: Sequence[Image.Image], threshold: float) -> list[list[Detection]]:
+            return [[item for item in found if item.category != "shoes"] for found in super().detect(images, threshold)]
+
+    service = SearchService(Shoeless(), BlockEncoder(), index)
+    (garment,) = service.search(photo_of(3, 7, 11), category="shoes").garments
+    assert (garment.box, garment.category, garment.score, garment.source) == ((0, 0, 300, 400), "shoes", None, "whole")
+    assert {hit.product.category for hit in garment.hits} == {"shoes"}
+
+
 def test_search__nothing_detected_takes_the_whole_photo(service: SearchService) -> None:
     (garment,) = service.search(plain_photo()).garments
-    assert garment.box == (0, 0, 300, 400)
+    assert (garment.box, garment.source) == ((0, 0, 300, 400), "whole")
     assert len(garment.hits) == 10
     assert service.detect(plain_photo()).garments == ()
 
@@ -152,6 +169,15 @@ def test_answer_many__as_one_by_one_and_each_its_own_error(service: SearchServic
             assert isinstance(alone, Answer)
             assert [garment.hits for garment in answer.garments] == [garment.hits for garment in alone.garments]
     assert service.answer_many([]) == []
+
+
+def test_answer_many__seconds_of_a_pass_are_shared_out(service: SearchService, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(10_000))
+    monkeypatch.setattr("search.query.perf_counter", lambda: next(ticks))
+    answers = service.answer_many([Query(open_photo(photo_of(3, 7, 11))) for _ in range(4)])
+    seconds = [answer.seconds["embed"] for answer in answers if isinstance(answer, Answer)]
+    assert len(seconds) == 4
+    assert sum(seconds) < 5  # the pass took one to four ticks, not one for each
 
 
 def test_search__large_photo_is_scaled_and_boxes_are_not(service: SearchService) -> None:

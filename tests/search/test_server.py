@@ -1,5 +1,6 @@
 """The server process in earnest: behind a proxy's prefix, and ended by a signal while queries are under way."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -8,13 +9,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
+from search.answers import thumbnail_address
 from search.app import create_app
 from search.query import SearchService
+from search.server import Draining, Server
 from tests.search.builders import photo_of
 
 SLOW = 1.5  # seconds that a pass of the models takes in the process that is ended
@@ -82,6 +87,15 @@ def test_serve__a_signal_ends_it_when_queries_are_done(started: tuple[str, subpr
         httpx.get(f"{address}/healthz")
 
 
+def test_server__a_second_signal_ends_the_while() -> None:
+    server = Server(uvicorn.Config(lambda: None), Draining(), seconds=60)
+    server.handle_exit(signal.SIGTERM, None)
+    with patch.object(uvicorn.Server, "on_tick", lambda self, _: asyncio.sleep(0, self.should_exit)):
+        assert not asyncio.run(server.on_tick(1))
+        server.handle_exit(signal.SIGTERM, None)
+        assert asyncio.run(server.on_tick(2))
+
+
 @pytest.mark.parametrize("prefix", ["", "/find"], ids=["stripped by the proxy", "left by the proxy"])
 def test_create_app__below_a_prefix(service: SearchService, tmp_path: Path, prefix: str) -> None:
     (tmp_path / "a.jpg").write_bytes(photo_of(1, 2, 3))
@@ -98,3 +112,13 @@ def test_create_app__below_a_prefix(service: SearchService, tmp_path: Path, pref
         page = client.get(f"{prefix}/").text
         assert 'src="static/app.js"' in page
         assert '="/' not in page  # nothing that would leave the prefix
+
+
+def test_create_app__a_slash_too_many_leads_nowhere(service: SearchService) -> None:
+    with TestClient(create_app(service)) as client:
+        for path in ("/api/catalog/", "/healthz/"):  # a redirect would leave a proxy by a scheme and host of its own
+            assert client.get(path, follow_redirects=False).status_code == 404
+
+
+def test_thumbnail_address__whatever_an_id_is() -> None:
+    assert thumbnail_address("/find", "v1")("29cm-a/b?c#d") == "/find/api/products/29cm-a%2Fb%3Fc%23d/thumbnail?v=v1"

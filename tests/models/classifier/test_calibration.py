@@ -148,3 +148,11 @@ def test_calibrate__wrong_labels_do_not_make_it_doubt_itself():
 def test_calibration__nothing_to_measure(measure):
     with pytest.raises(MetricError):
         measure()
+
+
+def test_calibrate__the_bound_is_of_what_is_accepted_alone():
+    rows = np.arange(2000)
+    logits = np.eye(4)[rows % 4] * 9.0
+    labels = np.where(rows % 20 == 0, (rows % 4 + 1) % 3, rows % 4)  # of what is named, all mistakes are of class 0
+    fitted = calibrate(logits, labels, 0.99, reject=3)
+    assert fitted.least == pytest.approx(1 - 100 / 1500)

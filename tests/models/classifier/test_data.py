@@ -182,3 +182,11 @@ def test_balanced_batches__worn_garments_take_their_share(catalog, photos):
     assert np.bincount(labels, minlength=8).min() > 0.8 * len(labels) / 8
     shares = [(rows[labels == label] >= len(shop)).mean() for label in range(8)]
     assert shares == [pytest.approx(0.0 if name == "etc" else 0.25, abs=0.06) for name in LABELS]
+
+
+def test_balanced_batches__a_class_that_no_photo_shows_comes_as_often(catalog, photos):
+    shop, _ = read_thumbnails([catalog], (8, 8))
+    worn, _ = read_worn(photos, (8, 8))
+    batches = BalancedBatches(shop, 64, 0, worn=worn, share=0.6)
+    labels = np.concatenate([batches(step)[1] for step in range(80)])
+    assert np.bincount(labels, minlength=8).min() > 0.8 * len(labels) / 8

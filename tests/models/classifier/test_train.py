@@ -3,6 +3,8 @@
 import json
 import os
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from curation.images import encode_jpeg
 from curation.taxonomy import LABELS
 from models.checkpoint import open_checkpoint
-from models.classifier.calibration import calibrate, softmax
+from models.classifier.calibration import Calibration, calibrate, softmax
 from models.classifier.data import read_held_out, read_thumbnails
 from models.classifier.gate import weigh_classifier
 from models.classifier.infer import TEMPERATURE, THRESHOLD, Classifier
@@ -100,6 +102,27 @@ def test_held_out_metrics__a_product_is_measured_by_the_calibration_of_others(tr
     assert metrics["temperature"] == calibrate(whole, held_out.labels, 0.99, LABELS.index("etc")).temperature
 
 
+def test_held_out_metrics__each_product_has_the_temperature_and_threshold_of_others(monkeypatch):
+    products = [f"p{row // 2}" for row in range(40)]
+    logits = np.zeros((40, 8))
+    logits[:, 1] = np.arange(40)  # tells the rows apart
+    fitted, judged = [], []
+
+    def calibrate(logits, labels, *_):
+        fitted.append(set(logits[:, 1]))
+        return Calibration(float(len(fitted)), len(fitted) / 10, 1.0, 1.0, np.zeros(len(labels), bool))
+
+    monkeypatch.setattr("models.classifier.train.held_out_logits", lambda *_: logits)
+    monkeypatch.setattr("models.classifier.train.calibrate", calibrate)
+    monkeypatch.setattr("models.classifier.train.classification_metrics", lambda *told: judged.append(told) or {})
+    held_out_metrics(None, SimpleNamespace(labels=np.ones(40, int), products=products), 0.95)
+    _, probabilities, _, thresholds, _ = judged[0]
+    for row, threshold in enumerate(thresholds):
+        number = round(10 * threshold)
+        assert not fitted[number - 1] & {other for other in range(40) if products[other] == products[row]}
+        np.testing.assert_allclose(probabilities[row], softmax(logits[row : row + 1] / number)[0])
+
+
 def test_train_classifier__annotated_photos_train_too(trained, catalog, photos, tmp_path):
     worn, _ = read_worn(photos, (8, 8))
     values = preset("classifier", "tiny", **{**TINY, "steps": 2, "batch": 16, "height": 32, "width": 32})
@@ -183,3 +206,20 @@ def test_weigh_classifier__one_that_did_not_learn_is_refused(trained, catalog, t
     first = weigh_classifier(good, None, catalog, margin=0.05)
     assert first.passed
     assert "best baseline (commonest category)" in first.reason
+
+
+@pytest.mark.parametrize(("new", "old"), [(0.3, 0.1), (0.1, 0.3)])
+def test_weigh_classifier__on_products_that_neither_has_learned_from(monkeypatch, new, old):
+    asked = []
+
+    def read_held_out(shop, size, share, folder):
+        asked.append(share)
+        return SimpleNamespace(labels=np.ones(40, int), products=[str(row) for row in range(40)])
+
+    manifests = {Path(str(share)): SimpleNamespace(config={"validation_share": share}) for share in (new, old)}
+    monkeypatch.setattr("models.classifier.gate.open_checkpoint", lambda path, _: (path, manifests[path]))
+    monkeypatch.setattr(Classifier, "load", lambda _: SimpleNamespace(input_size=(8, 8)))
+    monkeypatch.setattr("models.classifier.gate.read_held_out", read_held_out)
+    monkeypatch.setattr("models.classifier.gate.held_out_logits", lambda *_: np.eye(8)[np.ones(40, int)])
+    weigh_classifier(Path(str(new)), Path(str(old)), Path("shop"), margin=0.1)
+    assert asked == [0.1]

@@ -10,7 +10,6 @@ from curation.taxonomy import CATEGORIES, LABELS
 from models.classifier import worn
 from models.classifier.worn import read_worn
 from models.detector.dataset import build_detection_dataset
-from models.detector.sources import coco
 from models.errors import DataError
 from tests.models import toys
 
@@ -35,8 +34,9 @@ def test_read_worn__of_twelve_classes_the_seven(tmp_path):
     for box in annotations["annotations"][::5]:
         box["category_id"] = 99
     (folder / "annotations.json").write_text(json.dumps(annotations))
-    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
-    build_detection_dataset([source], tmp_path / "data", validation_share=0.2, classes=(*CATEGORIES, "belt"))
+    build_detection_dataset(
+        [toys.coco_source(folder)], tmp_path / "data", validation_share=0.2, classes=(*CATEGORIES, "belt")
+    )
     data, _ = read_worn(tmp_path / "data", (8, 8))
     assert set(data.labels.tolist()) == set(range(7))
 

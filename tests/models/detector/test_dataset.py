@@ -11,7 +11,7 @@ from curation.images import decode
 from curation.taxonomy import CATEGORIES
 from models.detector.categories import CLASSES
 from models.detector.dataset import build_detection_dataset
-from models.detector.sources import coco, source
+from models.detector.sources import source
 from models.errors import DataError
 from tests.models import toys
 
@@ -30,7 +30,7 @@ def read(out, split):
 
 
 def own(folder, commercial=True):
-    return coco("own", folder / "annotations.json", folder / "images", "CC0", commercial=commercial)
+    return toys.coco_source(folder, "own", commercial=commercial)
 
 
 def edit(folder, change):
@@ -77,7 +77,7 @@ def test_build_detection_dataset__without_non_commercial_sources(tmp_path):
 def test_build_detection_dataset__same_picture_twice(tmp_path):
     folder = toys.coco_folder(tmp_path / "a", 40)
     copy = shutil.copytree(folder, tmp_path / "b")
-    sources = [own(folder), coco("copy", copy / "annotations.json", copy / "images", "CC0", commercial=True)]
+    sources = [own(folder), toys.coco_source(copy, "copy")]
     summary = build_detection_dataset(sources, tmp_path / "out", validation_share=0.2)
     assert summary["dropped"] == {"image_duplicate": 40}
 
@@ -87,7 +87,7 @@ def test_build_detection_dataset__the_same_photo_of_another_source(tmp_path):
     copy = shutil.copytree(folder, tmp_path / "b")
     for path in (copy / "images").iterdir():
         decode(path.read_bytes()).save(path, quality=75)  # as another set would have it
-    sources = [own(folder), coco("copy", copy / "annotations.json", copy / "images", "CC0", commercial=True)]
+    sources = [own(folder), toys.coco_source(copy, "copy")]
     summary = build_detection_dataset(sources, tmp_path / "out", validation_share=0.2)
     assert summary["dropped"] == {"image_near_duplicate": 40}
     assert summary["sources"]["own"]["images"] == 40
@@ -122,7 +122,7 @@ def test_build_detection_dataset__a_picture_keeps_its_split(tmp_path):
     first = toys.coco_folder(tmp_path / "b", 40)
     for path in (first / "images").iterdir():  # the same photos, told otherwise and read earlier
         decode(path.read_bytes()).save(path, quality=60)
-    source_before = coco("first", first / "annotations.json", first / "images", "CC0", commercial=True)
+    source_before = toys.coco_source(first, "first")
     summary = build_detection_dataset([source_before, own(folder)], tmp_path / "out", validation_share=0.9)
     assert summary["dropped"] == {"image_near_duplicate": 40}
     for split, names in before.items():
@@ -225,11 +225,11 @@ def test_build_detection_dataset__bad_pictures_are_counted(tmp_path):
     assert sum(summary["images"].values()) == 43
 
 
-def test_build_detection_dataset__empty_class(tmp_path):
+def test_build_detection_dataset__empty_class_is_told(tmp_path):
     folder = toys.coco_folder(tmp_path / "a", 40, {"hat": "umbrella"})
-    with pytest.raises(DataError, match="no training box of hat"):
-        build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)
-    assert not (tmp_path / "out").exists()
+    boxes = build_detection_dataset([own(folder)], tmp_path / "out", validation_share=0.2)["boxes"]
+    assert [list(boxes[split]) for split in ("train", "validation")] == [list(CATEGORIES)] * 2
+    assert [name for name, count in boxes["train"].items() if not count] == ["hat"]
 
 
 def test_build_detection_dataset__empty_split(tmp_path):

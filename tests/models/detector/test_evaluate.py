@@ -69,6 +69,12 @@ def test_mean_box__relative_mean_and_frequency():
     assert next(item for item in found if item.category == "bag").score == 0.5
 
 
+def test_mean_box__has_every_class_that_is_measured():
+    truth = [[("top", (0.0, 0.0, 50.0, 50.0)), ("belt", (10.0, 60.0, 90.0, 70.0))]] * 2
+    sizes = [(100, 100)] * 2
+    assert coco_metrics(truth, MeanBox(truth, sizes).detect(sizes))["ap50"] == pytest.approx(1)
+
+
 def test_mean_box__no_box():
     with pytest.raises(MetricError):
         MeanBox([[]], [(10, 10)])

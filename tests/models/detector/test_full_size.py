@@ -5,7 +5,6 @@ import pytest
 from models.detector.data import DetectionPictures
 from models.detector.dataset import build_detection_dataset
 from models.detector.infer import Detector
-from models.detector.sources import coco
 from models.detector.train import evaluate
 from models.presets import preset
 from models.run import train
@@ -27,8 +26,7 @@ SIDE = 128  # px: the least that gives 300 queries a place each
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("detection")
     folder = toys.coco_folder(root / "toy", 30)
-    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
-    build_detection_dataset([source], root / "dataset", validation_share=0.15)
+    build_detection_dataset([toys.coco_source(folder)], root / "dataset", validation_share=0.15)
     return root / "dataset"
 
 

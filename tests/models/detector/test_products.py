@@ -8,15 +8,14 @@ from PIL import Image
 
 from curation.images import encode_jpeg
 from curation.taxonomy import CATEGORIES
-from models.classifier.data import place_of
 from models.config import make_config
 from models.detector.augment import Sample
 from models.detector.config import DetectorConfig
 from models.detector.data import DetectionPictures, TrainingBatches
 from models.detector.dataset import build_detection_dataset
 from models.detector.products import Products, cut_out, pasted, stand_alone
-from models.detector.sources import coco
 from models.errors import ConfigError, DataError
+from models.labelled import place_of
 from models.presets import preset
 from models.run import train
 from tests.models import toys
@@ -131,9 +130,7 @@ def test_products__of_a_group_of_equal_digests_no_more_than_the_most(tmp_path, m
 
 def test_training_batches__products_take_the_place_of_people(tmp_path):
     folder = toys.coco_folder(tmp_path / "toy", 40)
-    build_detection_dataset(
-        [coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)], tmp_path / "data"
-    )
+    build_detection_dataset([toys.coco_source(folder)], tmp_path / "data")
     catalog = toys.catalog_table(tmp_path / "catalog", 2).root
     changes = {"alone": 1.0, "thumbnails": str(catalog), "batch": 8, "workers": 0}
     config = make_config(DetectorConfig, preset("detector", "tiny", **changes))

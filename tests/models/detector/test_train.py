@@ -15,13 +15,12 @@ from models.batches import Batches
 from models.boxes import Detection, without_doubles
 from models.config import make_config
 from models.detector.config import DetectorConfig
-from models.detector.data import DetectionPictures, TrainingBatches
+from models.detector.data import DetectionPictures, TrainingBatches, of_picture
 from models.detector.dataset import build_detection_dataset
 from models.detector.gate import weigh_detector
 from models.detector.infer import SAME_CLASS_IOU, Detector
-from models.detector.sources import coco
 from models.detector.step import CropPosts
-from models.detector.train import repeat_objects, share_of_objects
+from models.detector.train import share_of_objects
 from models.errors import CheckpointError, DataError
 from models.presets import preset
 from models.progress import read_progress
@@ -37,8 +36,7 @@ STEPS = 60
 def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("detection")
     folder = toys.coco_folder(root / "toy", 100)
-    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
-    build_detection_dataset([source], root / "dataset", validation_share=0.2)
+    build_detection_dataset([toys.coco_source(folder)], root / "dataset", validation_share=0.2)
     return root / "dataset"
 
 
@@ -216,22 +214,11 @@ def test_crop_posts__another_version(trained):
         CropPosts(str(trained[0]), "other")
 
 
-def test_repeat_objects__each_as_often():
-    boxes = torch.rand(2, 4)
-    result = repeat_objects({"class_labels": np.array([1, 5]), "boxes": boxes.numpy()}, 3, torch.device("cpu"))
-    assert result["class_labels"].tolist() == [1, 1, 1, 5, 5, 5]
-    assert torch.equal(result["boxes"], boxes[[0, 0, 0, 1, 1, 1]])
-
-
-def test_train_detector__several_queries_per_object_then_one(dataset, tmp_path, monkeypatch):
-    import models.detector.train as module
-
-    copies = []
-    original = module.repeat_objects
-    monkeypatch.setattr(module, "repeat_objects", lambda *a: copies.append(a[1]) or original(*a))
-    values = {**TINY, "steps": 5, "batch": 2, "height": 64, "width": 64}
-    train("detector", preset("detector", "tiny", **values, queries_per_object=3), dataset, tmp_path / "out")
-    assert copies == [3] * 6 + [1] * 4  # two pictures a step; 60 % of five steps
+def test_train_detector__a_class_without_boxes(tmp_path):
+    folder = toys.coco_folder(tmp_path / "toy", 30, {"hat": "umbrella"})
+    build_detection_dataset([toys.coco_source(folder)], tmp_path / "data", validation_share=0.2)
+    with pytest.raises(DataError, match="no training box of hat"):
+        train("detector", preset("detector", "tiny"), tmp_path / "data", tmp_path / "out")
 
 
 def test_weigh_detector__one_that_did_not_learn_is_refused(trained, dataset, tmp_path, monkeypatch):
@@ -261,6 +248,13 @@ def test_share_of_objects__the_mean_over_processes_is_the_loss_of_the_batch():
     assert share_of_objects(7, torch.device("cpu"), ALONE) == 1.0
 
 
+def test_of_picture__in_a_place_that_is_not_square():
+    mask = torch.zeros(400, 200)
+    mask[:100, :50] = 1  # a picture of 50×100 px in a place of 200×400
+    box = torch.tensor([[0.125, 0.125, 0.25, 0.0625]])  # centre and size, as shares of the place
+    torch.testing.assert_close(of_picture(box, mask), torch.tensor([[0.5, 0.5, 1.0, 0.25]]))
+
+
 def test_training_batches__targets_are_shares_of_their_own_picture(tmp_path):
     """Where pictures keep their proportions and are padded: what a detector learns is what is read of it."""
     from transformers import ConditionalDetrImageProcessor
@@ -278,8 +272,7 @@ def test_training_batches__targets_are_shares_of_their_own_picture(tmp_path):
             x, y, w, h = item["bbox"]
             item["bbox"] = [y, sizes[item["image_id"]][0] - x - w, h, w]
     (folder / "annotations.json").write_text(json.dumps(data))
-    source = coco("toy", folder / "annotations.json", folder / "images", "CC0", commercial=True)
-    build_detection_dataset([source], tmp_path / "data", validation_share=0.2)
+    build_detection_dataset([toys.coco_source(folder)], tmp_path / "data", validation_share=0.2)
     pictures = DetectionPictures(tmp_path / "data", "train")
     config = make_config(DetectorConfig, preset("detector", "tiny", batch=8, crop_probability=0.0, jitter=0.0))
     processor = ConditionalDetrImageProcessor(size={"shortest_edge": 96, "longest_edge": 200})

@@ -104,11 +104,12 @@ def test_pair_pictures__no_file_is_opened_in_vain(two_files):
 
 def test_streamed_pairs__equal_those_in_memory(pairs, tmp_path):
     keys = read_keys(pairs, "train", ["bag", "shoes"])
-    memory, stream = PairPictures(keys, (24, 24)), StreamedPairs(keys, (24, 24), str(tmp_path))
+    memory, stream = PairPictures(keys, (24, 24)), StreamedPairs(keys, (24, 24), cache_dir=str(tmp_path))
     assert len(memory) == len(stream)
-    for index in (0, 7, len(keys) - 1):
-        for first, second in zip(memory[index], stream[index], strict=True):
-            assert torch.equal(torch.as_tensor(first), torch.as_tensor(second))
+    rows = [len(keys) - 1, 0, 7]
+    for first, second in zip(memory.batch(rows), stream.batch(rows), strict=True):
+        assert first.dtype == second.dtype
+        assert torch.equal(first, second)
 
 
 def test_streamed_pairs__thumbnails_without_a_look_at_the_crops(tmp_path):

@@ -48,6 +48,11 @@ def test_review__pictures_and_verdicts(client: TestClient, data: Path) -> None:
     assert pair["id"] not in {other["id"] for other in _queue(client)["pairs"]}
 
 
+def test_review__a_name_with_a_space_behind_it_is_the_same_reviewer(client: TestClient) -> None:
+    held = _queue(client, "ann")["pairs"]
+    assert _queue(client, "ann ")["pairs"] == held  # and none of them is kept from her
+
+
 def test_review__a_pair_without_pictures_makes_room(client: TestClient, data: Path, queue: ReviewQueue) -> None:
     first, second, *_ = (pair["id"] for pair in _queue(client)["pairs"])
     lose_pictures(data, queue.pair(first).post_id)
@@ -122,3 +127,9 @@ def test_review__off_without_a_token_and_refused_with_a_weak_one(service: Search
 def test_review__token_from_a_file(service: SearchService, queue: ReviewQueue) -> None:
     with TestClient(create_app(service, review=(queue, f"{TOKEN}\n"))) as client:
         assert client.get("/api/review/queue", params={"reviewer": "ann"}, headers=KNOWN).status_code == 200
+
+
+def test_review__unknown_field(client: TestClient) -> None:
+    answer = client.get("/api/review/queue", params={"reviewer": "ann", "cont": 1}, headers=KNOWN)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "cont: is no field of the address; did you mean count?"
