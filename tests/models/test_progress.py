@@ -52,26 +52,18 @@ def test_progress__full_disk_is_a_failed_training(tmp_path):
         progress._file = None
 
 
-def test_progress__what_ended_a_training_is_not_hidden_by_a_full_disk(tmp_path):
+@pytest.mark.parametrize(
+    ("ended_by", "told"), [(TrainingError("loss is nan"), "loss is nan"), (None, "No space left")], ids=["error", "end"]
+)
+def test_progress__full_disk_at_the_end_is_told_unless_an_error_ended_it(tmp_path, ended_by, told):
     def train():
         with Progress(tmp_path / "progress.jsonl") as progress:
             progress("step", step=1)
             progress._file.close()
             progress._file = FULL.open("w")
             progress._file.write("what closing it cannot write")
-            raise TrainingError("loss is nan")
+            if ended_by:
+                raise ended_by
 
-    with pytest.raises(TrainingError, match="loss is nan"):
-        train()
-
-
-def test_progress__full_disk_at_the_end_is_told(tmp_path):
-    def train():
-        with Progress(tmp_path / "progress.jsonl") as progress:
-            progress("step", step=1)
-            progress._file.close()
-            progress._file = FULL.open("w")
-            progress._file.write("what closing it cannot write")
-
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises((TrainingError, OSError), match=told):
         train()
